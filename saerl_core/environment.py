@@ -1,0 +1,46 @@
+"""Defaults for environment variables, applied before ZenML is imported (entry point `zenml.init_hooks`).
+
+They make the bare command work: everything is written under `.saerl/` of the repository, telemetry is off, and the Hugging
+Face libraries stay offline. A variable that the user has set is never changed.
+"""
+
+import os
+from pathlib import Path
+
+
+def project_root() -> Path:
+    """Return the repository: the nearest folder above the working directory that holds saerl.py and pipelines/."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "saerl.py").is_file() and (folder / "pipelines").is_dir():
+            return folder
+    return Path(__file__).resolve().parent.parent
+
+
+def state_dir() -> Path:
+    """Return the folder that all local state lives in: $SAERL_HOME, or `.saerl` in the repository."""
+    return Path(os.environ.get("SAERL_HOME") or project_root() / ".saerl")
+
+
+def defaults() -> dict[str, str]:
+    """Return the environment variables and the values they get where the user has set none."""
+    state = state_dir()
+    return {
+        "ZENML_CONFIG_PATH": str(state / "zenml" / "config"),
+        "ZENML_LOCAL_STORES_PATH": str(state / "zenml" / "stores"),
+        "ZENML_ANALYTICS_OPT_IN": "false",
+        "ZENML_AUTO_OPEN_DASHBOARD": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "WANDB_MODE": "disabled",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def apply() -> None:
+    """Set every default that the environment does not have yet."""
+    for name, value in defaults().items():
+        os.environ.setdefault(name, value)

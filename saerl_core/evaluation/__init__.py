@@ -1,0 +1,1 @@
+"""What a policy can do on held-out prompts, with standard errors."""

@@ -1,0 +1,1 @@
+"""The SAE and what it sees: one sparse row a prompt."""

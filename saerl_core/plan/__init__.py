@@ -1,0 +1,1 @@
+"""Which prompts in which batch, in which order."""

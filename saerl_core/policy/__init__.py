@@ -1,0 +1,1 @@
+"""The policy: pre-trained here, or an existing model."""

@@ -1,0 +1,53 @@
+"""The two interfaces that rooms meet through: who chooses the prompts, and who trains on them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from saerl_core.records import TrainJob, TrainResult
+
+PromptId = str
+StepMetrics = dict[str, float]
+OnStep = Callable[[int, StepMetrics], None]
+
+
+@dataclass(frozen=True)
+class BatchOutcome:
+    """What one training step saw: per prompt of the batch, in slot order, how many rollouts were correct."""
+
+    step: int
+    prompt_ids: tuple[PromptId, ...]
+    n_rollouts: tuple[int, ...]
+    n_correct: tuple[int, ...]
+
+
+class Curriculum(Protocol):
+    """Chooses every batch; state is JSON-serialisable and goes into each checkpoint. No torch."""
+
+    def next_batch(self, step: int) -> list[PromptId]:
+        """Return the prompts of training step `step` (0-based), in slot order."""
+        ...
+
+    def observe(self, outcome: BatchOutcome) -> None:
+        """Learn from the rewards of a finished step; called before the next `next_batch`."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the JSON-serialisable state to save with a checkpoint."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the state; the next batch is then the one that was due when it was saved."""
+        ...
+
+
+class Trainer(Protocol):
+    """One RL backend."""
+
+    def check(self, job: TrainJob) -> None:
+        """Refuse, before any work, a job that this backend cannot run."""
+        ...
+
+    def train(self, job: TrainJob, curriculum: Curriculum, on_step: OnStep) -> TrainResult:
+        """Train and return the checkpoint, the log and what was really consumed."""
+        ...

@@ -1,0 +1,253 @@
+"""What one room hands to another: frozen records, arrays with their keys, one report a stage."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.sparse import csr_matrix
+
+from saerl_core.config import GradingConfig, TrainingConfig
+from saerl_core.errors import DataError
+
+
+class StageReport(BaseModel):
+    """Headline numbers of one stage and what it cost; subclasses add fields, `metrics` flattens them for MLflow."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    seconds: float = 0.0  # wall clock, set by the caller that ran the stage
+    n_rollouts: int = 0
+    n_generated_tokens: int = 0
+    n_prefill_tokens: int = 0
+    notes: tuple[str, ...] = ()  # fallbacks taken and warnings, in sentences for the report
+    values: dict[str, float] = Field(default_factory=dict)  # metric name without the prefix -> value
+
+    def metrics(self, prefix: str) -> dict[str, float]:
+        """Return `values` under `prefix/`, finite values only (MLflow draws no NaN)."""
+        return {f"{prefix}/{k}": float(v) for k, v in self.values.items() if np.isfinite(v)}
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """The pool to plan over, the held-out splits, and everything that was odd in the input."""
+
+    train: pd.DataFrame  # tables.PROMPTS
+    dev: pd.DataFrame  # tables.PROMPTS, for tuning; may be empty
+    test: pd.DataFrame  # tables.PROMPTS, reported; may be empty
+    issues: pd.DataFrame  # tables.ISSUES
+    matches: pd.DataFrame  # tables.MATCHES
+    report: "PromptsReport"
+
+
+@dataclass(frozen=True)
+class PolicyRef:
+    """A causal LM in Hugging Face format with its tokenizer: a local folder, or a Hub name."""
+
+    path: str
+    policy_id: str  # sha256 of weights and config, or the Hub name with its revision
+    is_local: bool = True
+
+
+@dataclass(frozen=True)
+class SaeRef:
+    """A sparse autoencoder in sae-lens' folder format (cfg.json + sae_weights.safetensors)."""
+
+    path: Path
+    sae_id: str  # sha256 of the weights
+    model: str | None  # Hub name or folder of the model it was trained on; None: the policy itself
+    hook_layer: int  # block index; the SAE reads the residual stream after that block
+    d_in: int
+    d_sae: int
+    architecture: str  # topk, jumprelu, standard ...
+
+    @property
+    def hook_name(self) -> str:
+        """Name of the hook point in TransformerLens' spelling."""
+        return f"blocks.{self.hook_layer}.hook_resid_post"
+
+
+@dataclass(frozen=True)
+class FeatureMeta:
+    """Where a feature matrix comes from."""
+
+    model: str
+    hook_name: str
+    sae_id: str
+    pooling: str
+    l0: float  # mean number of active latents a token
+
+
+@dataclass(frozen=True)
+class SaeFeatures:
+    """One sparse row a prompt: `matrix` is CSR `n x d_sae`, float32, >= 0, row i belongs to `prompt_ids[i]`."""
+
+    prompt_ids: tuple[str, ...]
+    matrix: csr_matrix
+    meta: FeatureMeta
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that do not fit and values that no SAE produces."""
+        if self.matrix.shape[0] != len(self.prompt_ids):
+            raise DataError(f"features have {self.matrix.shape[0]} rows for {len(self.prompt_ids)} prompt ids")
+        if not np.isfinite(self.matrix.data).all():
+            raise DataError("features hold NaN or infinite values; the model's activations are not finite")
+
+    def rows(self, prompt_ids: list[str]) -> csr_matrix:
+        """Return the rows of the given prompts in their order; `DataError` if one has no features."""
+        where = {p: i for i, p in enumerate(self.prompt_ids)}
+        try:
+            index = [where[p] for p in prompt_ids]
+        except KeyError as error:
+            raise DataError(f"prompt {error.args[0]} has no features; extract features for the whole pool") from error
+        return self.matrix[index]
+
+
+@dataclass(frozen=True)
+class ControlFeatures:
+    """What the SAE must beat, from the same forward pass: dense activations and a frozen random SAE."""
+
+    prompt_ids: tuple[str, ...]
+    dense: Float[np.ndarray, "n d_in"]
+    random_sae: csr_matrix
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """A linear model on features: score = x @ weights + intercept (then a sigmoid for a classifier)."""
+
+    name: str
+    weights: Float[np.ndarray, " d_sae"]
+    intercept: float
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """A static training order: the table, what became of every prompt, and a hash of the order."""
+
+    table: pd.DataFrame  # tables.PLAN
+    decisions: pd.DataFrame  # tables.DECISIONS
+    strategy: str
+    seed: int
+    prompts_per_step: int
+    plan_hash: str  # sha256 over (step, slot, prompt_id)
+
+    @property
+    def n_steps(self) -> int:
+        """Number of training steps."""
+        return int(self.table["step"].max()) + 1 if len(self.table) else 0
+
+    def batch(self, step: int) -> list[str]:
+        """Return the prompt ids of a step in slot order."""
+        rows = self.table[self.table["step"] == step].sort_values("slot")
+        return [str(p) for p in rows["prompt_id"]]
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """All that a trainer needs beside the curriculum. A killed job started again with the same folder resumes."""
+
+    policy: PolicyRef
+    prompts: pd.DataFrame  # tables.PROMPTS; the curriculum names rows of it
+    config: TrainingConfig
+    grading: GradingConfig
+    n_steps: int
+    prompts_per_step: int
+    seed: int
+    curriculum_hash: str  # plan hash; a checkpoint of another plan is refused
+    work_dir: Path  # checkpoints live here; the final policy too
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What training left behind."""
+
+    policy: PolicyRef
+    log: pd.DataFrame  # tables.TRAINING_LOG
+    consumed: pd.DataFrame  # tables.CONSUMED
+    report: "TrainingReport"
+
+
+class PromptsReport(StageReport):
+    """Counts for the data card."""
+
+    counts: dict[str, int] = Field(default_factory=dict)  # n_rows, n_train, n_rejected, n_duplicate, n_<flag> ...
+
+
+class PolicyReport(StageReport):
+    """How the policy came to be, and how competent it is (values: pass@1, pass@8 by level where known)."""
+
+    loss_curve: tuple[tuple[int, float], ...] = ()  # (step, loss)
+
+
+class SaeReport(StageReport):
+    """SAE health; values: l0, explained_variance, dead_frac, d_sae, mse."""
+
+    loss_curve: tuple[tuple[int, float], ...] = ()
+
+
+class FeaturesReport(StageReport):
+    """values: n_prompts, nnz_per_row, l0, n_dropped_tokens, prompts_per_s."""
+
+
+class ProbeRow(BaseModel):
+    """One row of a probe table: the same folds, another feature set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    features: str  # sae, dense, random_sae, tfidf, length
+    scores: dict[str, float]  # metric -> out-of-fold value
+    n: int
+
+
+class QualityReport(StageReport):
+    """values: auc, pearson_r, keep_frac, auc_<kind of corruption>; table: SAE and baselines on the same folds."""
+
+    table: tuple[ProbeRow, ...] = ()
+
+
+class ClusterCard(BaseModel):
+    """What a person reads about one cluster."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cluster_id: int
+    size: int
+    top_features: tuple[tuple[int, float], ...]  # (SAE latent, lift over the pool mean)
+    nearest_prompts: tuple[str, ...]
+    main_topic: str | None
+    main_topic_frac: float | None
+
+
+class ClustersReport(StageReport):
+    """values: n_clusters, silhouette, nmi_topic, nmi_level, smallest, largest; a 2-D map of a sample of prompts."""
+
+    cards: tuple[ClusterCard, ...] = ()
+    map_points: tuple[tuple[float, float, int], ...] = ()  # (x, y, cluster_id)
+
+
+class PassRatesReport(StageReport):
+    """values: n_labelled, mean_pass_rate, zero_variance_frac, unknown_frac."""
+
+
+class DifficultyReport(StageReport):
+    """values: spearman, r2, mae, spearman_within; table: SAE and baselines on the same folds."""
+
+    table: tuple[ProbeRow, ...] = ()
+    held_out_table: tuple[ProbeRow, ...] = ()  # unlabelled rows whose true label is known, where there are any
+    label: str = "pass_rate"
+
+
+class PlanReport(StageReport):
+    """values: n_steps, n_prompts, coherence, coverage, mixed_frac, difficulty_trend, left_out."""
+
+
+class TrainingReport(StageReport):
+    """values: reward_first, reward_last, zero_std_frac_mean, n_steps, resumed_from_step."""
+
+
+class EvaluationReport(StageReport):
+    """values: pass_at_1_before, pass_at_1_after, gain, gain_stderr ..."""

@@ -1,0 +1,1 @@
+"""Graded completions: one sampler, one grader for labels, training and evaluation."""

@@ -1,0 +1,1 @@
+"""Quality, clusters and difficulty: one table each, one row a prompt."""

@@ -1,0 +1,1 @@
+"""Trainer backends, and the proof that the planned order was trained."""

@@ -1,0 +1,1 @@
+"""The built-in task world: verifiable short problems, their corruptions, the character tokenizer."""
