@@ -63,7 +63,7 @@ class PolicyConfig(Section):
     hidden_size: Positive = 64
     n_layers: Positive = 3
     n_heads: Positive = 4
-    intermediate_size: Positive = 192
+    intermediate_size: Positive = 256
     vocab_size: Positive = 2048  # source text: byte-level BPE trained on the pool
     pretrain_steps: Positive = 1500
     sloppy_steps: Annotated[int, Field(ge=0)] = 300  # task world: steps on partly wrong solutions
