@@ -1,7 +1,7 @@
 """Defaults for environment variables, applied before ZenML is imported (entry point `zenml.init_hooks`).
 
-They make the bare command work: everything is written under `.saerl/` of the repository, telemetry is off, and the Hugging
-Face libraries stay offline. A variable that the user has set is never changed.
+They make the bare command work: everything is written under `.saerl/` of the repository, telemetry is off, and the
+Hugging Face libraries stay offline. A variable that the user has set is never changed.
 """
 
 import os
@@ -28,6 +28,9 @@ def defaults() -> dict[str, str]:
     return {
         "ZENML_CONFIG_PATH": str(state / "zenml" / "config"),
         "ZENML_LOCAL_STORES_PATH": str(state / "zenml" / "stores"),
+        # ZenML's repository marker (.zen) lives with the state, so that the work tree stays as it was cloned
+        "ZENML_REPOSITORY_PATH": str(state / "zenml" / "repository"),
+        "ZENML_CUSTOM_SOURCE_ROOT": str(project_root()),
         "ZENML_ANALYTICS_OPT_IN": "false",
         "ZENML_AUTO_OPEN_DASHBOARD": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",

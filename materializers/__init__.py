@@ -1,0 +1,17 @@
+"""How our records are stored: one materializer a record that ZenML has none for; nothing is pickled.
+
+Tables use ZenML's pandas materializer (parquet), reports its pydantic one (JSON), the page its HTML string.
+"""
+
+from materializers.arrays import ControlFeaturesMaterializer, LinearProbeMaterializer, SaeFeaturesMaterializer
+from materializers.models import PolicyMaterializer, SaeMaterializer
+from materializers.plan import BatchPlanMaterializer
+
+__all__ = [
+    "BatchPlanMaterializer",
+    "ControlFeaturesMaterializer",
+    "LinearProbeMaterializer",
+    "PolicyMaterializer",
+    "SaeFeaturesMaterializer",
+    "SaeMaterializer",
+]

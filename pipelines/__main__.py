@@ -1,0 +1,100 @@
+"""`python -m pipelines`: the same pipeline and the same checks as `zenml pipeline run saerl`, and a few helpers."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from saerl_core.config_load import load_config
+from saerl_core.environment import apply, project_root, state_dir
+from saerl_core.errors import SaerlError
+
+CONFIG = click.option(
+    "-c", "--config", "path", type=click.Path(dir_okay=False), help="A run file such as configs/embedded_vanilla.yaml."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Which prompts, in which order: SAE-guided data engineering for RL on language models."""
+    apply()
+
+
+@main.command()
+@CONFIG
+@click.option("-s", "--stack", help="ZenML stack to run on; the active one without it.")
+def run(path: str | None, stack: str | None) -> None:
+    """Validate the configuration and run the pipeline."""
+    _refuse_bad_config(path)
+    from zenml.cli.utils import temporary_active_stack
+
+    from pipelines.base import as_command
+    from pipelines.training import saerl_pipeline
+
+    with temporary_active_stack(stack_name_or_id=stack):
+        as_command(saerl_pipeline).with_options(config_path=path)()
+
+
+@main.command()
+@CONFIG
+def validate(path: str | None) -> None:
+    """Check a configuration without starting anything."""
+    _refuse_bad_config(path)
+    click.echo(f"{path or 'the default configuration'} is valid")
+
+
+@main.command("show-config")
+@CONFIG
+def show_config(path: str | None) -> None:
+    """Print the resolved configuration, defaults included, as JSON."""
+    _refuse_bad_config(path)
+    click.echo(load_config(path).model_dump_json(indent=2))
+
+
+@main.command()
+def setup() -> None:
+    """Initialise ZenML in this repository; register and activate the local stack with MLflow."""
+    from pipelines.setup import setup_local_stack
+
+    name = setup_local_stack()
+    click.echo(f"ZenML stack '{name}' is active; everything is written under {state_dir()}")
+
+
+@main.command()
+@click.option("--port", default=5000, show_default=True, help="Port on 127.0.0.1.")
+def ui(port: int) -> None:
+    """Open the MLflow UI on the local database (127.0.0.1 only)."""
+    from pipelines.setup import mlflow_uri
+
+    database = state_dir() / "mlflow.db"
+    if not database.is_file():
+        raise click.ClickException(f"there is no {database} yet; run `make demo` or `make setup` first")
+    click.echo(f"MLflow UI: http://127.0.0.1:{port}  (Ctrl-C stops it)")
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", mlflow_uri(), "--workers", "1"]
+    os.execv(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(port)])  # noqa: S606 (no shell wanted)
+
+
+@main.command()
+def where() -> None:
+    """Say where the last report is and how to open the MLflow UI."""
+    report = state_dir() / "report.html"
+    if not report.is_file():
+        raise click.ClickException(f"there is no {report} yet; run `zenml pipeline run saerl` first")
+    click.echo(f"report:    {_short(report)}")
+    click.echo("MLflow UI: make ui   (http://127.0.0.1:5000)")
+
+
+def _refuse_bad_config(path: str | None) -> None:
+    try:
+        load_config(path)
+    except SaerlError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(project_root())) if path.is_relative_to(project_root()) else str(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""A ZenML pipeline that takes our configuration flat and refuses a wrong one before any work starts."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+from zenml.client import Client
+from zenml.enums import ExecutionStatus
+from zenml.models import PipelineRunResponse
+from zenml.pipelines.pipeline_definition import Pipeline
+
+from saerl_core.config import RunConfig
+from saerl_core.config_load import validate
+from saerl_core.errors import BackendError, ConfigError, SaerlError
+
+
+class SaerlPipeline(Pipeline):
+    """A pipeline whose parameters are the sections of `RunConfig` and whose run is named after strategy and seed."""
+
+    def _apply_config_parameters(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Merge file and call parameters as ZenML does, then validate them as one `RunConfig`."""
+        parameters = super()._apply_config_parameters(kwargs)
+        given = parameters.pop("config", None)
+        if isinstance(given, RunConfig):
+            parameters = {**given.model_dump(mode="json", exclude_unset=True), **parameters}
+        config = validate(parameters)
+        seed = config.seed if config.training.seed is None else config.training.seed
+        self._run_args.setdefault("run_name", f"{config.plan.strategy}-s{seed}-{{date}}-{{time}}")
+        return {"config": config}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> PipelineRunResponse | None:
+        """Run the pipeline.
+
+        Raises:
+            ConfigError: If the configuration cannot work, or the active stack has no experiment tracker.
+            BackendError: If a step failed; the text is the failing step's own sentence.
+        """
+        stack = Client().active_stack
+        if stack.experiment_tracker is None:
+            raise ConfigError(
+                f"the active ZenML stack '{stack.name}' has no experiment tracker, and every run is tracked with "
+                "MLflow; run `make setup` to register the local stack 'saerl', or add an MLflow tracker to yours"
+            )
+        before = _newest_run()
+        try:
+            return super().__call__(*args, **kwargs)
+        except RuntimeError as error:
+            raise _failure(before) or error from error
+
+
+class CommandPipeline(SaerlPipeline):
+    """The pipeline as a command: an expected error is one line on stderr and exit code 1, not a traceback."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> PipelineRunResponse | None:
+        """Run the pipeline; errors of saerl end the command."""
+        try:
+            return super().__call__(*args, **kwargs)
+        except SaerlError as error:
+            raise click.ClickException(str(error)) from error
+
+
+def as_saerl_pipeline(name: str) -> Callable[[Callable[..., Any]], SaerlPipeline]:
+    """Decorate a pipeline function that takes one argument `config: RunConfig`."""
+
+    def decorate(function: Callable[..., Any]) -> SaerlPipeline:
+        return SaerlPipeline(name=name, entrypoint=function)
+
+    return decorate
+
+
+def as_command(pipeline: SaerlPipeline) -> CommandPipeline:
+    """Return the pipeline for a command line."""
+    return CommandPipeline(name=pipeline.name, entrypoint=pipeline.entrypoint)
+
+
+def _newest_run() -> PipelineRunResponse | None:
+    runs = Client().list_pipeline_runs(sort_by="desc:created", size=1).items
+    return runs[0] if runs else None
+
+
+def _failure(before: PipelineRunResponse | None) -> BackendError | None:
+    """Return the failing step's last sentence; ZenML's own error only names the step."""
+    run = _newest_run()
+    if run is None or (before is not None and run.id == before.id):
+        return None
+    for name, step in run.steps.items():
+        if step.status == ExecutionStatus.FAILED and step.exception_info:
+            last = step.exception_info.traceback.strip().splitlines()[-1]
+            sentence = last.split(": ", 1)[-1] if last.startswith("saerl_core.errors.") else last
+            return BackendError(f"step {name} failed: {sentence}")
+    return None

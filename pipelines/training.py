@@ -1,0 +1,59 @@
+"""The pipeline: prompts -> signals -> plan -> training -> evaluation -> report."""
+
+from pipelines.base import as_saerl_pipeline
+from saerl_core.config import RunConfig
+from saerl_core.fingerprint import fingerprint, prompts_fingerprint
+from steps.calibrate_difficulty import calibrate_difficulty
+from steps.cluster_prompts import cluster_prompts
+from steps.evaluate_policy import evaluate_policy
+from steps.extract_sae_features import extract_sae_features
+from steps.load_prompts import load_prompts
+from steps.measure_pass_rates import measure_pass_rates
+from steps.obtain_sae import obtain_sae
+from steps.plan_batches import plan_batches
+from steps.prepare_policy import prepare_policy
+from steps.train_policy import train_policy
+from steps.train_quality_probe import train_quality_probe
+from steps.write_report import write_report
+
+
+@as_saerl_pipeline(name="saerl")
+def saerl_pipeline(config: RunConfig) -> None:
+    """SAE-guided data engineering for reinforcement learning on a language model."""
+    c, seed, threads = config, config.seed, config.torch_threads
+    prompts, dev, test, issues, matches, prompts_report = load_prompts(c.prompts, seed, prompts_fingerprint(c.prompts))
+    policy, policy_report = prepare_policy(prompts, dev, test, c.policy, seed, threads, fingerprint(c.policy.model))
+    sae, sae_report = obtain_sae(
+        prompts, policy, c.sae, c.features, seed, threads, fingerprint(c.sae.path, c.sae.model)
+    )
+    features, controls, features_report = extract_sae_features(prompts, policy, sae, c.features, seed, threads)
+    quality, _, quality_report = train_quality_probe(
+        prompts, features, controls, policy, sae, c.quality, c.features, seed, threads
+    )
+    clusters, clusters_report = cluster_prompts(prompts, features, c.clusters, seed)
+    pass_rates = pass_rates_report = None
+    if c.difficulty.label == "pass_rate":
+        pass_rates, pass_rates_report = measure_pass_rates(
+            prompts, clusters, policy, c.pass_rates, c.grading, seed, threads
+        )
+    difficulty, difficulty_report = calibrate_difficulty(
+        prompts, features, controls, clusters, c.difficulty, seed, pass_rates
+    )
+    train_seed = seed if c.training.seed is None else c.training.seed
+    plan, _, plan_report = plan_batches(prompts, quality, clusters, difficulty, c.plan, train_seed)
+    trained = log = consumed = training_report = scores = evaluation_report = None
+    if c.training.enabled:
+        trained, log, consumed, training_report = train_policy(
+            prompts, plan, policy, c.training, c.grading, train_seed, threads
+        )
+    if c.evaluation.enabled:
+        held_out = test if c.evaluation.split == "test" else dev
+        scores, evaluation_report = evaluate_policy(held_out, policy, c.evaluation, c.grading, seed, threads, trained)
+    write_report(
+        prompts=prompts, test_prompts=test, issues=issues, matches=matches, prompts_report=prompts_report,
+        policy_report=policy_report, sae=sae, sae_report=sae_report, features_report=features_report,
+        quality=quality, quality_report=quality_report, clusters=clusters, clusters_report=clusters_report,
+        pass_rates=pass_rates, pass_rates_report=pass_rates_report, difficulty=difficulty,
+        difficulty_report=difficulty_report, plan=plan, plan_report=plan_report, log=log, consumed=consumed,
+        training_report=training_report, scores=scores, evaluation_report=evaluation_report,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""One step a stage, each thin: check the input, call the library once, track, return."""

@@ -1,0 +1,145 @@
+"""What every step shares: cache policies, the clock, MLflow. The only module that imports mlflow."""
+
+import hashlib
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import mlflow
+import pandas as pd
+from zenml import get_step_context, log_metadata
+from zenml.config.cache_policy import CachePolicy
+
+from saerl_core.config import RunConfig
+from saerl_core.config_load import flatten
+from saerl_core.environment import state_dir
+from saerl_core.records import StageReport
+
+R = TypeVar("R", bound=StageReport)
+
+_ROOT = Path(__file__).resolve().parent.parent
+_SHARED = ("records.py", "tables.py", "seeds.py", "ids.py")
+logger = logging.getLogger("saerl")
+
+# ZenML's tracker tries to switch off the autologging of libraries that are not installed, and says so at every step.
+logging.getLogger("zenml.integrations.mlflow.experiment_trackers.mlflow_experiment_tracker").setLevel(logging.ERROR)
+
+
+def cache_policy(*rooms: str) -> CachePolicy:
+    """Make a step's cache depend on the source files of the rooms it calls: editing the library re-runs the step."""
+    core = _ROOT / "saerl_core"
+    files = [core / name for name in _SHARED]
+    files += [file for room in rooms for file in sorted((core / room).rglob("*.py"))]
+    return CachePolicy(file_dependencies=[str(file.relative_to(_ROOT)) for file in files])
+
+
+class Clock:
+    """Measures one stage and stamps the seconds on its report."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self._start = time.perf_counter()
+
+    def stamp(self, report: R) -> R:
+        """Return the report with the seconds since the stage began."""
+        return report.model_copy(update={"seconds": round(time.perf_counter() - self._start, 3)})
+
+
+@contextmanager
+def stage(name: str, *, torch_threads: int | None = None) -> Iterator[Clock]:
+    """Run one stage: set the torch threads, log the run's facts to MLflow, measure the time."""
+    if torch_threads is not None:
+        import torch
+
+        torch.set_num_threads(torch_threads)
+    log_run_facts()
+    yield Clock(name)
+
+
+def track(report: StageReport, prefix: str) -> None:
+    """Log a report's values to MLflow under `prefix/` and to the step's metadata in ZenML."""
+    for note in report.notes:
+        logger.warning("%s: %s", report.stage, note)
+    metrics = report.metrics(prefix)
+    mlflow.log_metrics(metrics)
+    log_metadata({"seconds": report.seconds, **metrics})
+
+
+def run_config() -> RunConfig:
+    """Return the configuration of the running pipeline, defaults included."""
+    parameters = get_step_context().pipeline_run.config.parameters or {}
+    return RunConfig.model_validate(parameters["config"])
+
+
+def run_name() -> str:
+    """Return the name of the running pipeline run; the MLflow run has the same."""
+    return str(get_step_context().pipeline_run.name)
+
+
+def log_run_facts() -> None:
+    """Log parameters and tags that a person filters by; the same values may be logged again by a later step."""
+    config = run_config()
+    # MLflow refuses a parameter that changes; a long value is cut at MLflow's limit
+    mlflow.log_params({key: str(value)[:500] for key, value in flatten(config).items()})
+    mlflow.set_tags({"saerl.strategy": config.plan.strategy, "saerl.seed": str(config.seed), "git_sha": git_sha()})
+
+
+def git_sha() -> str:
+    """Return the commit of the code, with `-dirty` where the work tree differs; `unknown` outside a repository."""
+    found = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12", "--match="],  # noqa: S607 (git is found on PATH)
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip() or os.environ.get("GITHUB_SHA", "unknown")
+
+
+def work_dir(stage_name: str, *key: object) -> Path:
+    """Return a folder for a stage's files that depends on the key only: a killed stage finds its work again."""
+    digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+    folder = state_dir() / "work" / f"{stage_name}-{digest}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def log_training_step(step: int, metrics: dict[str, float]) -> None:
+    """Log one training step under `train/`."""
+    finite = {f"train/{k}": float(v) for k, v in metrics.items() if isinstance(v, int | float) and v == v}  # noqa: PLR0124 (NaN is not equal to itself)
+    mlflow.log_metrics(finite, step=step)
+
+
+def log_training_curve(log: pd.DataFrame) -> None:
+    """Log the steps of a training that this MLflow run has not seen live: cached, or done before a resume."""
+    client, run = mlflow.MlflowClient(), mlflow.active_run()
+    seen = {m.step for m in client.get_metric_history(run.info.run_id, "train/reward_mean")} if run else set()
+    for row in log[~log["step"].isin(seen)].to_dict("records"):
+        log_training_step(int(row.pop("step")), row)
+
+
+def log_dataset(prompts: pd.DataFrame, name: str, source: str, context: str) -> None:
+    """Log a table of prompts as an MLflow data set: name, digest, schema and number of rows."""
+    table = prompts[["prompt_id", "prompt", "answer", "source"]]
+    mlflow.log_input(mlflow.data.from_pandas(table, source=source, name=name, targets="answer"), context=context)
+
+
+def log_summary(metrics: dict[str, float], tags: dict[str, str], files: dict[str, Path]) -> None:
+    """Log headline metrics, tags and files of the whole run; called by the last step, which is never cached."""
+    mlflow.log_metrics(metrics)
+    mlflow.set_tags(tags)
+    for folder, file in files.items():
+        mlflow.log_artifact(str(file), artifact_path=folder or None)
+
+
+def ensure_experiment(name: str, tracking_uri: str, artifacts: Path) -> None:
+    """Create an MLflow experiment whose artifacts live in a given folder; does nothing where it exists."""
+    client = mlflow.MlflowClient(tracking_uri=tracking_uri)
+    if client.get_experiment_by_name(name) is None:
+        artifacts.mkdir(parents=True, exist_ok=True)
+        client.create_experiment(name, artifact_location=artifacts.as_uri())

@@ -1,0 +1,23 @@
+"""Cluster the pool in SAE space."""
+
+from typing import Annotated
+
+import pandas as pd
+from zenml import step
+
+from saerl_core.config import ClustersConfig
+from saerl_core.records import ClustersReport, SaeFeatures
+from saerl_core.signals.clusters import cluster_prompts as cluster
+from steps._runtime import cache_policy, stage, track
+
+
+@step(experiment_tracker=True, cache_policy=cache_policy("signals"))
+def cluster_prompts(
+    prompts: pd.DataFrame, features: SaeFeatures, config: ClustersConfig, seed: int
+) -> tuple[Annotated[pd.DataFrame, "clusters"], Annotated[ClustersReport, "clusters_report"]]:
+    """Assign every prompt to a cluster and describe the clusters."""
+    with stage("cluster_prompts") as clock:
+        clusters, report = cluster(prompts, features, config, seed)
+        report = clock.stamp(report)
+    track(report, "clusters")
+    return clusters, report

@@ -1,0 +1,29 @@
+"""Evaluate the policy on held-out prompts, before and after training."""
+
+from typing import Annotated
+
+import pandas as pd
+from zenml import step
+
+from saerl_core.config import EvaluationConfig, GradingConfig
+from saerl_core.evaluation.evaluate import evaluate_policies
+from saerl_core.records import EvaluationReport, PolicyRef
+from steps._runtime import cache_policy, stage, track
+
+
+@step(experiment_tracker=True, cache_policy=cache_policy("evaluation", "rollouts", "policy", "world"))
+def evaluate_policy(
+    held_out: pd.DataFrame,
+    policy: PolicyRef,
+    config: EvaluationConfig,
+    grading: GradingConfig,
+    seed: int,
+    torch_threads: int,
+    trained_policy: PolicyRef | None = None,
+) -> tuple[Annotated[pd.DataFrame, "scores"], Annotated[EvaluationReport, "evaluation_report"]]:
+    """Score both policies on the same prompts; without training only the base policy is scored."""
+    with stage("evaluate_policy", torch_threads=torch_threads) as clock:
+        scores, report = evaluate_policies(policy, trained_policy, held_out, config, grading, seed)
+        report = clock.stamp(report)
+    track(report, "eval")
+    return scores, report

@@ -1,0 +1,32 @@
+"""Extract one sparse row a prompt, and the controls from the same forward pass."""
+
+from typing import Annotated
+
+import pandas as pd
+from zenml import step
+
+from materializers import ControlFeaturesMaterializer, SaeFeaturesMaterializer
+from saerl_core.config import FeaturesConfig
+from saerl_core.features.extract import extract_features
+from saerl_core.records import ControlFeatures, FeaturesReport, PolicyRef, SaeFeatures, SaeRef
+from steps._runtime import cache_policy, stage, track
+
+
+@step(
+    experiment_tracker=True,
+    cache_policy=cache_policy("features", "policy"),
+    output_materializers={"features": SaeFeaturesMaterializer, "controls": ControlFeaturesMaterializer},
+)
+def extract_sae_features(
+    prompts: pd.DataFrame, policy: PolicyRef, sae: SaeRef, config: FeaturesConfig, seed: int, torch_threads: int
+) -> tuple[
+    Annotated[SaeFeatures, "features"],
+    Annotated[ControlFeatures, "controls"],
+    Annotated[FeaturesReport, "features_report"],
+]:
+    """Extract features for the whole pool."""
+    with stage("extract_sae_features", torch_threads=torch_threads) as clock:
+        features, controls, report = extract_features(prompts, policy, sae, config, seed, controls=True)
+        report = clock.stamp(report)
+    track(report, "features")
+    return features, controls, report

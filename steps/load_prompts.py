@@ -1,0 +1,30 @@
+"""Load the pool and the held-out prompts; mark what is odd in them."""
+
+from typing import Annotated
+
+import pandas as pd
+from zenml import step
+
+from saerl_core.config import PromptsConfig
+from saerl_core.prompts.load import load_prompts as load
+from saerl_core.records import PromptsReport
+from steps._runtime import cache_policy, stage, track
+
+
+@step(experiment_tracker=True, cache_policy=cache_policy("prompts", "world"))
+def load_prompts(
+    config: PromptsConfig, seed: int, fingerprint: str
+) -> tuple[
+    Annotated[pd.DataFrame, "prompts"],
+    Annotated[pd.DataFrame, "dev_prompts"],
+    Annotated[pd.DataFrame, "test_prompts"],
+    Annotated[pd.DataFrame, "prompt_issues"],
+    Annotated[pd.DataFrame, "contamination_matches"],
+    Annotated[PromptsReport, "prompts_report"],
+]:
+    """Load prompts; `fingerprint` changes with the content of the input files, so that new data is not cached away."""
+    with stage("load_prompts") as clock:
+        found = load(config, seed)
+        report = clock.stamp(found.report)
+    track(report, "prompts")
+    return found.train, found.dev, found.test, found.issues, found.matches, report

@@ -1,0 +1,29 @@
+"""Measure the base policy's pass rate on a small labelled subset."""
+
+from typing import Annotated
+
+import pandas as pd
+from zenml import step
+
+from saerl_core.config import GradingConfig, PassRatesConfig
+from saerl_core.records import PassRatesReport, PolicyRef
+from saerl_core.rollouts.measure import measure_pass_rates as measure
+from steps._runtime import cache_policy, stage, track
+
+
+@step(experiment_tracker=True, cache_policy=cache_policy("rollouts", "policy", "world"))
+def measure_pass_rates(
+    prompts: pd.DataFrame,
+    clusters: pd.DataFrame,
+    policy: PolicyRef,
+    config: PassRatesConfig,
+    grading: GradingConfig,
+    seed: int,
+    torch_threads: int,
+) -> tuple[Annotated[pd.DataFrame, "pass_rates"], Annotated[PassRatesReport, "pass_rates_report"]]:
+    """Sample and grade rollouts on a subset that is stratified over the clusters; the cost is counted."""
+    with stage("measure_pass_rates", torch_threads=torch_threads) as clock:
+        pass_rates, report = measure(prompts, clusters, policy, config, grading, seed)
+        report = clock.stamp(report)
+    track(report, "pass_rates")
+    return pass_rates, report

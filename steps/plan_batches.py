@@ -1,0 +1,33 @@
+"""Decide which prompts go into which batch, in which order."""
+
+from typing import Annotated
+
+import pandas as pd
+from zenml import step
+
+from materializers import BatchPlanMaterializer
+from saerl_core.config import PlanConfig
+from saerl_core.plan.build import plan_batches as plan_them
+from saerl_core.plan.inputs import PlanInputs
+from saerl_core.records import BatchPlan, PlanReport
+from steps._runtime import cache_policy, stage, track
+
+
+@step(experiment_tracker=True, cache_policy=cache_policy("plan"), output_materializers={"plan": BatchPlanMaterializer})
+def plan_batches(
+    prompts: pd.DataFrame,
+    quality: pd.DataFrame,
+    clusters: pd.DataFrame,
+    difficulty: pd.DataFrame,
+    config: PlanConfig,
+    seed: int,
+) -> tuple[
+    Annotated[BatchPlan, "plan"], Annotated[pd.DataFrame, "plan_decisions"], Annotated[PlanReport, "plan_report"]
+]:
+    """Build the plan of the configured strategy."""
+    with stage("plan_batches") as clock:
+        inputs = PlanInputs(prompts=prompts, quality=quality, clusters=clusters, difficulty=difficulty)
+        plan, report = plan_them(inputs, config, seed)
+        report = clock.stamp(report)
+    track(report, "plan")
+    return plan, plan.decisions, report

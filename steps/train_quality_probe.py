@@ -1,0 +1,51 @@
+"""Train the quality probe on corruptions of the pool, or on a user's labels."""
+
+from typing import Annotated
+
+import pandas as pd
+from zenml import step
+
+from materializers import LinearProbeMaterializer
+from saerl_core.config import FeaturesConfig, QualityConfig
+from saerl_core.features.extract import extract_features
+from saerl_core.records import ControlFeatures, LinearProbe, PolicyRef, QualityReport, SaeFeatures, SaeRef
+from saerl_core.signals.corruptions import corrupt_prompts
+from saerl_core.signals.quality import train_quality_probe as train
+from steps._runtime import cache_policy, stage, track
+
+
+@step(
+    experiment_tracker=True,
+    cache_policy=cache_policy("signals", "features", "policy"),
+    output_materializers={"quality_probe": LinearProbeMaterializer},
+)
+def train_quality_probe(
+    prompts: pd.DataFrame,
+    features: SaeFeatures,
+    controls: ControlFeatures,
+    policy: PolicyRef,
+    sae: SaeRef,
+    config: QualityConfig,
+    features_config: FeaturesConfig,
+    seed: int,
+    torch_threads: int,
+) -> tuple[
+    Annotated[pd.DataFrame, "quality"],
+    Annotated[LinearProbe, "quality_probe"],
+    Annotated[QualityReport, "quality_report"],
+]:
+    """Score every prompt; corruptions are made and read by the same SAE only where they are the labels."""
+    with stage("train_quality_probe", torch_threads=torch_threads) as clock:
+        corrupted = corrupted_features = corrupted_controls = None
+        if config.labels == "corruptions":
+            corrupted = corrupt_prompts(prompts, config, seed)
+            corrupted_features, corrupted_controls, _ = extract_features(
+                corrupted, policy, sae, features_config, seed, controls=True
+            )
+        quality, probe, report = train(
+            prompts, features, corrupted, corrupted_features, config, seed,
+            controls=controls, corrupted_controls=corrupted_controls,
+        )  # fmt: skip
+        report = clock.stamp(report)
+    track(report, "probe/quality")
+    return quality, probe, report
