@@ -1,5 +1,9 @@
-"""Combinations of settings that cannot work, refused before any work starts."""
+"""Combinations of settings that cannot work, refused before any work starts.
 
+Each check yields one sentence a problem: the fields with their values, why they cannot work, the way out.
+"""
+
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -7,16 +11,223 @@ if TYPE_CHECKING:
 
 
 def check_combinations(config: "RunConfig") -> None:
-    """Raise ValueError naming the fields, their values and the way out."""
-    for problem in _problems(config):
-        raise ValueError(problem)
+    """Raise ValueError with one line a problem, each naming the fields, their values and the way out."""
+    problems = [problem for check in _CHECKS for problem in check(config)]
+    if problems:
+        raise ValueError("\n".join(problems))
 
 
-def _problems(config: "RunConfig") -> list[str]:
-    found: list[str] = []
-    if config.training.enabled and config.training.algorithm == "ppo" and config.training.backend == "embedded":
-        found.append(
-            "training.algorithm is 'ppo', but training.backend 'embedded' trains no critic; "
-            "set training.backend to 'openrlhf', or training.algorithm to one of grpo, dr_grpo, dapo, rloo"
+def _prompts(config: "RunConfig") -> Iterator[str]:
+    prompts = config.prompts
+    if prompts.source == "file" and prompts.path is None:
+        yield "prompts.source is 'file', but prompts.path is not set; name a JSONL, parquet or CSV file"
+    if prompts.source == "hub" and prompts.dataset is None:
+        yield "prompts.source is 'hub', but prompts.dataset is not set; name a Hugging Face dataset"
+    for source, field, value in (("file", "path", prompts.path), ("hub", "dataset", prompts.dataset)):
+        if value is not None and prompts.source != source:
+            yield (
+                f"prompts.{field} is '{value}', but prompts.source '{prompts.source}' does not read it; "
+                f"set prompts.source to '{source}' or remove prompts.{field}"
+            )
+    if prompts.source == "task_world" and prompts.eval_path is not None:
+        yield (
+            f"prompts.eval_path is '{prompts.eval_path}', but prompts.source 'task_world' brings its own held-out "
+            "split; remove prompts.eval_path or set prompts.source to 'file'"
         )
-    return found
+    weights = prompts.task_world.level_weights
+    if min(weights) < 0 or sum(weights) == 0:
+        yield (
+            f"prompts.task_world.level_weights are {list(weights)}, but they are shares; "
+            "none may be below 0 and one must be above 0"
+        )
+
+
+def _policy(config: "RunConfig") -> Iterator[str]:
+    policy = config.policy
+    if policy.source == "pretrained" and policy.model is None:
+        yield "policy.source is 'pretrained', but policy.model is not set; name a local folder or a Hub model"
+    if policy.source != "pretrained" and policy.model is not None:
+        yield (
+            f"policy.model is '{policy.model}', but policy.source '{policy.source}' trains its own model; "
+            "set policy.source to 'pretrained' or remove policy.model"
+        )
+    if policy.source == "task_world" and config.prompts.source != "task_world":
+        yield (
+            f"policy.source is 'task_world', but prompts.source is '{config.prompts.source}': the built-in policy "
+            "reads the task world only; set policy.source to 'pretrained', or to 'text' for curation without training"
+        )
+    if policy.source != "pretrained" and policy.hidden_size % (2 * policy.n_heads):
+        yield (
+            f"policy.hidden_size is {policy.hidden_size}, but rotary heads need a multiple of 2 * policy.n_heads = "
+            f"{2 * policy.n_heads}; set it to {_next_multiple(policy.hidden_size, 2 * policy.n_heads)}"
+        )
+
+
+def _text_policy(config: "RunConfig") -> Iterator[str]:
+    if config.policy.source != "text":
+        return
+    if config.difficulty.label == "pass_rate":
+        yield (
+            "difficulty.label is 'pass_rate', but policy.source 'text' reads prompts and cannot answer them; "
+            "set difficulty.label to 'level' or 'known_pass_rate'"
+        )
+    for name, enabled in (("training", config.training.enabled), ("evaluation", config.evaluation.enabled)):
+        if enabled:
+            yield (
+                f"{name}.enabled is true, but policy.source 'text' cannot answer prompts; "
+                f"set {name}.enabled to false or policy.source to 'pretrained'"
+            )
+
+
+def _sae(config: "RunConfig") -> Iterator[str]:
+    sae, policy = config.sae, config.policy
+    if sae.source == "load" and sae.path is None:
+        yield "sae.source is 'load', but sae.path is not set; name a local sae-lens folder or a public release"
+    for field, value in (("path", sae.path), ("sae_id", sae.sae_id)):
+        if sae.source == "train" and value is not None:
+            yield (
+                f"sae.{field} is '{value}', but sae.source 'train' loads nothing; "
+                f"set sae.source to 'load' or remove sae.{field}"
+            )
+    if sae.source == "load" or sae.model is not None or policy.source == "pretrained":
+        return  # the sizes are those of a model that is not known yet; obtain_sae checks them
+    d_sae = sae.expansion * policy.hidden_size
+    if sae.k >= d_sae:
+        yield (
+            f"sae.k is {sae.k}, but the SAE has only sae.expansion * policy.hidden_size = {d_sae} latents; "
+            f"set sae.k below {d_sae} or raise sae.expansion"
+        )
+    if sae.hook_layer is not None and sae.hook_layer >= policy.n_layers:
+        yield (
+            f"sae.hook_layer is {sae.hook_layer}, but the policy has policy.n_layers = {policy.n_layers} blocks, "
+            f"counted from 0; set it to at most {policy.n_layers - 1}"
+        )
+
+
+def _labels(config: "RunConfig") -> Iterator[str]:
+    columns, source, label = config.prompts.columns, config.prompts.source, config.difficulty.label
+    if config.quality.labels == "column" and (source == "task_world" or columns.quality is None):
+        yield (
+            "quality.labels is 'column', but the prompts have no such column; read a file or a Hub dataset and name "
+            "the column in prompts.columns.quality, or set quality.labels to 'corruptions'"
+        )
+    if label == "known_pass_rate" and (source == "task_world" or columns.pass_rate is None):
+        yield (
+            "difficulty.label is 'known_pass_rate', but the prompts have no such column; read a file or a Hub dataset "
+            "and name the column in prompts.columns.pass_rate, or set difficulty.label to 'pass_rate'"
+        )
+    if label == "level" and source != "task_world" and columns.level is None:
+        yield "difficulty.label is 'level', but prompts.columns.level is not set; name the column"
+    section = "pass_rates" if label == "pass_rate" else "difficulty"
+    n_labelled = config.pass_rates.n_labelled if label == "pass_rate" else config.difficulty.n_labelled
+    if n_labelled < config.difficulty.folds:
+        yield (
+            f"{section}.n_labelled is {n_labelled}, fewer than difficulty.folds = {config.difficulty.folds}; "
+            "label more prompts or use fewer folds"
+        )
+    if config.quality.labels == "corruptions" and config.quality.n_corruptions < config.quality.folds:
+        yield (
+            f"quality.n_corruptions is {config.quality.n_corruptions}, fewer than quality.folds = "
+            f"{config.quality.folds}; make more corruptions or use fewer folds"
+        )
+
+
+def _plan(config: "RunConfig") -> Iterator[str]:
+    plan, defaults = config.plan, type(config.plan)()
+    for field in ("use_quality", "use_clusters", "use_difficulty", "grouping", "mix_frac"):
+        value = getattr(plan, field)
+        if plan.strategy != "saerl" and value != getattr(defaults, field):
+            yield (
+                f"plan.{field} is {value!r}, but plan.strategy '{plan.strategy}' has no such switch; "
+                f"remove plan.{field} or set plan.strategy to 'saerl'"
+            )
+    if plan.strategy == "saerl" and plan.grouping == "interleaved" and not plan.use_clusters:
+        yield (
+            "plan.grouping is 'interleaved', but plan.use_clusters is false and leaves nothing to interleave; "
+            "set plan.use_clusters to true or plan.grouping to 'cluster'"
+        )
+    n_pool = config.prompts.max_rows
+    bound = "prompts.max_rows"
+    if config.prompts.source == "task_world":
+        n_pool, bound = config.prompts.task_world.n_train, "prompts.task_world.n_train"
+    if n_pool is not None and plan.prompts_per_step > n_pool:
+        yield (
+            f"plan.prompts_per_step is {plan.prompts_per_step}, more than the pool of {bound} = {n_pool}; "
+            "lower it or give more prompts"
+        )
+
+
+def _training(config: "RunConfig") -> Iterator[str]:
+    training = config.training
+    if not training.enabled:
+        return
+    if training.algorithm == "ppo":
+        yield (
+            "training.algorithm is 'ppo', which needs a critic: only the OpenRLHF backend has one, and this version "
+            "trains with 'embedded' only; set training.algorithm to one of grpo, dr_grpo, dapo, rloo"
+        )
+    if training.backend == "openrlhf":
+        yield (
+            "training.backend is 'openrlhf', but this version trains with 'embedded' only; "
+            "set training.backend to 'embedded'"
+        )
+    if training.clip_high is not None and training.clip_high < training.clip_low:
+        yield (
+            f"training.clip_high is {training.clip_high}, below training.clip_low = {training.clip_low}; "
+            "raise training.clip_high or leave it out"
+        )
+
+
+def _evaluation(config: "RunConfig") -> Iterator[str]:
+    evaluation, prompts = config.evaluation, config.prompts
+    if not evaluation.enabled:
+        return
+    if prompts.source != "task_world" and prompts.eval_path is None:
+        yield (
+            f"evaluation.enabled is true, but prompts.source '{prompts.source}' has no held-out split; "
+            "name a file in prompts.eval_path or set evaluation.enabled to false"
+        )
+    no_dev = prompts.source != "task_world" or prompts.task_world.n_dev == 0
+    if evaluation.split == "dev" and no_dev:
+        yield (
+            "evaluation.split is 'dev', but there is no dev split; set evaluation.split to 'test'"
+            + (" or raise prompts.task_world.n_dev above 0" if prompts.source == "task_world" else "")
+        )
+    if not evaluation.ks:
+        yield "evaluation.ks is empty; name at least one k, for example [1]"
+    elif max(evaluation.ks) > evaluation.n_samples:
+        yield (
+            f"evaluation.ks holds {max(evaluation.ks)}, but pass@k needs k samples and evaluation.n_samples is "
+            f"{evaluation.n_samples}; raise evaluation.n_samples or remove that k"
+        )
+    if evaluation.temperature == 0 and evaluation.n_samples > 1:
+        yield (
+            f"evaluation.n_samples is {evaluation.n_samples}, but at evaluation.temperature 0 all samples of a prompt "
+            "are equal; set evaluation.n_samples to 1 and evaluation.ks to [1], or raise the temperature"
+        )
+
+
+def _grading(config: "RunConfig") -> Iterator[str]:
+    answers = config.difficulty.label == "pass_rate" or config.training.enabled or config.evaluation.enabled
+    if answers and config.grading.kind == "task_world" and config.policy.source == "pretrained":
+        yield (
+            "grading.kind is 'task_world', which reads the answer after '#', but policy.source is 'pretrained'; "
+            "set grading.kind to 'math' or 'exact'"
+        )
+
+
+def _next_multiple(value: int, of: int) -> int:
+    return -(-value // of) * of
+
+
+_CHECKS: tuple[Callable[["RunConfig"], Iterator[str]], ...] = (
+    _prompts,
+    _policy,
+    _text_policy,
+    _sae,
+    _labels,
+    _plan,
+    _training,
+    _evaluation,
+    _grading,
+)

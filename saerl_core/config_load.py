@@ -1,0 +1,166 @@
+"""From a run file or plain parameters to a `RunConfig`; every problem of a file is told at once, in one message."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import cast
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from saerl_core.config import RunConfig
+from saerl_core.errors import ConfigError
+
+Scalar = str | int | float | bool
+
+_BOUNDS = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a finite number",
+    "bool": "true or false",
+    "string": "a text",
+    "tuple": "a list",
+    "model": "a section with settings of its own",
+}
+
+
+def load_config(path: str | Path | None = None, overrides: Mapping[str, object] | None = None) -> RunConfig:
+    """Read a ZenML run file and validate what stands under its key `parameters`.
+
+    Without a file the defaults are the configuration. Other top-level keys belong to ZenML and are not looked at.
+    `overrides` win over the file; a key is a section (its mapping is merged) or a dotted path such as `plan.strategy`.
+    Raises `ConfigError` for a file that cannot be read and for every problem that `validate` finds.
+    """
+    parameters = {} if path is None else _parameters(Path(path))
+    for key, value in (overrides or {}).items():
+        *sections, name = key.split(".")
+        nested: object = value
+        for part in reversed([*sections, name]):
+            nested = {part: nested}
+        parameters = _merged(parameters, cast(Mapping[str, object], nested))
+    return validate(parameters)
+
+
+def validate(parameters: Mapping[str, object]) -> RunConfig:
+    """Return the configuration, or raise one `ConfigError` that names for each problem field, value, bound, way out."""
+    try:
+        return RunConfig.model_validate(dict(parameters))
+    except ValidationError as error:
+        problems = list(dict.fromkeys(line for detail in error.errors() for line in _told(detail)))
+        if len(problems) == 1:
+            raise ConfigError(problems[0]) from error
+        listed = "".join(f"\n  - {problem}" for problem in problems)
+        raise ConfigError(f"the configuration has {len(problems)} problems:{listed}") from error
+
+
+def flatten(config: BaseModel, prefix: str = "") -> dict[str, Scalar]:
+    """Return every setting by its dotted path ("plan.strategy": "saerl"), for MLflow parameters.
+
+    A list becomes its values joined by commas; a setting that is not set becomes the text `none`.
+    """
+    flat: dict[str, Scalar] = {}
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            flat |= flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, tuple):
+            flat[prefix + name] = ",".join(str(v) for v in value)
+        else:
+            flat[prefix + name] = "none" if value is None else value
+    return flat
+
+
+def _parameters(path: Path) -> dict[str, object]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"the run file {path} cannot be read ({error.strerror}); check the path") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"the run file {path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"the run file {path} holds {_shown(content)}; it must hold keys, with ours under 'parameters'"
+        )
+    for key in map(str, content):
+        if key in RunConfig.model_fields:
+            raise ConfigError(f"'{key}' stands at the top level of {path}; move it under the key 'parameters'")
+        if key != "parameters" and difflib.get_close_matches(key, ["parameters"], cutoff=0.8):
+            raise ConfigError(f"'{key}' stands at the top level of {path}; did you mean 'parameters'?")
+    parameters = content.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise ConfigError(f"'parameters' of {path} is {_shown(parameters)}; it must hold sections such as 'plan'")
+    return {str(key): value for key, value in parameters.items()}
+
+
+def _merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(cast(Mapping[str, object], old), cast(Mapping[str, object], value)) if both else value
+    return merged
+
+
+def _told(detail: ErrorDetails) -> list[str]:
+    """Tell one error of pydantic; the combinations of `config_checks` come as one error with a line each."""
+    loc, kind, context = list(detail["loc"]), detail["type"], detail.get("ctx", {})
+    if kind == "value_error" and not loc:
+        return str(context["error"]).split("\n")
+    if kind == "missing":  # an item of a list that is too short; the input is the list
+        loc.pop()
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+    if kind in ("extra_forbidden", "invalid_key"):
+        return [_unknown(path)]
+    default = dict(_settings()).get(path)
+    wrong, bound = _wrong(kind, context, default)
+    way_out = "" if default is None or isinstance(default, BaseModel) else f"; leave it out for {_shown(default)}"
+    return [f"{path} = {_shown(detail['input'])} {wrong}: it must {bound}{way_out}"]
+
+
+def _wrong(kind: str, context: Mapping[str, object], default: object) -> tuple[str, str]:
+    """Return what is wrong and the bound, in words."""
+    if kind in ("missing", "too_long") and isinstance(default, tuple):
+        return "has the wrong length", f"list {len(default)} values"
+    for name, words in _BOUNDS.items():
+        if name in context:
+            return "is out of range", f"be {words} {context[name]}"
+    if kind == "literal_error":
+        return "is not known", f"be {context['expected']}"
+    wanted = _KINDS.get(kind.split("_", maxsplit=1)[0], "")
+    return "has the wrong type", f"be {wanted}" if wanted else "be of another kind"
+
+
+def _unknown(path: str) -> str:
+    """Name the setting that was probably meant: the same name in another section, else a sibling spelt alike."""
+    parent, _, name = path.rpartition(".")
+    known = dict(_settings())
+    siblings = [p.rpartition(".")[2] for p in known if p.rpartition(".")[0] == parent]
+    near = difflib.get_close_matches(name, siblings, n=1, cutoff=0.6)
+    elsewhere = [p for p in known if p.rpartition(".")[2] == name]
+    meant = elsewhere[0] if elsewhere else f"{parent}.{near[0]}".lstrip(".") if near else None
+    if meant:
+        return f"{path} is not a setting; did you mean {meant}?"
+    return (
+        f"{path} is not a setting; {f'section {parent!r}' if parent else 'the configuration'} has {', '.join(siblings)}"
+    )
+
+
+def _settings(section: BaseModel | None = None, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield every section and setting by its dotted path, with its default."""
+    section = section or RunConfig()
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        yield prefix + name, value
+        if isinstance(value, BaseModel):
+            yield from _settings(value, f"{prefix}{name}.")
+
+
+def _shown(value: object) -> str:
+    text = repr(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= 80 else text[:77] + "..."
