@@ -3,7 +3,9 @@
 import hashlib
 import logging
 import os
+import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,12 +131,29 @@ def log_dataset(prompts: pd.DataFrame, name: str, source: str, context: str) -> 
     mlflow.log_input(mlflow.data.from_pandas(table, source=source, name=name, targets="answer"), context=context)
 
 
-def log_summary(metrics: dict[str, float], tags: dict[str, str], files: dict[str, Path]) -> None:
+def log_summary(metrics: dict[str, float], tags: dict[str, str], files: list[Path]) -> None:
     """Log headline metrics, tags and files of the whole run; called by the last step, which is never cached."""
     mlflow.log_metrics(metrics)
     mlflow.set_tags(tags)
-    for folder, file in files.items():
-        mlflow.log_artifact(str(file), artifact_path=folder or None)
+    for file in files:
+        mlflow.log_artifact(str(file))
+
+
+def mlflow_run_name() -> str:
+    """Return the name of the active MLflow run, empty without one."""
+    run = mlflow.active_run()
+    return str(run.info.run_name) if run else ""
+
+
+def command_line() -> str:
+    """Return the command that started this process, as a person would type it."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def say(text: str) -> None:
+    """Print the closing lines of a run; this is what a person came for, so it is not a log record."""
+    for line in text.splitlines():
+        logger.info(line)
 
 
 def ensure_experiment(name: str, tracking_uri: str, artifacts: Path) -> None:

@@ -1,0 +1,138 @@
+"""Write the page, the cost ledger and everything that makes runs comparable; never cached."""
+
+import json
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+from zenml import step
+from zenml.types import HTMLString
+
+from saerl_core.environment import state_dir
+from saerl_core.ledger import cost_metrics, costs_table
+from saerl_core.records import (
+    BatchPlan,
+    ClustersReport,
+    DifficultyReport,
+    EvaluationReport,
+    FeaturesReport,
+    PassRatesReport,
+    PlanReport,
+    PolicyReport,
+    PromptsReport,
+    QualityReport,
+    SaeRef,
+    SaeReport,
+    StageReport,
+    TrainingReport,
+)
+from saerl_core.report.inputs import ReportInputs, RunFacts, SaeFacts, TrainingFacts
+from saerl_core.report.page import render_report
+from saerl_core.report.summary import summary_text
+from steps import _runtime as runtime
+
+_PACKAGES = ("saerl", "torch", "transformers", "trl", "sae-lens", "scikit-learn", "zenml", "mlflow")
+
+
+@step(experiment_tracker=True, enable_cache=False)
+def write_report(
+    prompts: pd.DataFrame,
+    test_prompts: pd.DataFrame,
+    issues: pd.DataFrame,
+    matches: pd.DataFrame,
+    prompts_report: PromptsReport,
+    policy_report: PolicyReport,
+    sae: SaeRef,
+    sae_report: SaeReport,
+    features_report: FeaturesReport,
+    quality: pd.DataFrame,
+    quality_report: QualityReport,
+    clusters: pd.DataFrame,
+    clusters_report: ClustersReport,
+    difficulty: pd.DataFrame,
+    difficulty_report: DifficultyReport,
+    plan: BatchPlan,
+    plan_report: PlanReport,
+    pass_rates: pd.DataFrame | None = None,
+    pass_rates_report: PassRatesReport | None = None,
+    log: pd.DataFrame | None = None,
+    consumed: pd.DataFrame | None = None,
+    training_report: TrainingReport | None = None,
+    scores: pd.DataFrame | None = None,
+    evaluation_report: EvaluationReport | None = None,
+) -> tuple[Annotated[HTMLString, "report"], Annotated[pd.DataFrame, "costs"]]:
+    """Render the page from all records and log every headline metric, so that a cached run is comparable too."""
+    with runtime.stage("write_report"):
+        reports: dict[str, tuple[str, StageReport | None]] = {
+            "load_prompts": ("prompts", prompts_report),
+            "prepare_policy": ("policy", policy_report),
+            "obtain_sae": ("sae", sae_report),
+            "extract_sae_features": ("features", features_report),
+            "train_quality_probe": ("probe/quality", quality_report),
+            "cluster_prompts": ("clusters", clusters_report),
+            "measure_pass_rates": ("pass_rates", pass_rates_report),
+            "calibrate_difficulty": ("probe/difficulty", difficulty_report),
+            "plan_batches": ("plan", plan_report),
+            "train_policy": ("train", training_report),
+            "evaluate_policy": ("eval", evaluation_report),
+        }
+        costs = costs_table((stage, report) for stage, (_, report) in reports.items())
+        training = None
+        if log is not None and consumed is not None and training_report is not None:
+            training = TrainingFacts(log, consumed, training_report)
+            runtime.log_training_curve(log)
+        inputs = ReportInputs(
+            config=runtime.run_config(), facts=_facts(), train=prompts, test=test_prompts, issues=issues,
+            matches=matches, prompts_report=prompts_report, policy_report=policy_report, sae=SaeFacts.of(sae),
+            sae_report=sae_report, features_report=features_report, quality=quality, quality_report=quality_report,
+            clusters=clusters, clusters_report=clusters_report, difficulty=difficulty,
+            difficulty_report=difficulty_report, plan=plan, plan_report=plan_report, costs=costs,
+            pass_rates=pass_rates, pass_rates_report=pass_rates_report, training=training, scores=scores,
+            evaluation_report=evaluation_report,
+        )  # fmt: skip
+        page = render_report(inputs)
+        _log(inputs, reports, page)
+    return HTMLString(page), costs
+
+
+def _log(inputs: ReportInputs, reports: dict[str, tuple[str, StageReport | None]], page: str) -> None:
+    metrics = cost_metrics(inputs.costs)
+    for prefix, report in reports.values():
+        metrics |= report.metrics(prefix) if report else {}
+    source = inputs.config.prompts.path or inputs.config.prompts.dataset or "task_world"
+    runtime.log_dataset(inputs.train, "prompts", source, "training")
+    files = _write_files(inputs, page)
+    tags = {"plan_hash": inputs.plan.plan_hash, "sae_id": inputs.sae.sae_id}
+    runtime.log_summary(metrics, tags, files)
+    runtime.say(summary_text(inputs))
+
+
+def _write_files(inputs: ReportInputs, page: str) -> list[Path]:
+    """Write what a person opens without ZenML: into the state folder, and from there into MLflow."""
+    folder = state_dir() / "last_run"
+    folder.mkdir(parents=True, exist_ok=True)
+    (state_dir() / "report.html").write_text(page)
+    (folder / "config.json").write_text(inputs.config.model_dump_json(indent=2))
+    (folder / "summary.txt").write_text(summary_text(inputs))
+    inputs.plan.table.to_parquet(folder / "plan.parquet", index=False)
+    inputs.plan.decisions.to_parquet(folder / "plan_decisions.parquet", index=False)
+    inputs.costs.to_csv(folder / "costs.csv", index=False)
+    inputs.issues.to_csv(folder / "prompt_issues.csv", index=False)
+    (folder / "plan.json").write_text(
+        json.dumps({"plan_hash": inputs.plan.plan_hash, "strategy": inputs.plan.strategy})
+    )
+    names = ("config.json", "plan.parquet", "plan_decisions.parquet", "plan.json", "costs.csv", "prompt_issues.csv")
+    return [state_dir() / "report.html", *(folder / name for name in names)]
+
+
+def _facts() -> RunFacts:
+    return RunFacts(
+        run_name=runtime.run_name(),
+        created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        git_sha=runtime.git_sha(),
+        command=runtime.command_line(),
+        versions={name: version(name) for name in _PACKAGES},
+        mlflow_run=runtime.mlflow_run_name(),
+    )

@@ -1,0 +1,123 @@
+"""The literal commands, in processes of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.pipelines.small import SMALL
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ZENML_", "MLFLOW_"))}
+    clean |= {"SAERL_HOME": str(tmp_path_factory.mktemp("cli")), "PATH": f"{BIN}:{os.environ['PATH']}"}
+    return clean
+
+
+def _call(command, environment, timeout=600):
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def ready(environment):
+    done = _call([sys.executable, "-m", "pipelines", "setup"], environment)
+    assert done.returncode == 0, done.stderr
+    return environment
+
+
+def _config(tmp_path, parameters):
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump({"parameters": parameters}))
+    return str(path)
+
+
+@pytest.mark.slow
+def test_literal_command_survives_sigkill_and_resumes(ready, tmp_path):
+    long_run = {**SMALL, "plan": {"n_steps": 12, "prompts_per_step": 8}}
+    command = ["zenml", "pipeline", "run", "saerl", "-c", _config(tmp_path, long_run)]
+    work = Path(ready["SAERL_HOME"]) / "work"
+    with (tmp_path / "first.log").open("w") as log:
+        first = subprocess.Popen(
+            command, cwd=ROOT, env=ready, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        deadline = time.monotonic() + 400
+        while len(list(work.glob("train-*/checkpoint-*"))) < 2:
+            assert first.poll() is None, (tmp_path / "first.log").read_text()[-3000:]
+            assert time.monotonic() < deadline, "no checkpoint appeared"
+            time.sleep(0.05)
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+    second = _call(command, ready)
+    assert second.returncode == 0, second.stderr[-3000:]
+    assert "Traceback" not in second.stdout + second.stderr
+    found = _call([sys.executable, "-m", "pipelines", "where"], ready)
+    assert "report.html" in found.stdout
+    assert _resumed_from(ready) > 0
+
+
+def _resumed_from(environment):
+    program = (
+        "import json, mlflow; from pipelines.setup import mlflow_uri; c = mlflow.MlflowClient(mlflow_uri());"
+        "e = c.get_experiment_by_name('saerl');"
+        "r = c.search_runs([e.experiment_id], \"attributes.status = 'FINISHED'\")[0];"
+        "print(json.dumps([r.data.metrics['train/resumed_from_step'],"
+        " [m.step for m in c.get_metric_history(r.info.run_id, 'train/reward_mean')]]))"
+    )
+    done = _call([sys.executable, "-c", f"from saerl_core.environment import apply; apply(); {program}"], environment)
+    resumed, steps = json.loads(done.stdout.strip().splitlines()[-1])
+    assert sorted(steps) == list(range(12)), "the MLflow run of the resumed training lacks steps, or repeats some"
+    return resumed
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"plan": {"strategie": "saerl"}}, ["plan.strategie", "strategy"]),
+        ({"plan": {"prompts_per_step": 0}}, ["plan.prompts_per_step", "0", "1"]),
+        ({"training": {"algorithm": "ppo"}}, ["ppo", "openrlhf"]),
+        ({"nonsense": 1}, ["nonsense"]),
+    ],
+)
+def test_a_wrong_configuration_is_one_message_before_any_work(ready, tmp_path, parameters, words):
+    path = _config(tmp_path, parameters)
+    for command in (["zenml", "pipeline", "run", "saerl", "-c", path], [sys.executable, "-m", "pipelines", "run", "-c", path]):
+        done = _call(command, ready)
+        output = done.stdout + done.stderr
+        assert done.returncode != 0
+        assert "Traceback" not in output
+        assert "has started" not in output
+        for word in words:
+            assert word in output
+
+
+def test_a_stack_without_a_tracker_is_refused(ready):
+    done = _call(["zenml", "pipeline", "run", "saerl", "-s", "default"], ready)
+    assert done.returncode != 0
+    assert "no experiment tracker" in done.stderr
+    assert "make setup" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_help_names_the_commands(environment):
+    done = _call([sys.executable, "-m", "pipelines", "--help"], environment)
+    assert done.returncode == 0
+    for word in ("run", "validate", "show-config", "setup", "ui"):
+        assert word in done.stdout
+
+
+def test_nothing_is_written_outside_the_state_folder(ready):
+    before = set(ROOT.iterdir())
+    done = _call([sys.executable, "-m", "pipelines", "validate", "-c", "configs/embedded_vanilla.yaml"], ready)
+    assert done.returncode == 0, done.stderr
+    assert {p.name for p in set(ROOT.iterdir()) - before} <= {".saerl", "__pycache__"}

@@ -1,0 +1,130 @@
+"""The whole DAG in process, on a small configuration: what it leaves in ZenML, in MLflow and on disk."""
+
+import copy
+
+import pytest
+from tests.pipelines.small import SMALL
+
+STAGES = {
+    "load_prompts", "prepare_policy", "obtain_sae", "extract_sae_features", "train_quality_probe", "cluster_prompts",
+    "measure_pass_rates", "calibrate_difficulty", "plan_batches", "train_policy", "evaluate_policy", "write_report",
+}  # fmt: skip
+pytestmark = pytest.mark.slow
+
+
+def _run(**changes):
+    from pipelines.training import saerl_pipeline
+
+    parameters = copy.deepcopy(SMALL)
+    for section, values in changes.items():
+        parameters[section] = {**parameters.get(section, {}), **values}
+    return saerl_pipeline(**parameters)
+
+
+@pytest.fixture(scope="module")
+def first_run(local_stack):
+    return _run()
+
+
+@pytest.fixture(scope="module")
+def second_run(first_run):
+    return _run()
+
+
+@pytest.fixture(scope="module")
+def vanilla_run(second_run):
+    return _run(plan={"strategy": "vanilla"})
+
+
+def _mlflow_run(client, run):
+    experiment = client.get_experiment_by_name("saerl")
+    found = client.search_runs([experiment.experiment_id], f"tags.`mlflow.runName` = '{run.name}'")
+    assert len(found) == 1, f"{len(found)} MLflow runs for one pipeline run"
+    return found[0]
+
+
+def _statuses(run):
+    return {name: str(step.status) for name, step in run.steps.items()}
+
+
+def test_every_stage_runs(first_run):
+    assert set(first_run.steps) == STAGES
+    assert set(_statuses(first_run).values()) == {"completed"}
+    assert first_run.name.startswith("saerl-s0-")
+
+
+def test_nothing_is_pickled(first_run):
+    sources = {
+        (step, name): str(artifact.materializer)
+        for step, run in first_run.steps.items()
+        for name, versions in run.outputs.items()
+        for artifact in versions
+    }
+    assert len(sources) > 25
+    assert not {key: source for key, source in sources.items() if "pickle" in source.lower()}
+
+
+def test_mlflow_holds_what_a_person_compares(first_run, mlflow_client):
+    run = _mlflow_run(mlflow_client, first_run)
+    data = run.data
+    assert data.params["plan.strategy"] == "saerl"
+    assert data.params["training.group_size"] == "4"
+    assert data.params["sae.hook_layer"] == "None"  # defaults are parameters too
+    assert {"git_sha", "plan_hash", "sae_id"} <= set(data.tags)
+    for prefix in ("probe/quality", "probe/difficulty", "plan", "train", "eval", "cost", "sae"):
+        assert any(name.startswith(f"{prefix}/") for name in data.metrics), prefix
+    steps = [m.step for m in mlflow_client.get_metric_history(run.info.run_id, "train/reward_mean")]
+    assert steps == [0, 1, 2, 3]
+    files = {f.path for f in mlflow_client.list_artifacts(run.info.run_id)}
+    assert {"report.html", "plan.parquet", "config.json"} <= files
+    assert [d.dataset.name for d in run.inputs.dataset_inputs]
+
+
+def test_cost_ledger_counts_every_rollout(first_run, mlflow_client):
+    metrics = _mlflow_run(mlflow_client, first_run).data.metrics
+    assert metrics["cost/measure_pass_rates_rollouts"] == 40 * 4
+    assert metrics["cost/train_policy_rollouts"] == 4 * 8 * 4
+    assert metrics["cost/evaluate_policy_rollouts"] == 2 * 40 * 4
+    ledger = sum(v for k, v in metrics.items() if k.startswith("cost/") and k.endswith("_rollouts") and "total" not in k)
+    assert metrics["cost/total_rollouts"] == ledger
+
+
+def test_report_is_written(first_run, saerl_home):
+    page = (saerl_home / "report.html").read_text()
+    assert "</html>" in page
+    assert "saerl" in page
+
+
+def test_an_unchanged_run_is_served_from_cache_and_still_comparable(first_run, second_run, mlflow_client):
+    statuses = _statuses(second_run)
+    assert statuses.pop("write_report") == "completed"
+    assert set(statuses.values()) == {"cached"}
+    before, after = (_mlflow_run(mlflow_client, run).data for run in (first_run, second_run))
+    headline = {k: v for k, v in before.metrics.items() if not k.startswith("cost/write_report")}
+    missing = {k for k in headline if k not in after.metrics}
+    assert not missing
+    assert after.params == before.params
+    run_id = _mlflow_run(mlflow_client, second_run).info.run_id
+    assert len(mlflow_client.get_metric_history(run_id, "train/reward_mean")) == 4
+
+
+def test_another_strategy_reuses_everything_upstream(vanilla_run, mlflow_client):
+    statuses = _statuses(vanilla_run)
+    rerun = {name for name, status in statuses.items() if status == "completed"}
+    assert rerun == {"plan_batches", "train_policy", "evaluate_policy", "write_report"}
+    assert _mlflow_run(mlflow_client, vanilla_run).data.params["plan.strategy"] == "vanilla"
+
+
+def test_outputs_have_metadata_and_visualisations(first_run):
+    for step, name in (("plan_batches", "plan"), ("obtain_sae", "sae"), ("prepare_policy", "policy")):
+        artifact = first_run.steps[step].outputs[name][0]
+        assert artifact.run_metadata
+        assert artifact.visualizations
+
+
+def test_the_planned_order_was_trained(first_run):
+    plan = first_run.steps["plan_batches"].outputs["plan"][0].load()
+    consumed = first_run.steps["train_policy"].outputs["consumed"][0].load()
+    for step in range(plan.n_steps):
+        rows = consumed[consumed["step"] == step].sort_values("slot")
+        assert list(rows["prompt_id"]) == plan.batch(step)

@@ -1,0 +1,39 @@
+"""A ZenML store and an MLflow database of their own: tests never touch the state of the repository.
+
+Loaded by tests/conftest.py before anything imports ZenML, which reads its environment once.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from saerl_core.environment import defaults
+
+_HOME = Path(tempfile.mkdtemp(prefix="saerl-tests-"))
+os.environ["SAERL_HOME"] = str(_HOME)
+os.environ.update(defaults())
+
+
+@pytest.fixture(scope="session")
+def saerl_home() -> Path:
+    """The state folder of this test session."""
+    return _HOME
+
+
+@pytest.fixture(scope="session")
+def local_stack(saerl_home: Path) -> str:
+    """The local stack with MLflow, registered and active."""
+    from pipelines.setup import setup_local_stack
+
+    return setup_local_stack()
+
+
+@pytest.fixture(scope="session")
+def mlflow_client(local_stack: str):
+    """A client of the session's MLflow database."""
+    import mlflow
+    from pipelines.setup import mlflow_uri
+
+    return mlflow.MlflowClient(tracking_uri=mlflow_uri())
