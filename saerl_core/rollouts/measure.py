@@ -1,0 +1,167 @@
+"""Pass rates of a small labelled subset: which prompts to try, and what the policy can do on them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from saerl_core.config import GradingConfig, PassRatesConfig
+from saerl_core.errors import DataError
+from saerl_core.records import PassRatesReport, PolicyRef
+from saerl_core.rollouts.grading import Grader, Verdict
+from saerl_core.rollouts.sampler import Completion, Sampler
+from saerl_core.seeds import stage_rng, stage_seed
+from saerl_core.tables import PASS_RATES
+
+
+def choose_labelled(prompts: pd.DataFrame, clusters: pd.DataFrame, n: int, seed: int) -> list[str]:
+    """Draw `n` usable prompts, from each cluster in proportion to its size, and return their ids sorted.
+
+    Shares are rounded by largest remainder, and every cluster gets at least one prompt where `n` allows it; with fewer
+    labels than clusters the largest clusters come first. All usable prompts are returned where there are no more than
+    `n`. The row order of the tables does not matter.
+
+    Raises:
+        DataError: no prompt is usable, or a usable prompt has no cluster.
+    """
+    usable = prompts.loc[prompts["usable"], ["prompt_id"]].sort_values("prompt_id")
+    if usable.empty:
+        raise DataError(f"none of the {len(prompts)} prompts is usable; the column 'flags' of the prompts says why")
+    cluster_of = dict(zip(clusters["prompt_id"], clusters["cluster_id"], strict=True))
+    groups: dict[int, list[str]] = {}
+    for prompt_id in usable["prompt_id"]:
+        if prompt_id not in cluster_of:
+            raise DataError(f"prompt {prompt_id} has no cluster; cluster the same pool that is labelled")
+        groups.setdefault(int(cluster_of[prompt_id]), []).append(str(prompt_id))
+    rng = stage_rng(seed, "pass_rates.choose")
+    chosen: list[str] = []
+    ids = sorted(groups)
+    for cluster_id, share in zip(ids, _shares([len(groups[c]) for c in ids], n), strict=True):
+        members = groups[cluster_id]
+        chosen += [members[i] for i in rng.choice(len(members), size=share, replace=False)]
+    return sorted(chosen)
+
+
+def _shares(sizes: list[int], n: int) -> list[int]:
+    """Split `n` over groups in proportion to their sizes: at least one each where possible, never more than a size."""
+    total = sum(sizes)
+    n = min(n, total)
+    least = [1] * len(sizes) if n >= len(sizes) else [0] * len(sizes)
+    exact = [n * size / total for size in sizes]
+    shares = [max(low, int(share)) for low, share in zip(least, exact, strict=True)]
+    while sum(shares) != n:  # at most one round a group: the groups that are furthest from their exact share go first
+        step = 1 if sum(shares) < n else -1
+        open_ = [i for i, share in enumerate(shares) if (share < sizes[i] if step > 0 else share > least[i])]
+        i = max(open_, key=lambda i: (step * (exact[i] - shares[i]), sizes[i], -i))
+        shares[i] += step
+    return shares
+
+
+@dataclass(frozen=True)
+class _Group:
+    """All rollouts of one prompt."""
+
+    prompt_id: str
+    completions: list[Completion]
+    verdicts: list[Verdict]
+
+    @property
+    def n_correct(self) -> int:
+        return sum(v.correct is True for v in self.verdicts)
+
+    @property
+    def n_unknown(self) -> int:
+        return sum(v.correct is None for v in self.verdicts)
+
+    @property
+    def n_graded(self) -> int:
+        return len(self.verdicts) - self.n_unknown
+
+    def row(self) -> dict[str, object]:
+        """Return the row of `tables.PASS_RATES`; lengths and truncation count every completion."""
+        return {
+            "prompt_id": self.prompt_id,
+            "n_rollouts": self.n_graded,
+            "n_correct": self.n_correct,
+            "n_unknown": self.n_unknown,
+            "pass_rate": self.n_correct / self.n_graded,
+            "mean_completion_tokens": float(np.mean([c.n_tokens for c in self.completions])),
+            "truncated_frac": float(np.mean([c.truncated for c in self.completions])),
+        }
+
+
+def measure_pass_rates(
+    prompts: pd.DataFrame,
+    clusters: pd.DataFrame,
+    policy: PolicyRef,
+    config: PassRatesConfig,
+    grading: GradingConfig,
+    seed: int,
+    *,
+    device: str = "auto",
+) -> tuple[pd.DataFrame, PassRatesReport]:
+    """Sample and grade rollouts of a labelled subset: pass_rate = n_correct / (n_correct + n_wrong).
+
+    An unknown verdict counts neither way; a prompt that has no other is not labelled. Returns `tables.PASS_RATES`,
+    sorted by prompt id, and the report with the cost of all rollouts, also of those that labelled nothing.
+
+    Raises:
+        DataError: no prompt is usable, or no completion at all could be graded.
+    """
+    chosen = choose_labelled(prompts, clusters, config.n_labelled, seed)
+    rows = prompts.set_index("prompt_id").loc[chosen]
+    sampler = Sampler(
+        policy,
+        temperature=config.temperature,
+        max_completion_tokens=config.max_completion_tokens,
+        seed=stage_seed(seed, "pass_rates.sample"),
+        device=device,
+    )
+    completions = sampler.sample([str(p) for p in rows["prompt"]], config.n_rollouts)
+    with Grader(grading) as grader:
+        verdicts = grader.grade(
+            [c.text for group in completions for c in group],
+            [str(a) for a in rows["answer"] for _ in range(config.n_rollouts)],
+        )
+    n = config.n_rollouts
+    groups = [_Group(p, completions[i], verdicts[i * n : (i + 1) * n]) for i, p in enumerate(chosen)]
+    labelled = [g for g in groups if g.n_graded]
+    if not labelled:
+        raise DataError(
+            f"none of the {len(verdicts)} completions could be graded ({_counted(grader)}); "
+            f"grading.kind is '{grading.kind}': does it fit the answers?"
+        )
+    table = PASS_RATES.check(pd.DataFrame([g.row() for g in labelled]))
+    return table, _report(groups, labelled, config, sampler, grader)
+
+
+def _report(
+    groups: list[_Group], labelled: list[_Group], config: PassRatesConfig, sampler: Sampler, grader: Grader
+) -> PassRatesReport:
+    notes = []
+    if len(groups) < config.n_labelled:
+        notes.append(f"{config.n_labelled} labels were asked for; the pool has only {len(groups)} usable prompts")
+    if len(labelled) < len(groups):
+        notes.append(f"{len(groups) - len(labelled)} prompts got no label: none of their completions could be graded")
+    if grader.n_unknown:
+        notes.append(f"{grader.n_unknown} of {grader.n_graded} completions could not be graded: {_counted(grader)}")
+    rates = np.array([g.n_correct / g.n_graded for g in labelled])
+    return PassRatesReport(
+        stage="pass_rates",
+        n_rollouts=grader.n_graded,
+        n_generated_tokens=sampler.n_generated_tokens,
+        n_prefill_tokens=sampler.n_prefill_tokens,
+        notes=tuple(notes),
+        values={
+            "n_labelled": len(labelled),
+            "n_not_labelled": len(groups) - len(labelled),
+            "mean_pass_rate": float(rates.mean()),
+            "zero_variance_frac": float(np.mean((rates == 0.0) | (rates == 1.0))),
+            "unknown_frac": grader.n_unknown / grader.n_graded,
+            "truncated_frac": float(np.mean([c.truncated for g in groups for c in g.completions])),
+        },
+    )
+
+
+def _counted(grader: Grader) -> str:
+    return ", ".join(f"{count} x {reason}" for reason, count in sorted(grader.unknown_reasons().items()))

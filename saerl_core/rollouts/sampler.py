@@ -1,0 +1,259 @@
+"""Batched sampling of completions from a causal LM; the only module of the room that uses torch.
+
+Every completion has its own stream of uniform numbers, named by seed, prompt and sample number, and a token is drawn by
+inverting the cumulative distribution at the next number. A completion therefore does not depend on the other prompts of
+the call, on their order or on the chunking (up to rounding in the logits), and two policies that are sampled with the
+same seed answer to the same numbers: the noise of a paired comparison is smaller.
+"""
+
+import hashlib
+import inspect
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64
+
+from saerl_core.errors import ConfigError, DataError
+from saerl_core.progress import track
+from saerl_core.records import PolicyRef
+
+if TYPE_CHECKING:
+    import torch
+    from tqdm import tqdm
+    from transformers import DynamicCache, PreTrainedModel
+
+MAX_ROWS = 512  # rows decoded together; more is slower on a CPU, whose caches the keys and values then leave
+CPU_BYTES = 1 << 30  # bound of key-value cache and logits of one chunk on a CPU; on a GPU half of what is free
+_DROP_BELOW = 0.75  # finished rows are dropped when the live ones are fewer than this share
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One sampled continuation; `n_tokens` counts the end-of-sequence token, `truncated` says that there was none."""
+
+    text: str
+    n_tokens: int
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Prompts decoded together: row r of the batch is sample r % n of prompt `index[r // n]`."""
+
+    index: list[int]
+    tokens: list[list[int]]
+    uniform: Float64[np.ndarray, "rows max_new"]
+
+
+class Sampler:
+    """Samples from one policy: temperature only, no top-k or top-p; greedy where the temperature is 0.
+
+    The same seed and the same prompts give the same completions, in each call again.
+    `n_prefill_tokens` and `n_generated_tokens` count what the model has read and written so far.
+    """
+
+    def __init__(
+        self, policy: PolicyRef, *, temperature: float, max_completion_tokens: int, seed: int, device: str = "cpu"
+    ) -> None:
+        """Load the policy; `device` is a torch device, or "auto" for a GPU where there is one.
+
+        Raises:
+            ConfigError: temperature below 0, or no room for a completion token.
+        """
+        import torch
+
+        from saerl_core.policy.loading import load_model, load_tokenizer
+
+        if temperature < 0 or max_completion_tokens < 1:
+            raise ConfigError(
+                f"temperature {temperature} and max_completion_tokens {max_completion_tokens}: "
+                "the first must be >= 0, the second >= 1"
+            )
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.temperature = temperature
+        self.max_completion_tokens = max_completion_tokens
+        self.seed = seed
+        self.n_prefill_tokens = 0
+        self.n_generated_tokens = 0
+        self._device = torch.device(device)
+        self._model: PreTrainedModel = load_model(policy, device=device).eval()
+        self._tokenizer = load_tokenizer(policy)
+        self._stop = _stop_tokens(self._model, self._tokenizer)
+        self._takes_positions = "position_ids" in inspect.signature(self._model.forward).parameters
+        self._takes_keep = "logits_to_keep" in inspect.signature(self._model.forward).parameters
+
+    def sample(self, prompts: list[str], n: int) -> list[list[Completion]]:
+        """Return `n` completions for each prompt, in the order of the prompts.
+
+        Raises:
+            DataError: a prompt does not fit into the model's context, or has no token at all.
+        """
+        if not prompts or n < 1:
+            return [[] for _ in prompts]
+        tokens = self._encode(prompts)
+        results: list[list[Completion]] = [[] for _ in prompts]
+        with track(len(prompts) * n, "sampling", unit="completion") as bar:
+            for chunk in self._chunks(prompts, tokens, n):
+                rows = self._decode(chunk, n, bar)
+                for place, i in enumerate(chunk.index):
+                    results[i] = [self._completion(row) for row in rows[place * n : (place + 1) * n]]
+        return results
+
+    def _encode(self, prompts: list[str]) -> list[list[int]]:
+        encoded: list[list[int]] = self._tokenizer(prompts, add_special_tokens=True)["input_ids"]
+        start = self._tokenizer.bos_token_id
+        tokens = [t or ([start] if start is not None else []) for t in encoded]
+        longest = max(len(t) for t in tokens)
+        if not all(tokens):
+            raise DataError("a prompt has no tokens and the tokenizer has no BOS token; remove empty prompts")
+        limit = getattr(self._model.config, "max_position_embeddings", None)
+        if limit is not None and longest + self.max_completion_tokens > limit:
+            raise DataError(
+                f"the longest prompt has {longest} tokens and max_completion_tokens is {self.max_completion_tokens}; "
+                f"the model's context is {limit}; lower prompts.max_prompt_chars or max_completion_tokens"
+            )
+        return tokens
+
+    def _chunks(self, prompts: list[str], tokens: list[list[int]], n: int) -> list[_Chunk]:
+        """Cut the prompts, longest first, into groups whose cache and logits fit; a group is at least one prompt."""
+        streams = _uniforms(prompts, n, self.max_completion_tokens, self.seed)
+        order = sorted(range(len(prompts)), key=lambda i: (-len(tokens[i]), prompts[i]))
+        chunks = []
+        while order:
+            row_bytes = self._row_bytes(len(tokens[order[0]]) + self.max_completion_tokens)
+            rows = min(MAX_ROWS, self._memory_bytes() // row_bytes)
+            part, order = order[: max(1, rows // n)], order[max(1, rows // n) :]
+            chunks.append(_Chunk(part, [tokens[i] for i in part], np.concatenate([streams[i] for i in part])))
+        return chunks
+
+    def _row_bytes(self, length: int) -> int:
+        """Return an upper bound for one row: keys and values of every layer, doubled while they grow, and logits."""
+        config = self._model.config.get_text_config()
+        size = next(self._model.parameters()).element_size()
+        cache = 2 * 2 * config.num_hidden_layers * config.hidden_size * length * size
+        return int(cache + 32 * config.vocab_size)
+
+    def _memory_bytes(self) -> int:
+        import torch
+
+        return torch.cuda.mem_get_info(self._device)[0] // 2 if self._device.type == "cuda" else CPU_BYTES
+
+    def _decode(self, chunk: _Chunk, n: int, bar: "tqdm[object]") -> list[list[int]]:
+        """Return the new tokens of every row: prefill once a prompt, then token by token until all rows have ended."""
+        import torch
+
+        out: list[list[int]] = [[] for _ in range(len(chunk.tokens) * n)]
+        with torch.inference_mode():
+            state, logits = self._prefill(chunk.tokens, n)
+            for step in range(self.max_completion_tokens):
+                token = self._choose(logits, chunk.uniform[state.rows, step])
+                n_before = int(state.going.sum())
+                for place, value in enumerate(token.tolist()):
+                    if state.going[place]:
+                        out[state.rows[place]].append(value)
+                        state.going[place] = value not in self._stop
+                n_going = int(state.going.sum())
+                bar.update(n_before - n_going)
+                if n_going == 0 or step + 1 == self.max_completion_tokens:
+                    bar.update(n_going)
+                    break
+                if n_going < _DROP_BELOW * len(state.rows):
+                    token = state.drop_finished(token)
+                logits = self._forward(state, token[:, None])
+        self.n_generated_tokens += sum(map(len, out))
+        return out
+
+    def _prefill(self, tokens: list[list[int]], n: int) -> tuple["_State", "torch.Tensor"]:
+        """Read every prompt once, left-padded, and repeat its cache and its last logits for the n samples."""
+        import torch
+        from transformers import DynamicCache
+
+        longest = max(map(len, tokens))
+        pad = self._tokenizer.pad_token_id or 0  # masked: any token will do
+        ids = torch.tensor([[pad] * (longest - len(t)) + t for t in tokens], device=self._device)
+        mask = torch.tensor([[0] * (longest - len(t)) + [1] * len(t) for t in tokens], device=self._device)
+        state = _State(DynamicCache(config=self._model.config), mask, np.arange(len(tokens)))
+        logits = self._forward(state, ids, grow=False)
+        self.n_prefill_tokens += sum(map(len, tokens))
+        return state.repeated(n), logits.repeat_interleave(n, 0)
+
+    def _forward(self, state: "_State", ids: "torch.Tensor", grow: bool = True) -> "torch.Tensor":
+        """Run the model on the next tokens of all rows and return the logits of the last position, `rows x vocab`."""
+        import torch
+
+        if grow:
+            state.mask = torch.cat((state.mask, state.mask.new_ones(len(state.mask), 1)), 1)
+        arguments: dict[str, object] = {}
+        if self._takes_positions:
+            arguments["position_ids"] = (state.mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        if self._takes_keep:
+            arguments["logits_to_keep"] = 1
+        output = self._model(
+            input_ids=ids, attention_mask=state.mask, past_key_values=state.cache, use_cache=True, **arguments
+        )
+        logits: torch.Tensor = output.logits[:, -1]
+        return logits
+
+    def _choose(self, logits: "torch.Tensor", uniform: Float64[np.ndarray, " rows"]) -> "torch.Tensor":
+        """Return each row's next token: argmax, or the first whose cumulative probability exceeds `uniform`."""
+        import torch
+
+        if self.temperature == 0:
+            return logits.argmax(-1)
+        cumulative = (logits.double() / self.temperature).softmax(-1).cumsum(-1)
+        at = torch.from_numpy(uniform).to(self._device)[:, None] * cumulative[:, -1:]
+        return torch.searchsorted(cumulative, at, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+
+    def _completion(self, row: list[int]) -> Completion:
+        ended = row[-1] in self._stop
+        text = self._tokenizer.decode(row[:-1] if ended else row, skip_special_tokens=True)
+        return Completion(str(text), len(row), not ended)
+
+
+class _State:
+    """What decoding carries from token to token: the cache, the mask, and which row of the chunk stands where."""
+
+    def __init__(self, cache: "DynamicCache", mask: "torch.Tensor", rows: np.ndarray) -> None:
+        self.cache = cache
+        self.mask = mask
+        self.rows = rows
+        self.going = np.ones(len(rows), dtype=bool)
+
+    def repeated(self, n: int) -> "_State":
+        """Return the state with each row n times; row r becomes rows r * n ... r * n + n - 1."""
+        self.cache.batch_repeat_interleave(n)
+        return _State(self.cache, self.mask.repeat_interleave(n, 0), np.arange(len(self.rows) * n))
+
+    def drop_finished(self, token: "torch.Tensor") -> "torch.Tensor":
+        """Keep only the rows that go on; returns their tokens."""
+        import torch
+
+        keep = torch.from_numpy(np.flatnonzero(self.going)).to(token.device)
+        self.cache.batch_select_indices(keep)
+        self.mask = self.mask[keep]
+        self.rows, self.going = self.rows[self.going], self.going[self.going]
+        return token[keep]
+
+
+def _uniforms(prompts: list[str], n: int, length: int, seed: int) -> list[Float64[np.ndarray, "n length"]]:
+    """Return the random numbers of every prompt; the second copy of a prompt gets a stream of its own."""
+    seen: Counter[str] = Counter()
+    streams = []
+    for prompt in prompts:
+        name = f"{seed}:{seen[prompt]}:{prompt}".encode(errors="surrogatepass")
+        seen[prompt] += 1
+        key = int.from_bytes(hashlib.sha256(name).digest()[:16], "big")
+        samples = [np.random.Generator(np.random.Philox(key=key, counter=s << 128)).random(length) for s in range(n)]
+        streams.append(np.stack(samples))
+    return streams
+
+
+def _stop_tokens(model: "PreTrainedModel", tokenizer: "object") -> frozenset[int]:
+    """Return every token that ends a completion, by the tokenizer and by the model's generation settings."""
+    settings = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    found = {getattr(tokenizer, "eos_token_id", None)}
+    found.update(settings if isinstance(settings, (list, tuple)) else [settings])
+    return frozenset(int(t) for t in found if t is not None)
