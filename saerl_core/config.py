@@ -91,6 +91,7 @@ class FeaturesConfig(Section):
     pooling: Literal["mean", "max", "last"] = "mean"
     batch_tokens: Positive = 8192  # padded tokens in one forward pass: the memory bound
     max_prompt_tokens: Positive = 1024
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # of the SAE's model, in training and extraction
 
 
 class QualityConfig(Section):
@@ -159,6 +160,7 @@ class TrainingConfig(Section):
     temperature: Annotated[float, Field(gt=0.0)] = 1.0
     max_completion_tokens: Positive = 24
     max_grad_norm: Annotated[float, Field(gt=0.0)] = 1.0
+    micro_batch_rollouts: Positive | None = None  # rollouts in one backward pass, where memory needs it; None: all
     save_every_steps: Positive = 10
     device: Literal["auto", "cpu", "cuda"] = "auto"
 

@@ -195,7 +195,7 @@ TRAINING_LOG = TableSchema(
         "step": Column("int", 0),
         "reward_mean": Column("float"),
         "zero_std_frac": _UNIT,
-        "kl": Column("float"),
+        "kl": Column("float", nullable=True),  # missing where kl_coef is 0: no reference policy was asked
         "entropy": Column("float", nullable=True),
         "completion_tokens_mean": Column("float", 0.0),
         "truncated_frac": _UNIT,

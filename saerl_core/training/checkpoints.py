@@ -1,0 +1,135 @@
+"""Folders that are complete or absent: checkpoints, the finished run, the published policy. No torch."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from saerl_core.errors import BackendError
+from saerl_core.training.session import TrainingSession
+
+KEEP = 2
+_PREFIX = "step-"
+_STATE, _LOG, _CONSUMED = "session.json", "log.parquet", "consumed.parquet"
+_NOT_POLICY = {"optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", _STATE, _LOG, _CONSUMED}
+
+Fingerprint = dict[str, str]
+
+
+@dataclass(frozen=True)
+class SavedSession:
+    """The state of a session as it lies in a folder."""
+
+    folder: Path
+    fingerprint: Fingerprint
+    state: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        """Number of steps that were trained when it was saved."""
+        return int(self.state["next_step"])
+
+    def restore(self, session: TrainingSession) -> None:
+        """Put the saved state into a session."""
+        log, consumed = pd.read_parquet(self.folder / _LOG), pd.read_parquet(self.folder / _CONSUMED)
+        session.load_state_dict(self.state, log, consumed)
+
+
+@contextmanager
+def complete_folder(target: Path, what: str) -> Iterator[Path]:
+    """Yield a temporary folder that becomes `target` when the block ends, with its contents on disk before the rename.
+
+    A kill inside the block leaves what was there before. Whatever the file system refuses becomes a `BackendError`; `what`
+    names the thing for its message.
+    """
+    staging = target.with_name(f".{target.name}.part")
+    try:
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        yield staging
+        _sync(staging)
+        if target.exists():
+            _remove(target)
+        staging.rename(target)
+    except BackendError:
+        raise
+    except Exception as error:  # noqa: BLE001  (safetensors and torch have error types of their own for a full disk)
+        shutil.rmtree(staging, ignore_errors=True)
+        raise BackendError(
+            f"could not save {what} in {target.parent}: {error}; what was saved before is intact: free disk space and start "
+            "the same command again"
+        ) from error
+
+
+def save_session(folder: Path, session: TrainingSession, fingerprint: Fingerprint) -> None:
+    """Write the session's state and tables into a folder."""
+    content = {"fingerprint": fingerprint, "state": session.state_dict()}
+    (folder / _STATE).write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+    session.log().to_parquet(folder / _LOG, index=False)
+    session.consumed().to_parquet(folder / _CONSUMED, index=False)
+
+
+def read_session(folder: Path) -> SavedSession:
+    """Read what `save_session` wrote; `BackendError` when it is damaged."""
+    try:
+        content = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+        return SavedSession(folder, content["fingerprint"], content["state"])
+    except (OSError, ValueError, KeyError) as error:
+        raise BackendError(
+            f"the saved training state in {folder} cannot be read ({error}); delete that folder"
+        ) from error
+
+
+def check_same_run(saved: SavedSession, now: Fingerprint, work_dir: Path) -> None:
+    """Refuse a saved state that belongs to another job; `BackendError` naming the differences."""
+    keys = [k for k in sorted({*saved.fingerprint, *now}) if saved.fingerprint.get(k) != now.get(k)]
+    if keys:
+        shown = "; ".join(f"{k} was {saved.fingerprint.get(k, 'absent')} and is {now.get(k, 'absent')}" for k in keys)
+        raise BackendError(
+            f"{work_dir} holds the training of another job: {shown}. Delete the folder to train anew, or restore the plan "
+            "and the configuration it was made with to go on"
+        )
+
+
+def checkpoint_folder(root: Path, step: int) -> Path:
+    """Return the folder of the checkpoint after `step` steps."""
+    return root / f"{_PREFIX}{step:06d}"
+
+
+def checkpoints(root: Path) -> list[Path]:
+    """Return all complete checkpoints, the oldest first."""
+    return sorted(p for p in root.glob(f"{_PREFIX}*") if p.is_dir()) if root.is_dir() else []
+
+
+def prune(root: Path, keep: int = KEEP) -> None:
+    """Delete all but the newest checkpoints."""
+    for folder in checkpoints(root)[:-keep]:
+        _remove(folder)
+
+
+def copy_policy(checkpoint: Path, target: Path) -> None:
+    """Copy model and tokenizer of a checkpoint: everything that is not training state."""
+    for file in checkpoint.iterdir():
+        if file.is_file() and file.name not in _NOT_POLICY:
+            shutil.copy2(file, target / file.name)
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder so that a kill half way leaves nothing that looks complete."""
+    doomed = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(doomed, ignore_errors=True)
+    folder.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def _sync(folder: Path) -> None:
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())

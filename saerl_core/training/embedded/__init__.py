@@ -1,0 +1,1 @@
+"""The embedded backend: TRL on one CPU or GPU."""

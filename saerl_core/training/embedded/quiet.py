@@ -1,0 +1,25 @@
+"""Third-party chatter, off for the length of a block."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_LOGGERS = ("transformers", "trl", "accelerate", "datasets")
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Let only errors of transformers, trl, accelerate and datasets through, and none of their warnings."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for name in _LOGGERS:
+            warnings.filterwarnings("ignore", module=rf"{name}\b")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

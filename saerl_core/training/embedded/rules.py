@@ -1,0 +1,103 @@
+"""Each algorithm as TRL spells it: advantage, aggregation of the loss, clipping."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from saerl_core.config import TrainingConfig
+from saerl_core.records import TrainJob
+from saerl_core.seeds import stage_seed
+
+if TYPE_CHECKING:
+    from trl import GRPOConfig
+
+_DAPO_CLIP_HIGH = 0.28
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How an algorithm differs from the others, in TRL's terms.
+
+    With group size G, reward r_i, completion o_i, group mean m and standard deviation s (n - 1), and B rollouts a batch:
+
+    | algorithm | advantage A_i                       | loss, over tokens t of o_i                           |
+    |-----------|-------------------------------------|------------------------------------------------------|
+    | grpo      | (r_i - m) / (s + 1e-4)              | 1/B sum_i 1/|o_i| sum_t l_it                         |
+    | dr_grpo   | r_i - m                             | 1/(B * max_completion_tokens) sum_i sum_t l_it       |
+    | dapo      | (r_i - m) / (s + 1e-4)              | 1/(sum_i |o_i|) sum_i sum_t l_it, clip_high .28      |
+    | rloo      | r_i - mean of the others            | 1/B sum_i sum_t l_it                                 |
+
+    l_it = -min(ratio * A_i, clip(ratio, 1 - clip_low, 1 + clip_high) * A_i) + kl_coef * k3. Sources: arXiv:2402.03300,
+    2503.20783, 2503.14476, 2402.14740. RLOO runs through the GRPO trainer: r_i minus the mean of the others is G/(G - 1)
+    times (r_i - m), and its sequence-level loss is the sum over tokens, because on-policy the ratio is 1.
+    """
+
+    loss_type: Literal["grpo", "dr_grpo", "dapo"]
+    scale_rewards: Literal["group", "none"]
+    advantage_factor: float
+    loss_factor: float
+    clip_high: float
+
+    @property
+    def averages_sequences(self) -> bool:
+        """True where the loss divides by the number of rollouts, False where by the number of tokens."""
+        return self.loss_type != "dapo"
+
+
+def rules_of(config: TrainingConfig) -> Rules:
+    """Return the rules of the configured algorithm."""
+    high = config.clip_high if config.clip_high is not None else config.clip_low
+    group, length = config.group_size, config.max_completion_tokens
+    if config.algorithm == "dr_grpo":
+        return Rules("dr_grpo", "none", 1.0, 1.0, high)
+    if config.algorithm == "dapo":
+        return Rules("dapo", "group", 1.0, 1.0, config.clip_high if config.clip_high is not None else _DAPO_CLIP_HIGH)
+    if config.algorithm == "rloo":
+        return Rules("dr_grpo", "none", group / (group - 1), float(length), high)
+    return Rules("grpo", "group", 1.0, 1.0, high)
+
+
+def trl_config(job: TrainJob, device: str, output_dir: Path) -> "GRPOConfig":
+    """Return TRL's configuration: one batch of prompts is one on-policy optimizer step."""
+    from trl import GRPOConfig
+
+    config, rules = job.config, rules_of(job.config)
+    n_rollouts = job.prompts_per_step * config.group_size
+    micro = config.micro_batch_rollouts or n_rollouts
+    return GRPOConfig(
+        output_dir=str(output_dir),
+        max_steps=job.n_steps,
+        seed=stage_seed(job.seed, "training"),
+        use_cpu=device == "cpu",
+        bf16=False,
+        gradient_checkpointing=False,
+        disable_dropout=True,  # sampled and trained with the same policy
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=n_rollouts // micro,
+        num_generations=config.group_size,
+        num_iterations=1,
+        max_completion_length=config.max_completion_tokens,
+        temperature=config.temperature,
+        top_p=1.0,
+        top_k=0,
+        loss_type=rules.loss_type,
+        scale_rewards=rules.scale_rewards,
+        epsilon=config.clip_low,
+        epsilon_high=rules.clip_high,
+        beta=config.kl_coef,
+        mask_truncated_completions=False,
+        learning_rate=config.lr,
+        weight_decay=0.0,
+        max_grad_norm=config.max_grad_norm,
+        save_strategy="steps",
+        save_steps=config.save_every_steps,
+        ignore_data_skip=True,  # the loader yields placeholders; the session knows which batch is due
+        logging_strategy="steps",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        shuffle_dataset=False,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        report_to=[],
+    )

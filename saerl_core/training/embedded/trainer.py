@@ -1,0 +1,173 @@
+"""The embedded trainer: TRL on one device, resumable, with the order in the curriculum's hands."""
+
+import hashlib
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from saerl_core.errors import ConfigError, DataError
+from saerl_core.policy.loading import load_model, load_tokenizer, quiet_loading
+from saerl_core.policy.storage import policy_id_of
+from saerl_core.progress import track
+from saerl_core.protocols import Curriculum, OnStep, StepMetrics
+from saerl_core.records import PolicyRef, TrainJob, TrainResult
+from saerl_core.rollouts.grading import Grader
+from saerl_core.training import checkpoints as store
+from saerl_core.training.embedded.planned import PlannedTrainer, planned_trainer
+from saerl_core.training.embedded.quiet import quiet_libraries
+from saerl_core.training.embedded.rules import rules_of, trl_config
+from saerl_core.training.session import TrainingSession
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+_ALGORITHMS = ("grpo", "dr_grpo", "dapo", "rloo")
+_FREE_FIELDS = {"enabled", "backend", "seed", "save_every_steps", "device"}  # may change between a run and its resume
+
+
+class EmbeddedTrainer:
+    """Trains in this process; implements `saerl_core.protocols.Trainer`."""
+
+    def check(self, job: TrainJob) -> None:
+        """Refuse a job that cannot run: `ConfigError` for a setting, `DataError` for prompts."""
+        config, n_rollouts = job.config, job.prompts_per_step * job.config.group_size
+        if config.algorithm not in _ALGORITHMS:
+            raise ConfigError(
+                f"training.algorithm is '{config.algorithm}', which needs a critic that the embedded backend does not train; "
+                f"set training.backend to 'openrlhf', or training.algorithm to one of {', '.join(_ALGORITHMS)}"
+            )
+        if job.n_steps < 1:
+            raise ConfigError(f"the job has {job.n_steps} steps; training needs at least 1")
+        if len(job.prompts) < job.prompts_per_step:
+            raise DataError(
+                f"the job has {len(job.prompts)} prompts, fewer than one batch of {job.prompts_per_step}; lower "
+                "plan.prompts_per_step or give more prompts"
+            )
+        micro = config.micro_batch_rollouts
+        if micro is not None and n_rollouts % micro != 0:
+            raise ConfigError(
+                f"training.micro_batch_rollouts is {micro}, which does not divide the {n_rollouts} rollouts of a step "
+                f"({job.prompts_per_step} prompts x {config.group_size}); choose a divisor"
+            )
+        resolve_device(config.device)
+
+    def train(self, job: TrainJob, curriculum: Curriculum, on_step: OnStep) -> TrainResult:
+        """Train, or go on where a killed run with this folder stopped; a finished folder returns what it holds.
+
+        Raises:
+            BackendError: the folder belongs to another job; the disk is full; the loss is not finite; the curriculum named
+                prompts that cannot be trained.
+        """
+        self.check(job)
+        session, now = TrainingSession(job, curriculum, on_step), fingerprint(job)
+        finished, root = job.work_dir / "finished", job.work_dir / "checkpoints"
+        saved = store.checkpoints(root)
+        if finished.is_dir():
+            self._restore(finished, session, now)
+            return _result(job, session)
+        if saved:
+            self._restore(saved[-1], session, now)
+        if session.next_step < job.n_steps:
+            self._run(job, session, now, saved[-1] if saved else None)
+        last = store.checkpoints(root)[-1]
+        with store.complete_folder(job.work_dir / "policy", "the trained policy") as folder:
+            store.copy_policy(last, folder)
+        with store.complete_folder(finished, "the training log") as folder:
+            store.save_session(folder, session, now)
+        return _result(job, session)
+
+    def _restore(self, folder: Path, session: TrainingSession, now: store.Fingerprint) -> None:
+        saved = store.read_session(folder)
+        store.check_same_run(saved, now, session.job.work_dir)
+        saved.restore(session)
+
+    def _run(self, job: TrainJob, session: TrainingSession, now: store.Fingerprint, resume: Path | None) -> None:
+        """Train the steps that are left."""
+        with ExitStack() as stack:
+            stack.enter_context(quiet_libraries())
+            grader = stack.enter_context(Grader(job.grading))
+            trainer = build_trainer(job, session, grader)
+            trainer.save_to = partial(save_checkpoint, session=session, now=now)
+            bar = stack.enter_context(track(job.n_steps, f"train {job.config.algorithm}", unit="step"))
+            bar.update(session.next_step)
+            trainer.after_step = partial(_advance, bar)
+            trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+
+
+def build_trainer(job: TrainJob, session: TrainingSession, grader: Grader) -> Any:
+    """Load the policy and return TRL's trainer for this job, not yet started."""
+    from datasets import Dataset
+    from transformers import PrinterCallback
+
+    device = resolve_device(job.config.device)
+    model, tokenizer = load_model(job.policy), load_tokenizer(job.policy)
+    job.work_dir.mkdir(parents=True, exist_ok=True)
+    holder: list[PlannedTrainer] = []
+
+    def reward(
+        completions: list[str], completion_ids: list[list[int]], prompt_id: list[str], answer: list[str], **_: object
+    ) -> list[float]:
+        return holder[0].reward(completions, completion_ids, prompt_id, answer)
+
+    trainer = planned_trainer()(
+        model=model,
+        reward_funcs=reward,
+        args=trl_config(job, device, job.work_dir),
+        train_dataset=Dataset.from_dict({"prompt": ["a placeholder"]}),
+        processing_class=tokenizer,
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.session, trainer.rules, trainer.grader = session, rules_of(job.config), grader
+    holder.append(trainer)
+    return trainer
+
+
+def save_checkpoint(trainer: PlannedTrainer, session: TrainingSession, now: store.Fingerprint) -> None:
+    """Write a checkpoint after the step that has just ended, then delete all but the newest two."""
+    root = session.job.work_dir / "checkpoints"
+    step = session.next_step
+    place, what = store.checkpoint_folder(root, step), f"the checkpoint after {step} steps"
+    with store.complete_folder(place, what) as folder, quiet_loading():
+        trainer.write_state(folder)
+        store.save_session(folder, session, now)
+    store.prune(root)
+
+
+def resolve_device(device: str) -> str:
+    """Return "cpu" or "cuda"; `ConfigError` when CUDA is asked for and there is none."""
+    import torch
+
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ConfigError("training.device is 'cuda', but torch sees no CUDA device; set it to 'auto' or 'cpu'")
+    return "cuda" if available and device != "cpu" else "cpu"
+
+
+def fingerprint(job: TrainJob) -> store.Fingerprint:
+    """Return what must be the same for a saved state to be continued, each as a short text."""
+    columns = ("prompt_id", "prompt", "answer")
+    prompts = job.prompts[list(columns)].sort_values("prompt_id").to_json(orient="values")
+    config = {f"training.{k}": str(v) for k, v in job.config.model_dump().items() if k not in _FREE_FIELDS}
+    return {
+        "curriculum_hash": job.curriculum_hash,
+        "policy_id": job.policy.policy_id,
+        "seed": str(job.seed),
+        "n_steps": str(job.n_steps),
+        "prompts_per_step": str(job.prompts_per_step),
+        "prompts": hashlib.sha256(prompts.encode()).hexdigest()[:16],
+        "device": resolve_device(job.config.device),
+        "grading.kind": job.grading.kind,
+        **config,
+    }
+
+
+def _advance(bar: "tqdm[Any]", metrics: StepMetrics) -> None:
+    bar.set_postfix_str(f"reward {metrics['reward_mean']:.2f}, zero-std {metrics['zero_std_frac']:.2f}", refresh=False)
+    bar.update()
+
+
+def _result(job: TrainJob, session: TrainingSession) -> TrainResult:
+    folder = job.work_dir / "policy"
+    policy = PolicyRef(str(folder), policy_id_of(folder), is_local=True)
+    return TrainResult(policy, session.log(), session.consumed(), session.report())

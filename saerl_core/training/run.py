@@ -1,0 +1,53 @@
+"""Train a policy with a curriculum and prove that it was trained with it."""
+
+from typing import Any
+
+from saerl_core.protocols import BatchOutcome, Curriculum, OnStep, PromptId
+from saerl_core.records import TrainJob, TrainResult
+from saerl_core.training.backends import make_trainer
+from saerl_core.training.consumed import check_consumed
+
+
+class RecordedCurriculum:
+    """Passes everything on to a curriculum and remembers every batch that it handed out, across resumes too."""
+
+    def __init__(self, curriculum: Curriculum) -> None:
+        self._inner = curriculum
+        self.batches: list[list[PromptId]] = []
+
+    def next_batch(self, step: int) -> list[PromptId]:
+        """Return the curriculum's batch and remember it."""
+        batch = list(self._inner.next_batch(step))
+        self.batches = [*self.batches[:step], batch]
+        return list(batch)
+
+    def observe(self, outcome: BatchOutcome) -> None:
+        """Pass the outcome on."""
+        self._inner.observe(outcome)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the curriculum's state and the batches so far."""
+        return {"curriculum": self._inner.state_dict(), "batches": self.batches}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore both."""
+        self._inner.load_state_dict(state["curriculum"])
+        self.batches = [list(batch) for batch in state["batches"]]
+
+
+def train_policy(job: TrainJob, curriculum: Curriculum, on_step: OnStep) -> TrainResult:
+    """Train with the configured backend and compare what was consumed with what the curriculum handed out.
+
+    A killed run that is started again with the same `job.work_dir` goes on after its last checkpoint. `on_step` is called after
+    every step that is trained now, not for those of a checkpoint.
+
+    Raises:
+        ConfigError, DataError: the job cannot run; nothing was done.
+        BackendError: training failed, or left the order that the curriculum gave.
+    """
+    trainer = make_trainer(job.config)
+    trainer.check(job)
+    recorded = RecordedCurriculum(curriculum)
+    result = trainer.train(job, recorded, on_step)
+    check_consumed(recorded.batches, result.consumed)
+    return result

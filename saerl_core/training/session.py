@@ -1,0 +1,157 @@
+"""Between curriculum and backend: which batch is due, what was really trained, what every step measured. No torch."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from saerl_core.errors import BackendError
+from saerl_core.protocols import BatchOutcome, Curriculum, OnStep, StepMetrics
+from saerl_core.records import TrainingReport, TrainJob
+from saerl_core.tables import CONSUMED, TRAINING_LOG
+from saerl_core.training.consumed import ConsumedHash, batches_of
+
+_WINDOW = 5  # steps that reward_first5_mean and reward_last5_mean look at
+
+
+@dataclass(frozen=True)
+class PromptRow:
+    """What a backend needs of one prompt."""
+
+    prompt_id: str
+    prompt: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class TrainedGroup:
+    """The rollouts of one prompt that reached the loss."""
+
+    prompt_id: str
+    n_rollouts: int
+    n_correct: int
+
+
+@dataclass
+class Totals:
+    """Cost counters over all steps, saved with each checkpoint."""
+
+    n_rollouts: int = 0
+    n_generated_tokens: int = 0
+    n_prefill_tokens: int = 0
+    n_unknown: int = 0  # rollouts that the grader could not judge: trained with reward 0
+
+
+class TrainingSession:
+    """One training run as the curriculum sees it; a backend asks for a batch, trains on it and finishes the step."""
+
+    def __init__(self, job: TrainJob, curriculum: Curriculum, on_step: OnStep) -> None:
+        self.job = job
+        self.curriculum = curriculum
+        self.totals = Totals()
+        self.next_step = 0
+        self.resumed_from_step = 0
+        self._on_step = on_step
+        columns = (job.prompts["prompt_id"], job.prompts["prompt"], job.prompts["answer"])
+        self._rows = {str(i): PromptRow(str(i), str(p), str(a)) for i, p, a in zip(*columns, strict=True)}
+        self._log: list[dict[str, float | int | str | None]] = []
+        self._consumed: list[dict[str, int | str]] = []
+        self._hash = ConsumedHash()
+
+    def ask(self) -> list[PromptRow]:
+        """Return the batch that is due, in slot order; `BackendError` when the curriculum's answer cannot be trained."""
+        step, size = self.next_step, self.job.prompts_per_step
+        ids = self.curriculum.next_batch(step)
+        if len(ids) != size:
+            raise BackendError(
+                f"the curriculum gave {len(ids)} prompts for step {step}, but prompts_per_step is {size}; "
+                "every batch must be full, because one batch is one optimizer step"
+            )
+        unknown = [i for i in ids if i not in self._rows]
+        if unknown:
+            raise BackendError(
+                f"the curriculum named prompt '{unknown[0]}' for step {step}, which is not among the {len(self._rows)} "
+                "prompts of this job; train with the prompts that the plan was made from"
+            )
+        return [self._rows[i] for i in ids]
+
+    def finish(self, groups: list[TrainedGroup], metrics: StepMetrics) -> StepMetrics:
+        """Book a trained step: consumed rows, log row, outcome to the curriculum, then `on_step`; return its metrics.
+
+        `metrics` holds the columns of tables.TRAINING_LOG that only the backend knows; `kl`, `entropy` and `grad_norm` may
+        be absent.
+        """
+        step = self.next_step
+        ids = [g.prompt_id for g in groups]
+        for slot, group in enumerate(groups):
+            row = {"step": step, "slot": slot, "prompt_id": group.prompt_id}
+            self._consumed.append({**row, "n_rollouts": group.n_rollouts, "n_correct": group.n_correct})
+        digest = self._hash.add(step, ids)
+        full = {**metrics, **self._group_metrics(groups)}
+        self._log.append({**dict.fromkeys(TRAINING_LOG.columns), **full, "step": step, "consumed_hash": digest})
+        self.next_step = step + 1
+        n_rollouts, n_correct = (tuple(g.n_rollouts for g in groups), tuple(g.n_correct for g in groups))
+        self.curriculum.observe(BatchOutcome(step, tuple(ids), n_rollouts, n_correct))
+        self._on_step(step, full)
+        return full
+
+    def _group_metrics(self, groups: list[TrainedGroup]) -> StepMetrics:
+        """Return the metrics that follow from the pass counts, and the running totals."""
+        n_rollouts = sum(g.n_rollouts for g in groups)
+        return {
+            "reward_mean": sum(g.n_correct for g in groups) / n_rollouts,
+            "zero_std_frac": sum(g.n_correct in (0, g.n_rollouts) for g in groups) / len(groups),
+            "n_rollouts_total": float(self.totals.n_rollouts),
+            "n_tokens_total": float(self.totals.n_generated_tokens),
+        }
+
+    def log(self) -> pd.DataFrame:
+        """Return the training log so far."""
+        return TRAINING_LOG.check(pd.DataFrame(self._log, columns=list(TRAINING_LOG.columns)))
+
+    def consumed(self) -> pd.DataFrame:
+        """Return what was trained on so far."""
+        return CONSUMED.check(pd.DataFrame(self._consumed, columns=list(CONSUMED.columns)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the JSON-serialisable state; log and consumed are tables and are saved as such."""
+        return {"next_step": self.next_step, "totals": vars(self.totals), "curriculum": self.curriculum.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any], log: pd.DataFrame, consumed: pd.DataFrame) -> None:
+        """Restore a saved session; the next batch is the one that was due when it was saved."""
+        self.next_step = self.resumed_from_step = int(state["next_step"])
+        self.totals = Totals(**state["totals"])
+        self.curriculum.load_state_dict(state["curriculum"])
+        log = log.astype(object).where(log.notna(), None)
+        self._log = [{str(k): v for k, v in row.items()} for row in log.to_dict("records")]
+        self._consumed = [{str(k): v for k, v in row.items()} for row in consumed.to_dict("records")]
+        self._hash = ConsumedHash()
+        for step, ids in batches_of(consumed).items():
+            self._hash.add(step, ids)
+
+    def report(self) -> TrainingReport:
+        """Return headline numbers and cost of the whole run, the steps before a resume included."""
+        log = self.log()
+        notes: tuple[str, ...] = ()
+        if self.totals.n_unknown:
+            notes = (
+                f"{self.totals.n_unknown} of {self.totals.n_rollouts} rollouts could not be judged by the grader and were "
+                "trained with reward 0",
+            )
+        return TrainingReport(
+            stage="train_policy",
+            n_rollouts=self.totals.n_rollouts,
+            n_generated_tokens=self.totals.n_generated_tokens,
+            n_prefill_tokens=self.totals.n_prefill_tokens,
+            notes=notes,
+            values={
+                "n_steps": float(len(log)),
+                "resumed_from_step": float(self.resumed_from_step),
+                "reward_first5_mean": float(log["reward_mean"].head(_WINDOW).mean()),
+                "reward_last5_mean": float(log["reward_mean"].tail(_WINDOW).mean()),
+                "zero_std_frac_mean": float(log["zero_std_frac"].mean()),
+                "step_s_median": float(np.median(log["step_s"])),
+                "n_unknown": float(self.totals.n_unknown),
+            },
+        )
