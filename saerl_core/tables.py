@@ -229,7 +229,7 @@ SCORES = TableSchema(
         "metric": Column("str"),  # "pass@1", "pass@8"
         "k": Column("int", 1),
         "value": _UNIT,
-        "stderr": Column("float", 0.0),
+        "stderr": Column("float", 0.0, nullable=True),  # over prompts; a slice of one prompt has none
         "n_prompts": Column("int", 1),
     },
     key=("policy", "benchmark", "slice", "metric"),
