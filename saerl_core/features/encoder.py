@@ -1,0 +1,215 @@
+"""Sparse codes of token activations: TopK, standard and JumpReLU SAEs are read without importing sae-lens."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from saerl_core.errors import ConfigError
+from saerl_core.features.lens import quiet_sae_lens
+from saerl_core.seeds import stage_rng
+
+if TYPE_CHECKING:
+    import torch
+
+CFG_NAME, WEIGHTS_NAME = "cfg.json", "sae_weights.safetensors"
+OWN_ARCHITECTURES = ("topk", "standard", "jumprelu")
+_CHUNK_FLOATS = 2**23  # pre-activations held at once: 32 MiB
+
+
+@dataclass(frozen=True)
+class TokenCodes:
+    """Active latents of a run of tokens in coordinate form; every value is > 0."""
+
+    token: Int[np.ndarray, " nnz"]
+    latent: Int[np.ndarray, " nnz"]
+    value: Float[np.ndarray, " nnz"]
+
+
+class Encoder(Protocol):
+    """What features need of an SAE."""
+
+    @property
+    def d_in(self) -> int:
+        """Width of what it reads."""
+        ...
+
+    @property
+    def d_sae(self) -> int:
+        """Number of latents."""
+        ...
+
+    @property
+    def k(self) -> int | None:
+        """Active latents a token where that number is fixed."""
+        ...
+
+    def encode(self, x: "Float[torch.Tensor, 'tokens d_in']") -> "Float[torch.Tensor, 'tokens d_sae']":
+        """Return the latent activations."""
+        ...
+
+    def decode(self, z: "Float[torch.Tensor, 'tokens d_sae']") -> "Float[torch.Tensor, 'tokens d_in']":
+        """Return the reconstruction."""
+        ...
+
+
+@dataclass(frozen=True)
+class LinearEncoder:
+    """An SAE of one linear map: f(x) = act((x - b_dec) W_enc + b_enc).
+
+    act is TopK then ReLU (`k` set; Gao et al. 2406.04093), z * (z > threshold) (JumpReLU, 2407.14435), or ReLU.
+    """
+
+    w_enc: "Float[torch.Tensor, 'd_in d_sae']"
+    b_enc: "Float[torch.Tensor, ' d_sae']"
+    w_dec: "Float[torch.Tensor, 'd_sae d_in']"
+    b_dec: "Float[torch.Tensor, ' d_in']"
+    d_in: int
+    d_sae: int
+    k: int | None = None
+    threshold: "Float[torch.Tensor, ' d_sae'] | None" = None
+    centre: bool = True  # subtract b_dec from the input
+
+    def encode(self, x: "Float[torch.Tensor, 'tokens d_in']") -> "Float[torch.Tensor, 'tokens d_sae']":
+        """Return the latent activations, dense."""
+        import torch
+
+        pre = (x - self.b_dec if self.centre else x) @ self.w_enc + self.b_enc
+        if self.threshold is not None:
+            return (pre * (pre > self.threshold)).relu()
+        if self.k is None:
+            return pre.relu()
+        top = pre.topk(self.k, dim=-1, sorted=False)
+        return torch.zeros_like(pre).scatter_(-1, top.indices, top.values.relu())
+
+    def decode(self, z: "Float[torch.Tensor, 'tokens d_sae']") -> "Float[torch.Tensor, 'tokens d_in']":
+        """Return z W_dec + b_dec."""
+        return z @ self.w_dec + self.b_dec
+
+
+@dataclass(frozen=True)
+class LensEncoder:
+    """Any other architecture, through sae-lens' own object."""
+
+    sae: Any
+    d_in: int
+    d_sae: int
+    k: int | None = None
+
+    def encode(self, x: "Float[torch.Tensor, 'tokens d_in']") -> "Float[torch.Tensor, 'tokens d_sae']":
+        """Return sae-lens' encoding."""
+        z: torch.Tensor = self.sae.encode(x).float()
+        return z
+
+    def decode(self, z: "Float[torch.Tensor, 'tokens d_sae']") -> "Float[torch.Tensor, 'tokens d_in']":
+        """Return sae-lens' decoding."""
+        x: torch.Tensor = self.sae.decode(z).float()
+        return x
+
+
+def chunks(x: "Float[torch.Tensor, 'tokens d_in']", d_sae: int) -> "Iterator[tuple[int, torch.Tensor]]":
+    """Yield (first token, tokens) so that a dense encoding of each piece stays near 32 MiB."""
+    size = max(1, _CHUNK_FLOATS // d_sae)
+    for start in range(0, len(x), size):
+        yield start, x[start : start + size]
+
+
+def encode_codes(encoder: Encoder, x: "Float[torch.Tensor, 'tokens d_in']") -> TokenCodes:
+    """Encode tokens piece by piece and keep what is active, ordered by token, then latent."""
+    import torch
+
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    with torch.inference_mode():
+        for start, piece in chunks(x, encoder.d_sae):
+            z = encoder.encode(piece)
+            token, latent = z.nonzero(as_tuple=True)
+            value = z[token, latent]
+            found.append((token.cpu().numpy() + start, latent.cpu().numpy(), value.cpu().numpy()))
+    if not found:
+        empty = np.zeros(0, dtype=np.int64)
+        return TokenCodes(empty, empty, np.zeros(0, dtype=np.float32))
+    token_, latent_, value_ = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return TokenCodes(token_, latent_, value_)
+
+
+def read_sae_config(folder: Path) -> dict[str, Any]:
+    """Read cfg.json of a sae-lens folder; `ConfigError` when a file is missing or is not JSON."""
+    missing = [n for n in (CFG_NAME, WEIGHTS_NAME) if not (folder / n).is_file()]
+    if missing:
+        raise ConfigError(f"SAE folder '{folder}' has no {' and no '.join(missing)}; give a folder that sae-lens saved")
+    try:
+        config: dict[str, Any] = json.loads((folder / CFG_NAME).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"'{folder / CFG_NAME}' is not JSON: {error}; save the SAE again with sae-lens") from error
+    return config
+
+
+def reads_itself(config: dict[str, Any]) -> bool:
+    """Tell whether the SAE is one linear map in sae-lens' format 6 that needs nothing at run time but its weights."""
+    version = str((config.get("metadata") or {}).get("sae_lens_version") or "0")
+    return (
+        config.get("architecture") in OWN_ARCHITECTURES
+        and int(version.split(".", maxsplit=1)[0]) >= 6
+        and config.get("normalize_activations", "none") in ("none", "expected_average_only_in")
+        and config.get("reshape_activations", "none") == "none"
+    )
+
+
+def open_encoder(folder: Path, device: str = "cpu") -> Encoder:
+    """Open the SAE of a folder in float32: by itself where it is one linear map, else with sae-lens."""
+    config = read_sae_config(folder)
+    if reads_itself(config):
+        return _read_linear(folder, config, device)
+    with quiet_sae_lens() as sae_lens:
+        sae = sae_lens.SAE.load_from_disk(folder, device=device, dtype="float32")
+    return LensEncoder(sae, int(sae.cfg.d_in), int(sae.cfg.d_sae))
+
+
+def _read_linear(folder: Path, config: dict[str, Any], device: str) -> LinearEncoder:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        raw = load_file(folder / WEIGHTS_NAME, device=device)
+    except (SafetensorError, OSError) as error:
+        raise ConfigError(f"'{folder / WEIGHTS_NAME}' cannot be read: {error}; copy or save the SAE again") from error
+    weights = {name: tensor.float() for name, tensor in raw.items()}
+    need = {"W_enc", "b_enc", "W_dec", "b_dec"} | ({"threshold"} if config["architecture"] == "jumprelu" else set())
+    if not need <= set(weights):
+        raise ConfigError(f"'{folder / WEIGHTS_NAME}' lacks {sorted(need - set(weights))}; save the SAE again")
+    w_enc, b_enc, w_dec = weights["W_enc"], weights["b_enc"], weights["W_dec"]
+    if config.get("rescale_acts_by_decoder_norm"):
+        norm = w_dec.norm(dim=-1)  # selection and decoding use pre * norm: fold it into the weights
+        w_enc, b_enc, w_dec = w_enc * norm, b_enc * norm, w_dec / norm[:, None]
+    d_in, d_sae = (int(n) for n in w_enc.shape)
+    return LinearEncoder(
+        w_enc,
+        b_enc,
+        w_dec,
+        weights["b_dec"],
+        d_in,
+        d_sae,
+        k=int(config["k"]) if config["architecture"] == "topk" else None,
+        threshold=weights.get("threshold"),
+        centre=bool(config.get("apply_b_dec_to_input", True)),
+    )
+
+
+def random_encoder(like: Encoder, b_dec: "torch.Tensor | None", k: int, seed: int, device: str) -> LinearEncoder:
+    """Build the frozen random control: a TopK SAE of the same width and k whose directions nobody trained.
+
+    Decoder rows are uniform on the unit sphere (stream `random_sae`), the encoder is the decoder transposed, and the
+    input is centred with the trained SAE's b_dec where it has one, so that only the directions differ.
+    """
+    import torch
+
+    rows = stage_rng(seed, "random_sae").standard_normal((like.d_sae, like.d_in)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    w_dec = torch.from_numpy(rows).to(device)
+    zeros = torch.zeros(like.d_sae, device=device)
+    centre = torch.zeros(like.d_in, device=device) if b_dec is None else b_dec
+    return LinearEncoder(w_dec.T.contiguous(), zeros, w_dec, centre, like.d_in, like.d_sae, k=k)

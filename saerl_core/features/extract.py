@@ -1,0 +1,187 @@
+"""SAE features of a pool: one sparse row a prompt, and the controls from the same forward pass."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.sparse import csr_matrix, vstack
+
+from saerl_core.config import FeaturesConfig
+from saerl_core.errors import ConfigError
+from saerl_core.features.activations import ActivationBatch, stream_activations
+from saerl_core.features.encoder import Encoder, LinearEncoder, encode_codes, open_encoder, random_encoder
+from saerl_core.features.models import load_lower_model, resolve_device, resolve_model
+from saerl_core.features.pooling import POOLINGS, Pooling, pool_codes, pool_dense
+from saerl_core.features.sae_folder import recorded_l0
+from saerl_core.features.tokens import TokenizedPrompts, length_batches, tokenize_prompts
+from saerl_core.policy.loading import load_tokenizer
+from saerl_core.progress import track
+from saerl_core.records import ControlFeatures, FeatureMeta, FeaturesReport, PolicyRef, SaeFeatures, SaeRef
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Shape = tuple[int, int]
+
+
+@dataclass
+class _Rows:
+    """CSR pieces of the batches so far, for each pooling that is wanted."""
+
+    pieces: dict[Pooling, list[csr_matrix]]
+
+    def add(self, pooled: dict[Pooling, csr_matrix]) -> None:
+        for name, pieces in self.pieces.items():
+            pieces.append(pooled[name])
+
+    def in_order(self, done: list[Int[np.ndarray, " batch"]], shape: Shape) -> dict[Pooling, csr_matrix]:
+        """Stack the pieces and put every row where its prompt stands; prompts in no batch have empty rows."""
+        n = shape[0]
+        n_done = sum(len(rows) for rows in done)
+        where = np.full(n, n_done, dtype=np.int64)  # the row after the last is empty
+        if done:
+            where[np.concatenate(done)] = np.arange(n_done)
+        empty = csr_matrix((1, shape[1]), dtype=np.float32)
+        return {
+            name: csr_matrix(vstack([*pieces, empty], format="csr", dtype=np.float32)[where])
+            for name, pieces in self.pieces.items()
+        }
+
+
+@dataclass
+class _Counts:
+    n_prefill_tokens: int = 0
+    n_dropped_tokens: int = 0
+    n_kept_tokens: int = 0
+    n_active: int = 0
+    n_empty_prompts: int = 0
+
+
+@dataclass
+class PooledPool:
+    """Every wanted pooling of the whole pool, in the order of the table."""
+
+    sae: dict[Pooling, csr_matrix]
+    random_sae: dict[Pooling, csr_matrix] = field(default_factory=dict)
+    dense: dict[Pooling, Float[np.ndarray, "n d_in"]] = field(default_factory=dict)
+    counts: _Counts = field(default_factory=_Counts)
+
+
+def extract_features(
+    prompts: "pd.DataFrame", policy: PolicyRef, sae: SaeRef, config: FeaturesConfig, seed: int, *, controls: bool
+) -> tuple[SaeFeatures, ControlFeatures | None, FeaturesReport]:
+    """Extract one row of SAE features a prompt, in the order of the table (columns `prompt_id` and `prompt`).
+
+    Activations stream through the lower part of the SAE's own model (`sae.model`; None: the policy) in batches of
+    similar length, so memory follows `batch_tokens`, not the pool. Padding, the tokenizer's BOS and attention sinks
+    are left out. With `controls` the same forward pass also gives pooled activations and a frozen random SAE.
+    A prompt without any token has a row of zeros and is counted. Raises `DataError` on an empty pool and on
+    activations that are not finite, `ConfigError` when SAE and model do not fit.
+    """
+    start = time.perf_counter()
+    ref = resolve_model(sae.model, policy)
+    tokens = tokenize_prompts(prompts, load_tokenizer(ref), config.max_prompt_tokens)
+    pooled = pool_all(tokens, ref, sae, config, seed, poolings=(config.pooling,), controls=controls)
+    l0 = pooled.counts.n_active / max(1, pooled.counts.n_kept_tokens)
+    meta = FeatureMeta(sae.model or policy.policy_id, sae.hook_name, sae.sae_id, config.pooling, l0)
+    features = SaeFeatures(tokens.prompt_ids, pooled.sae[config.pooling], meta)
+    control = None
+    if controls:
+        control = ControlFeatures(tokens.prompt_ids, pooled.dense[config.pooling], pooled.random_sae[config.pooling])
+    return features, control, _report(features, tokens, pooled.counts, config, time.perf_counter() - start)
+
+
+def pool_all(
+    tokens: TokenizedPrompts,
+    ref: PolicyRef,
+    sae: SaeRef,
+    config: FeaturesConfig,
+    seed: int,
+    *,
+    poolings: Sequence[Pooling] = POOLINGS,
+    controls: bool = False,
+) -> PooledPool:
+    """Pool a tokenised pool with every wanted pooling in one forward pass."""
+    device = resolve_device(config.device)
+    encoder = open_encoder(Path(sae.path), device)
+    model = load_lower_model(ref, sae.hook_layer, device)
+    if encoder.d_in != model.d_in:
+        raise ConfigError(width_mismatch(encoder.d_in, model.d_in, ref.path, "the SAE"))
+    control = _control(encoder, sae, seed, device) if controls else None
+    counts = _Counts(n_empty_prompts=int((tokens.lengths <= tokens.n_prefix).sum()))
+    rows = _Rows({name: [] for name in poolings})
+    random_rows = _Rows({name: [] for name in poolings})
+    n = len(tokens.ids)
+    dense = {name: np.zeros((n, model.d_in), dtype=np.float32) for name in poolings} if controls else {}
+    done: list[Int[np.ndarray, " batch"]] = []
+    with track(n, "Extracting SAE features", "prompt") as bar:
+        for batch in stream_activations(model, tokens, length_batches(tokens.lengths, config.batch_tokens)):
+            rows.add(_pool_batch(encoder, batch, counts))
+            if control is not None:
+                random_rows.add(_pool_batch(control, batch, None))
+                for name, values in pool_dense(batch.hidden, batch.row_of_token, len(batch.rows)).items():
+                    if name in dense:
+                        dense[name][batch.rows] = values
+            done.append(batch.rows)
+            bar.update(len(batch.rows))
+    shape = (n, encoder.d_sae)
+    random_pooled = random_rows.in_order(done, shape) if control is not None else {}
+    return PooledPool(rows.in_order(done, shape), random_pooled, dense, counts)
+
+
+def width_mismatch(d_sae_in: int, d_model: int, model: str, sae: str) -> str:
+    """Say in one sentence that an SAE does not fit a model, and the way out."""
+    return (
+        f"{sae} reads vectors of {d_sae_in} numbers, but the blocks of model '{model}' put out {d_model}; "
+        f"set sae.model to the model that the SAE was trained on, or choose another SAE"
+    )
+
+
+def _pool_batch(encoder: Encoder, batch: ActivationBatch, counts: _Counts | None) -> dict[Pooling, csr_matrix]:
+    codes = encode_codes(encoder, batch.hidden)
+    if counts is not None:
+        counts.n_prefill_tokens += batch.n_prefill_tokens
+        counts.n_dropped_tokens += batch.n_dropped
+        counts.n_kept_tokens += len(batch.row_of_token)
+        counts.n_active += len(codes.value)
+    return pool_codes(codes, batch.row_of_token, (len(batch.rows), encoder.d_sae))
+
+
+def _control(encoder: Encoder, sae: SaeRef, seed: int, device: str) -> LinearEncoder:
+    """A TopK control needs a k: the SAE's own, else its recorded mean number of active latents."""
+    k = encoder.k or max(1, round(recorded_l0(Path(sae.path)) or encoder.d_in / 16))
+    b_dec = encoder.b_dec if isinstance(encoder, LinearEncoder) else None
+    return random_encoder(encoder, b_dec, min(k, encoder.d_sae), seed, device)
+
+
+def _report(
+    features: SaeFeatures, tokens: TokenizedPrompts, counts: _Counts, config: FeaturesConfig, seconds: float
+) -> FeaturesReport:
+    n = len(features.prompt_ids)
+    notes = []
+    if tokens.n_truncated:
+        notes.append(
+            f"{tokens.n_truncated} of {n} prompts are longer than {config.max_prompt_tokens} tokens; "
+            f"their features come from the first {config.max_prompt_tokens}."
+        )
+    if counts.n_empty_prompts:
+        notes.append(f"{counts.n_empty_prompts} of {n} prompts have no token; their features are zero.")
+    return FeaturesReport(
+        stage="features",
+        n_prefill_tokens=counts.n_prefill_tokens,
+        notes=tuple(notes),
+        values={
+            "n_prompts": n,
+            "nnz_per_row": features.matrix.nnz / n,
+            "l0": features.meta.l0,
+            "n_kept_tokens": counts.n_kept_tokens,
+            "n_dropped_tokens": counts.n_dropped_tokens,
+            "n_truncated": tokens.n_truncated,
+            "n_empty_prompts": counts.n_empty_prompts,
+            "prompts_per_s": n / seconds,
+        },
+    )
