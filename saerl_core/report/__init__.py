@@ -1,1 +1,1 @@
-"""The page that a person reads."""
+"""The page that a person reads: one self-contained HTML file made of all records of a run."""

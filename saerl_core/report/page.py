@@ -1,0 +1,35 @@
+"""The page: every section in the reader's order, rendered into one HTML file that loads nothing."""
+
+from functools import lru_cache
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined, Template
+
+from saerl_core.report.blocks import Section
+from saerl_core.report.inputs import ReportInputs, RunFacts, SaeFacts, TrainingFacts
+from saerl_core.report.section_data import data_card, policy, sae
+from saerl_core.report.section_plan import evaluation, plan, training
+from saerl_core.report.section_run import appendix, headline, ledger
+from saerl_core.report.section_signals import clusters, difficulty, probes
+from saerl_core.report.summary import summary_text
+from saerl_core.report.svg import legend
+
+__all__ = ["ReportInputs", "RunFacts", "SaeFacts", "TrainingFacts", "render_report", "summary_text"]
+
+_SECTIONS = (headline, data_card, policy, sae, probes, clusters, difficulty, plan, training, evaluation, ledger, appendix)
+
+
+def render_report(inputs: ReportInputs) -> str:
+    """Render the report of one run as a self-contained HTML page (no script, no network, inline SVG)."""
+    sections: list[Section] = [build(inputs) for build in _SECTIONS]
+    return _template().render(sections=sections, facts=inputs.facts, inputs=inputs, legend=legend)
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    """Compile the template with autoescape on: prompts, topics, file names and config values are data, never markup."""
+    folder = files("saerl_core.report")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    style = folder.joinpath("page.css").read_text(encoding="utf-8")
+    environment.globals["style"] = style
+    return environment.from_string(folder.joinpath("page.html.j2").read_text(encoding="utf-8"))
