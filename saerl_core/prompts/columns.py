@@ -1,0 +1,204 @@
+"""From a file's own columns and types to one checked row, or to the reason why the row is rejected.
+
+Reasons of this module, all rejected: `missing_prompt`, `empty_prompt`, `non_text_prompt`, `missing_answer`,
+`empty_answer`, `unsupported_answer`, `lone_surrogate`. Its flags are listed in `inspect`.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+
+from saerl_core.config import ColumnMap
+from saerl_core.errors import DataError
+from saerl_core.prompts.rows import Issue, RawRow, Row, Suspicion, excerpt
+
+_EXACT_FLOAT = 2.0**53  # above this a float no longer holds every integer
+_LEVEL_WORD = re.compile(r"\s*level\s+", re.IGNORECASE)  # "Level 3" is how the MATH files write a level
+_PROOF = re.compile(r"\b(?:prove|show) that\b|\bprove\b", re.IGNORECASE)
+
+
+class _RejectedError(Exception):
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+def check_columns(columns: ColumnMap, seen: Iterable[str], file: str) -> None:
+    """Raise `DataError` where no row has the prompt or answer column, or an optional one that was renamed.
+
+    An optional column under its default name may be absent: then no row has that value.
+    """
+    present = sorted(set(seen))
+    for field, default in ColumnMap().model_dump().items():
+        name = getattr(columns, field)
+        needed = field in ("prompt", "answer") or (name is not None and name != default)
+        if needed and name not in present:
+            raise DataError(
+                f"'{file}' has no column '{name}' (prompts.columns.{field}); it has {present}: map one of these"
+            )
+
+
+def to_row(raw: RawRow, columns: ColumnMap, file: str) -> Row | Issue:
+    """Return the row with typed values, or the issue that rejects it.
+
+    An answer that is no text becomes text where that says the same (27.0 is "27") and is flagged; nothing is guessed.
+    """
+    odd = list(raw.suspicions)
+    try:
+        prompt = prompt_text(raw, columns.prompt)
+        answer = _answer_text(raw, columns.answer, prompt, odd)
+    except _RejectedError as rejected:
+        return Issue(file, raw.line, rejected.reason, rejected.detail)
+    return Row(
+        file=file,
+        line=raw.line,
+        prompt=prompt,
+        answer=answer,
+        topic=_topic(raw, columns.topic),
+        level=_level(raw, columns.level, odd),
+        known_pass_rate=_share(raw, columns.pass_rate, "unreadable_pass_rate", odd),
+        quality_label=_share(raw, columns.quality, "unreadable_quality", odd),
+        suspicions=tuple(odd),
+    )
+
+
+def prompt_only(raw: RawRow, names: Iterable[str], file: str) -> tuple[str, Issue | None]:
+    """Return the text of the first of the columns that the row has (for evaluation items, which need no answer)."""
+    name = next((n for n in names if n in raw.values), next(iter(names)))
+    try:
+        return prompt_text(raw, name), None
+    except _RejectedError as rejected:
+        return "", Issue(file, raw.line, rejected.reason, rejected.detail)
+
+
+def prompt_text(raw: RawRow, name: str) -> str:
+    """Return the prompt as it stands in the row."""
+    value = raw.values.get(name)
+    if value is None:
+        raise _RejectedError("missing_prompt", f"the row has no value in column '{name}'; it has {sorted(raw.values)}")
+    if not isinstance(value, str):
+        detail = f"column '{name}' holds a {type(value).__name__}, not a text: {excerpt(str(value))}"
+        raise _RejectedError("non_text_prompt", detail)
+    if not value.strip():
+        raise _RejectedError("empty_prompt", f"column '{name}' is empty")
+    _refuse_surrogates(value, name)
+    return value
+
+
+def _answer_text(raw: RawRow, name: str, prompt: str, odd: list[Suspicion]) -> str:
+    value = raw.values.get(name)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        raise _RejectedError("missing_answer", f"the row has no value in column '{name}'{_proof_hint(prompt)}")
+    text = _as_text(value, name, odd)
+    stripped = text.strip()
+    if not stripped:
+        raise _RejectedError("empty_answer", f"column '{name}' is empty{_proof_hint(prompt)}")
+    _refuse_surrogates(stripped, name)
+    if stripped != text:
+        odd.append(Suspicion("answer_whitespace", f"white space around the answer removed: {excerpt(text)}"))
+    return stripped
+
+
+def _proof_hint(prompt: str) -> str:
+    return "; the prompt asks for a proof, which has none" if _PROOF.search(prompt) else ""
+
+
+def _refuse_surrogates(text: str, name: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        detail = f"column '{name}' holds half a character ({text[error.start]!r}) at position {error.start}"
+        raise _RejectedError("lone_surrogate", detail) from error
+
+
+def _as_text(value: object, name: str, odd: list[Suspicion]) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple)):
+        return _list_text(list(value), name, odd)
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        detail = f"column '{name}' holds a {type(value).__name__}, not a text or number: {excerpt(str(value))}"
+        raise _RejectedError("unsupported_answer", detail)
+    text = _number_text(value, name, odd)
+    odd.append(Suspicion("numeric_answer", f"the {type(value).__name__} {value!s:.80} is read as '{text:.80}'"))
+    return text
+
+
+def _number_text(value: int | float | Decimal, name: str, odd: list[Suspicion]) -> str:
+    if isinstance(value, int):
+        try:
+            return str(value)
+        except ValueError as error:  # Python's limit on the digits of an integer
+            raise _RejectedError("unsupported_answer", f"column '{name}': {error}") from error
+    if not math.isfinite(value):
+        raise _RejectedError("unsupported_answer", f"column '{name}' holds {value}, which is no number")
+    if isinstance(value, Decimal):
+        return str(int(value)) if value == int(value) else f"{value:f}"
+    if abs(value) >= _EXACT_FLOAT:
+        odd.append(Suspicion("imprecise_answer", f"the float {value!r} no longer holds every digit of the answer"))
+        return repr(value)
+    return str(int(value)) if value.is_integer() else repr(value)
+
+
+def _list_text(values: list[object], name: str, odd: list[Suspicion]) -> str:
+    if any(isinstance(v, (list, tuple)) for v in values):
+        raise _RejectedError("unsupported_answer", f"column '{name}' holds a list of lists: {excerpt(str(values))}")
+    if not values:
+        raise _RejectedError("empty_answer", f"column '{name}' holds an empty list")
+    texts = [_as_text(v, name, odd) if v is not None else "" for v in values]
+    if len(texts) == 1:
+        odd.append(Suspicion("unwrapped_answer", f"the only element of a list is taken: {excerpt(texts[0])}"))
+        return texts[0]
+    joined = ", ".join(texts)
+    odd.append(Suspicion("list_answer", f"{len(texts)} answers in a list, joined here: {excerpt(joined)}"))
+    return joined
+
+
+def _topic(raw: RawRow, name: str | None) -> str | None:
+    value = raw.values.get(name) if name is not None else None
+    if isinstance(value, (list, tuple)):
+        value = "; ".join(str(v) for v in value)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    text = str(value).encode("utf-8", errors="replace").decode().strip()
+    return text or None
+
+
+def _level(raw: RawRow, name: str | None, odd: list[Suspicion]) -> float | None:
+    value = raw.values.get(name) if name is not None else None
+    if _is_absent(value):
+        return None
+    number = _number(value)
+    if number is None:
+        odd.append(Suspicion("unreadable_level", f"column '{name}' holds {excerpt(str(value))}, which is no number"))
+    return number
+
+
+def _share(raw: RawRow, name: str | None, flag: str, odd: list[Suspicion]) -> float | None:
+    value = raw.values.get(name) if name is not None else None
+    if _is_absent(value):
+        return None
+    number = _number(value)
+    if number is None or not 0.0 <= number <= 1.0:
+        odd.append(Suspicion(flag, f"column '{name}' holds {excerpt(str(value))}, which is no number in [0, 1]"))
+        return None
+    return number
+
+
+def _is_absent(value: object) -> bool:
+    return (
+        value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or (isinstance(value, str) and not value.strip())
+    )
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
+        return None
+    try:
+        number = float(_LEVEL_WORD.sub("", value, count=1) if isinstance(value, str) else value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,73 @@
+"""Rows of a Hugging Face data set: a Hub name, or a local folder in a layout that `datasets` knows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from saerl_core.config import ColumnMap
+from saerl_core.errors import DataError
+from saerl_core.prompts.columns import check_columns
+from saerl_core.prompts.rows import RawRow
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def read_hub(name: str, config: str | None, split: str, columns: ColumnMap) -> Iterator[RawRow]:
+    """Yield the rows of one split, numbered from 1; only the mapped columns are decoded.
+
+    `DataError` where the data set cannot be had: offline, misspelt, gated, without that split, or of mixed types.
+    """
+    with _quiet():
+        data = _load(name, config, split)
+        check_columns(columns, data.column_names, name)
+        wanted = [c for c in columns.model_dump().values() if c in data.column_names]
+        for i, values in enumerate(data.select_columns(list(dict.fromkeys(wanted)))):
+            yield RawRow(i + 1, values)
+
+
+def _load(name: str, config: str | None, split: str) -> "Dataset":
+    try:
+        from datasets import load_dataset
+        from datasets.exceptions import DatasetsError
+    except ImportError as error:
+        raise DataError("prompts.source 'hub' needs the package 'datasets'; install saerl[models]") from error
+    try:
+        return load_dataset(name, config, split=split)
+    except (DatasetsError, OSError, ValueError, RuntimeError) as error:  # network failures are OSError
+        raise DataError(_explain(name, config, split, error)) from error
+
+
+def _explain(name: str, config: str | None, split: str, error: Exception) -> str:
+    from datasets import config as datasets_config
+
+    text = " ".join(str(error).split())[:300]
+    where = f"data set '{name}'" + (f", config '{config}'" if config else "") + f", split '{split}'"
+    if Path(name).exists():
+        return f"{where} is a local folder that `datasets` cannot read ({text}); or name one of its files: prompts.path"
+    if datasets_config.HF_HUB_OFFLINE:
+        way = "set HF_HUB_OFFLINE=0 to allow the download, or give a local file with prompts.source 'file'"
+        return f"{where} is not in the local cache and the Hugging Face libraries are offline; {way}"
+    way = "check prompts.dataset, dataset_config, dataset_split and the network, or use prompts.source 'file'"
+    return f"{where} cannot be loaded ({type(error).__name__}: {text}); {way}"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the progress bars and warnings of `datasets` while it loads; ours says what happens."""
+    try:
+        import datasets
+    except ImportError:  # _load says so
+        yield
+        return
+    level = datasets.logging.get_verbosity()
+    had_bars = datasets.is_progress_bar_enabled()
+    datasets.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(level)
+        if had_bars:
+            datasets.enable_progress_bars()

@@ -1,0 +1,205 @@
+"""From a configuration to the `PromptSet`: read, checked, marked; no row of the input disappears without a line.
+
+Flags and what they mean for a row stand in one table in `inspect`; the reasons for a rejection in `read` and
+`columns`.
+Tables keep the order of the file. Ids, flags and usability do not depend on that order; `max_rows` does (the first
+rows of the file), and so do the line numbers that issues name.
+"""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from saerl_core.config import PromptsConfig
+from saerl_core.errors import ConfigError, DataError
+from saerl_core.prompts import assemble
+from saerl_core.prompts.decontaminate import EvalItem, Match, find_exact, find_matches
+from saerl_core.prompts.duplicates import identify
+from saerl_core.prompts.pool import Pool, items_from_file, items_of, pool_from_file, pool_from_hub
+from saerl_core.prompts.rows import Issue
+from saerl_core.records import PromptSet, PromptsReport
+from saerl_core.tables import PROMPTS
+
+_HEADLINES = (  # the counts that are logged as metrics; the report page shows all
+    *("n_rows", "n_train", "n_dev", "n_test", "n_rejected", "n_usable", "n_duplicate", "n_conflict", "n_contaminated"),
+    *("n_eval_items", "n_eval_items_matched", "n_exact_matches"),
+)
+
+
+@dataclass
+class _Findings:
+    """What the report is written from."""
+
+    n_rejected: int = 0  # rows of the pool; the other files' are in `n_rejected_elsewhere`
+    n_rejected_elsewhere: int = 0
+    issues: list[Issue] = field(default_factory=list)
+    matches: list[Match] = field(default_factory=list)
+    n_items: Counter[str] = field(default_factory=Counter)
+    n_short: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def load_prompts(config: PromptsConfig, seed: int) -> PromptSet:
+    """Load the pool and the held-out prompts that a configuration names.
+
+    `seed` only shapes the built-in task world. `ConfigError` where a setting names nothing that exists, `DataError`
+    where a file is unreadable as a whole, or where no row is left that can be used.
+    """
+    started = time.perf_counter()
+    out = _from_world(config, seed) if config.source == "task_world" else _from_text(config)
+    if not out.train["usable"].any():
+        flags = Counter(f for row in out.train["flags"] for f in row.split(",") if f).most_common(3)
+        raise DataError(
+            f"none of the {len(out.train)} rows of the pool is usable (most frequent flags: "
+            f"{', '.join(f'{n} {flag}' for flag, n in flags)}); give other prompts or relax prompts.*"
+        )
+    report = out.report.model_copy(update={"seconds": time.perf_counter() - started})
+    return PromptSet(out.train, out.dev, out.test, out.issues, out.matches, report)
+
+
+def _from_world(config: PromptsConfig, seed: int) -> PromptSet:
+    """Build the task world; its text is known, so only exact overlap with its held-out splits is looked for."""
+    from saerl_core.world.splits import build_world
+
+    world = build_world(config.task_world, seed)
+    train, dev, test = (PROMPTS.check(world[split]) for split in ("train", "dev", "test"))
+    items = [
+        EvalItem(f"task_world/{split}", str(row_id), str(prompt))
+        for split, frame in (("dev", dev), ("test", test))
+        for row_id, prompt in zip(frame["prompt_id"], frame["prompt"], strict=True)
+    ]
+    found = _Findings(n_items=Counter(item.benchmark for item in items))
+    found.matches = find_exact(list(train["prompt"]), items)
+    marks = assemble.contamination_marks(found.matches)
+    train = assemble.mark_table(train, marks)
+    found.issues = [Issue("task_world/train", i + 1, m.flag, m.detail, rejected=False) for i, (_, m) in marks.items()]
+    return _prompt_set(train, dev, test, found)
+
+
+def _from_text(config: PromptsConfig) -> PromptSet:
+    pool = _pool(config)
+    found = _Findings(n_rejected=len(pool.rejected), issues=list(pool.rejected))
+    if config.max_rows is not None and len(pool.rows) == config.max_rows:
+        found.notes.append(
+            f"prompts.max_rows: reading stopped after the first {config.max_rows} rows of '{pool.name}'."
+        )
+    held_out = _held_out(config, found)
+    items = [*(items_of(held_out) if held_out else []), *_benchmark_items(config, found)]
+    found.n_items = Counter(item.benchmark for item in items)
+    if items:
+        prompts = [row.prompt for row in pool.rows]
+        found.matches, found.n_short = find_matches(prompts, items, config.ngram_tokens, config.coverage_threshold)
+    train, issues = assemble.prompts_table(pool.rows, identify(pool.rows), assemble.contamination_marks(found.matches))
+    found.issues += issues
+    test = PROMPTS.empty()
+    if held_out is not None:
+        test, issues = assemble.prompts_table(held_out.rows, identify(held_out.rows), {})
+        found.issues += issues
+    _note_broken_files(found)
+    return _prompt_set(train, PROMPTS.empty(), test, found, config)
+
+
+def _pool(config: PromptsConfig) -> Pool:
+    setting, value = ("path", config.path) if config.source == "file" else ("dataset", config.dataset)
+    if value is None:
+        raise ConfigError(f"prompts.source is '{config.source}', but prompts.{setting} is not set; set it")
+    if config.source == "file":
+        return pool_from_file("prompts.path", value, config, config.max_rows)
+    return pool_from_hub(config, value)
+
+
+def _held_out(config: PromptsConfig, found: _Findings) -> Pool | None:
+    if config.eval_path is None:
+        return None
+    # prompts.format speaks of prompts.path; this file's format is told by its own name
+    pool = pool_from_file("prompts.eval_path", config.eval_path, config.model_copy(update={"format": "auto"}), None)
+    found.issues += pool.rejected
+    found.n_rejected_elsewhere += len(pool.rejected)
+    return pool
+
+
+def _benchmark_items(config: PromptsConfig, found: _Findings) -> list[EvalItem]:
+    items: list[EvalItem] = []
+    for path in dict.fromkeys(config.decontaminate_against):
+        if config.eval_path is not None and Path(path) == Path(config.eval_path):
+            continue  # compared already, as the held-out prompts
+        more, rejected = items_from_file(path, config)
+        items += more
+        found.issues += rejected
+        found.n_rejected_elsewhere += len(rejected)
+    return items
+
+
+def _note_broken_files(found: _Findings) -> None:
+    for issue in found.issues:
+        if issue.reason in ("truncated_gzip", "truncated_row"):
+            found.notes.append(
+                f"'{issue.file}' is truncated at line {issue.line}: only the rows before it are used ({issue.detail})."
+            )
+
+
+def _prompt_set(
+    train: pd.DataFrame, dev: pd.DataFrame, test: pd.DataFrame, found: _Findings, config: PromptsConfig | None = None
+) -> PromptSet:
+    counts = _counts(train, dev, test, found)
+    notes = [*found.notes, *_notes(counts, found, config)]
+    report = PromptsReport(
+        stage="load_prompts",
+        counts=counts,
+        notes=tuple(notes),
+        values={key: float(counts[key]) for key in _HEADLINES} | {"usable_frac": float(train["usable"].mean())},
+    )
+    issues = assemble.issues_table(found.issues)
+    return PromptSet(train, dev, test, issues, assemble.matches_table(found.matches, train), report)
+
+
+def _counts(train: pd.DataFrame, dev: pd.DataFrame, test: pd.DataFrame, found: _Findings) -> dict[str, int]:
+    flags = [set(row.split(",")) for row in train["flags"]]
+    counts = {
+        "n_rows": len(train) + found.n_rejected,
+        "n_train": len(train),
+        "n_dev": len(dev),
+        "n_test": len(test),
+        "n_rejected": found.n_rejected,
+        "n_rejected_elsewhere": found.n_rejected_elsewhere,
+        "n_usable": int(train["usable"].sum()),
+        "n_flagged": sum(bool(row - {""}) for row in flags),
+        "n_duplicate": int(train["duplicate_of"].notna().sum()),
+        "n_conflict": int(train["conflict"].sum()),
+        "n_contaminated": sum("contaminated" in row for row in flags),
+        "n_eval_items": sum(found.n_items.values()),
+        "n_eval_items_matched": len({(m.item.benchmark, m.item.eval_id) for m in found.matches}),
+        "n_exact_matches": sum(m.exact for m in found.matches),
+    }
+    counts |= {f"n_{flag}": n for flag, n in sorted(Counter(f for row in flags for f in row - {""}).items())}
+    reasons = Counter(issue.reason for issue in found.issues if issue.rejected)
+    counts |= {f"n_rejected_{reason}": n for reason, n in sorted(reasons.items())}
+    return counts | {f"n_truth_{kind}": int(n) for kind, n in train["truth"].value_counts().sort_index().items()}
+
+
+def _notes(counts: dict[str, int], found: _Findings, config: PromptsConfig | None) -> list[str]:
+    notes = []
+    if counts["n_rejected"]:
+        notes.append(f"{counts['n_rejected']} of {counts['n_rows']} rows are rejected; the issues name each line.")
+    if counts["n_conflict"]:
+        notes.append(f"{counts['n_conflict']} rows share a prompt with another answer; none of them is used.")
+    if counts["n_duplicate"]:
+        notes.append(f"{counts['n_duplicate']} rows are exact copies of another row; one copy each is used.")
+    if found.matches and config is not None:
+        notes.append(_contamination_note(counts, found, config))
+    if found.n_short:
+        notes.append(
+            f"{found.n_short} evaluation items are too short for n-grams; only exact copies of them are found."
+        )
+    return notes
+
+
+def _contamination_note(counts: dict[str, int], found: _Findings, config: PromptsConfig) -> str:
+    return (
+        f"{counts['n_contaminated']} of {counts['n_train']} prompts hold at least {config.coverage_threshold:.0%} of "
+        f"the {config.ngram_tokens}-grams of {counts['n_eval_items_matched']} of {counts['n_eval_items']} evaluation items "
+        f"({counts['n_exact_matches']} with exactly the same words); they are not used."
+    )

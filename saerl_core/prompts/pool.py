@@ -1,0 +1,112 @@
+"""One file or Hub split as checked rows, with every rejected row listed."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from saerl_core.config import PromptsConfig
+from saerl_core.errors import DataError
+from saerl_core.prompts.columns import check_columns, prompt_only, to_row
+from saerl_core.prompts.decontaminate import EvalItem
+from saerl_core.prompts.hub import read_hub
+from saerl_core.prompts.inspect import inspect_answer, inspect_prompt
+from saerl_core.prompts.read import existing_file, format_of, read_rows
+from saerl_core.prompts.rows import Issue, RawRow, Row, Suspicion
+
+_OTHER_PROMPT_COLUMNS = ("prompt", "problem", "question")  # of evaluation files, after the mapped one
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The rows that could be used, in file order, and the ones that could not."""
+
+    name: str
+    rows: tuple[Row, ...]
+    rejected: tuple[Issue, ...]
+
+
+def pool_from_file(setting: str, path: str, config: PromptsConfig, max_rows: int | None) -> Pool:
+    """Read prompts with answers; `ConfigError` for the path, `DataError` for an unusable or empty file."""
+    found = existing_file(setting, path)
+    raws = read_rows(found, format_of(found, config.format))
+    return _collect(found.name, raws, config, max_rows)
+
+
+def pool_from_hub(config: PromptsConfig, name: str) -> Pool:
+    """Read one split of a Hugging Face data set; `DataError` where it cannot be had or is empty."""
+    raws = read_hub(name, config.dataset_config, config.dataset_split, config.columns)
+    return _collect(Path(name).name or name, raws, config, config.max_rows)
+
+
+def items_from_file(path: str, config: PromptsConfig) -> tuple[list[EvalItem], list[Issue]]:
+    """Read evaluation prompts, without answers; the column may also be called prompt, problem or question."""
+    found = existing_file("prompts.decontaminate_against", path)
+    items: list[EvalItem] = []
+    rejected: list[Issue] = []
+    seen: set[str] = set()
+    names = dict.fromkeys((config.columns.prompt, *_OTHER_PROMPT_COLUMNS))
+    for raw in read_rows(found, format_of(found, "auto")):
+        if isinstance(raw, Issue):
+            rejected.append(raw)
+            continue
+        seen.update(raw.values)
+        prompt, issue = prompt_only(raw, names, found.name)
+        if issue is None:
+            items.append(EvalItem(found.name, f"line {raw.line}", prompt))
+        else:
+            rejected.append(issue)
+    if not items:
+        _refuse_empty(found.name, rejected, f"no prompt in any of the columns {list(names)}; it has {sorted(seen)}")
+    return items, rejected
+
+
+def items_of(pool: Pool) -> list[EvalItem]:
+    """Return the prompts of a held-out pool as evaluation items."""
+    return [EvalItem(pool.name, f"line {row.line}", row.prompt) for row in pool.rows]
+
+
+def _collect(name: str, raws: Iterator[RawRow | Issue], config: PromptsConfig, max_rows: int | None) -> Pool:
+    rejected: list[Issue] = []
+    seen: set[str] = set()
+    rows = tuple(islice(_checked(name, raws, config, rejected, seen), max_rows))
+    if seen and not rows:
+        check_columns(config.columns, seen, name)  # a wrong mapping is the likeliest reason
+    if not rows:
+        _refuse_empty(name, rejected, "no rows")
+    check_columns(config.columns, seen, name)
+    return Pool(name, rows, tuple(rejected))
+
+
+def _checked(
+    name: str, raws: Iterator[RawRow | Issue], config: PromptsConfig, rejected: list[Issue], seen: set[str]
+) -> Iterator[Row]:
+    for raw in raws:
+        if isinstance(raw, RawRow):
+            seen.update(raw.values)
+        checked = to_row(raw, config.columns, name) if isinstance(raw, RawRow) else raw
+        if isinstance(checked, Issue):
+            rejected.append(checked)
+        else:
+            yield _inspected(checked, config.max_prompt_chars)
+
+
+def _inspected(row: Row, max_chars: int) -> Row:
+    """Add what the texts show; a flag that prompt and answer share stands once, with both reasons."""
+    found = [*row.suspicions, *inspect_prompt(row.prompt, max_chars)]
+    found += [Suspicion(s.flag, f"answer: {s.detail}") for s in inspect_answer(row.answer)]
+    details: dict[str, list[str]] = {}
+    for suspicion in found:
+        details.setdefault(suspicion.flag, []).append(suspicion.detail)
+    return replace(row, suspicions=tuple(Suspicion(flag, "; ".join(texts)) for flag, texts in details.items()))
+
+
+def _refuse_empty(name: str, rejected: list[Issue], otherwise: str) -> None:
+    if not rejected:
+        raise DataError(f"'{name}' has {otherwise}; give a file with at least one prompt")
+    reasons = ", ".join(f"{n} {reason}" for reason, n in Counter(i.reason for i in rejected).most_common())
+    first = rejected[0]
+    raise DataError(
+        f"all {len(rejected)} rows of '{name}' are rejected ({reasons}); the first, line {first.line}: {first.detail}"
+    )
