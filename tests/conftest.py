@@ -1,0 +1,44 @@
+"""What every test gets: shapes checked at run time, one torch thread, no network, reproducible hypothesis examples."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+from tests import shape_checks
+
+# Before torch and the Hugging Face libraries are imported anywhere: they read these once.
+for _name, _value in {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "WANDB_MODE": "disabled",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+# From here on every function of saerl_core checks its annotations, array shapes included, at each call.
+if any(name.partition(".")[0] == "saerl_core" for name in sys.modules):
+    raise pytest.UsageError("saerl_core was imported before its annotations could be checked; see tests/conftest.py")
+install_import_hook("saerl_core", f"{shape_checks.__name__}.checked")
+
+pytest_plugins = ["tests.zenml_fixtures"]  # after the hook: it imports saerl_core, and sets up a ZenML store of its own
+
+settings.register_profile("default", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real prompts, which are not part of the repository: $SAERL_SHARED_DATA or ../shared/data."""
+    root = Path(__file__).resolve().parent.parent
+    folder = Path(os.environ.get("SAERL_SHARED_DATA") or root.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip("real prompts are absent: set SAERL_SHARED_DATA to the folder with math_train.jsonl.gz")
+    return folder
