@@ -6,7 +6,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-
 _SECONDS_BETWEEN_LINES = 10.0
 
 
