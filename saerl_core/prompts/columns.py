@@ -11,11 +11,11 @@ from decimal import Decimal
 
 from saerl_core.config import ColumnMap
 from saerl_core.errors import DataError
+from saerl_core.prompts.inspect import PROOF
 from saerl_core.prompts.rows import Issue, RawRow, Row, Suspicion, excerpt
 
 _EXACT_FLOAT = 2.0**53  # above this a float no longer holds every integer
 _LEVEL_WORD = re.compile(r"\s*level\s+", re.IGNORECASE)  # "Level 3" is how the MATH files write a level
-_PROOF = re.compile(r"\b(?:prove|show) that\b|\bprove\b", re.IGNORECASE)
 
 
 class _RejectedError(Exception):
@@ -101,7 +101,7 @@ def _answer_text(raw: RawRow, name: str, prompt: str, odd: list[Suspicion]) -> s
 
 
 def _proof_hint(prompt: str) -> str:
-    return "; the prompt asks for a proof, which has none" if _PROOF.search(prompt) else ""
+    return "; the prompt asks for a proof, which has none" if PROOF.search(prompt) else ""
 
 
 def _refuse_surrogates(text: str, name: str) -> None:

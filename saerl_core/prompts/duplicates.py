@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from saerl_core.ids import normalise_text, prompt_id
+from saerl_core.prompts.inspect import is_usable
 from saerl_core.prompts.rows import Row, Suspicion, excerpt
 
 _MAX_NAMED_ANSWERS = 4
@@ -27,10 +28,10 @@ class Identity:
 def identify(rows: Sequence[Row]) -> list[Identity]:
     """Return the identity of each row, in the order of the rows.
 
-    The first copy keeps the plain id; later ones get the suffix -2, -3 … and name it in `duplicate_of`. Copies that
-    differ in anything else (level, spacing) are ranked by that content before their place in the file, so which row is
-    the kept one does not depend on the order of the file. Where one prompt stands with several answers, all of its rows
-    are in conflict, copies included.
+    The first copy keeps the plain id; later ones get the suffix -2, -3 … and name it in `duplicate_of`. First is the
+    one that stands first in the file, unless copies differ beyond the normalised text (spacing, level): then the
+    cleanest is, so which one is kept does not depend on the order of the file. Where one prompt stands with several
+    answers, all of its rows are in conflict, copies included.
     """
     ids = [prompt_id(row.prompt, row.answer) for row in rows]
     copies: dict[str, list[int]] = defaultdict(list)
@@ -57,10 +58,11 @@ def identify(rows: Sequence[Row]) -> list[Identity]:
     return out
 
 
-def _content(row: Row) -> tuple[str, ...]:
-    """Return all that the row says, as a sort key; equal rows keep the order of the file, because sorting is stable."""
-    rest = (row.topic, row.level, row.known_pass_rate, row.quality_label)
-    return (row.prompt, row.answer, *(repr(value) for value in rest))
+def _content(row: Row) -> tuple[bool, int, int, str, str, str]:
+    """Rank a copy by all that it says, the cleanest first; equal rows keep their file order, as sorting is stable."""
+    flags = [s.flag for s in row.suspicions]
+    rest = repr((row.topic, row.level, row.known_pass_rate, row.quality_label))
+    return (not is_usable(flags), len(flags), len(row.prompt) + len(row.answer), row.prompt, row.answer, rest)
 
 
 def _conflicts(members: list[int], rows: Sequence[Row], ids: list[str]) -> list[tuple[int, str]]:

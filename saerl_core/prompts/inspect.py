@@ -10,7 +10,7 @@ else is noted only: the row can be trained on.
 | contaminated          | yes      | covers an evaluation item's n-grams up to the threshold, or equals the item   |
 | swallowed_latex       | yes      | an escape ate a command's first letter: `\f` + "rac", tab + "imes"            |
 | replacement_character | yes      | U+FFFD: characters were lost before the file was written                      |
-| missing_image         | yes      | an image is embedded by a link that the model cannot follow                   |
+| missing_image         | yes      | an image stands there as a link or placeholder, which the model cannot see    |
 | long_prompt           | yes      | longer than `prompts.max_prompt_chars`                                        |
 | list_answer           | yes      | several answers in a list: which one counts, and in what order, is unknown    |
 | imprecise_answer      | yes      | a float beyond 2^53: digits of the answer are lost                            |
@@ -76,10 +76,12 @@ _SWALLOWED = re.compile(
     r"|\x07(?:lpha|ngle|pprox|lign|rc|st)(?![a-z])"
     r"|\n(?:eq|abla)(?![a-z])",
 )
+# an order to prove or show; "records show that" is none
+PROOF: Final = re.compile(r"\bprove\b|(?:\A|[.!?,;:$]\s+|\b(?:and|to)\s+)show that\b", re.IGNORECASE)
 _PROMPT_PATTERNS: Final = (
     ("cjk", re.compile(f"[{CJK}]")),
-    ("missing_image", re.compile(r"!\[[^\]\n]{0,200}\]\(|\\includegraphics|<ima?ge?\b")),
-    ("proof", re.compile(r"\b(?:prove|show) that\b|\bprove\b", re.IGNORECASE)),
+    ("missing_image", re.compile(r"!\[[^\]\n]{0,200}\]\(|\\includegraphics|<ima?ge?\b|\[insert (?:pic|image|figure)")),
+    ("proof", PROOF),
 )
 _CHARACTER_PATTERNS: Final = (
     ("control_character", re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")),
@@ -89,8 +91,8 @@ _CHARACTER_PATTERNS: Final = (
 _FIGURE = re.compile(
     r"\b(?:in|from|to|on) the (?:figure|diagram|picture|image)\b"
     r"|\b(?:figure|diagram|picture|image|graph|drawing|map)s? (?:shown|below|above|at (?:the )?right|to the right)\b"
-    r"|\b(?:as|is|are) (?:shown|pictured|depicted|illustrated)\b"
-    r"|\b(?:shown|pictured|depicted) (?:below|above|here|in the)\b",
+    r"|\bas (?:shown|pictured|depicted|illustrated)\b"
+    r"|\b(?:shown|pictured|depicted|illustrated) (?:below|above|here|in the (?:figure|diagram|picture|image))\b",
     re.IGNORECASE,
 )
 _UNITS = (
@@ -101,10 +103,12 @@ _ANSWER_PATTERNS: Final = (
     ("answer_newline", re.compile(r"[\n\r]")),
     ("answer_dollar", re.compile(r"\$")),
     ("answer_percent", re.compile("%")),
-    ("answer_thousands", re.compile(r"\d(?:\{?,\}?|,?\\!\s?|,?\\,\s?)\d{3}(?!\d)")),
+    ("answer_thousands", re.compile(r"(?<![\^\d])\d{1,3}(?:\{?,\}?|,?\\!\s?|,?\\,\s?)\d{3}(?!\d)")),
     (
         "answer_unit",
-        re.compile(rf"[\d}})]\s*\\(?:text|mbox|mathrm|textrm)\s*\{{|\^\s*\{{?\\circ|[\d}}]\s*(?:{_UNITS})\b|°"),
+        re.compile(
+            rf"[\d}})]\s*\\(?:text|mbox|mathrm|textrm)\s*\{{(?!\s*,?\s*(?:or|and)\b)|\^\s*\{{?\\circ|[\d}}]\s*(?:{_UNITS})\b|°"
+        ),
     ),
     ("answer_marker", re.compile("####")),
 )

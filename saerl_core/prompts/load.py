@@ -183,23 +183,21 @@ def _counts(train: pd.DataFrame, dev: pd.DataFrame, test: pd.DataFrame, found: _
 def _notes(counts: dict[str, int], found: _Findings, config: PromptsConfig | None) -> list[str]:
     notes = []
     if counts["n_rejected"]:
-        notes.append(f"{counts['n_rejected']} of {counts['n_rows']} rows are rejected; the issues name each line.")
+        notes.append(f"Rejected rows: {counts['n_rejected']} of {counts['n_rows']}; the issues name each line.")
     if counts["n_conflict"]:
-        notes.append(f"{counts['n_conflict']} rows share a prompt with another answer; none of them is used.")
+        notes.append(f"Rows whose prompt also stands with another answer: {counts['n_conflict']}; none is used.")
     if counts["n_duplicate"]:
-        notes.append(f"{counts['n_duplicate']} rows are exact copies of another row; one copy each is used.")
+        notes.append(f"Rows that are exact copies of a row that is used: {counts['n_duplicate']}.")
     if found.matches and config is not None:
         notes.append(_contamination_note(counts, found, config))
     if found.n_short:
-        notes.append(
-            f"{found.n_short} evaluation items are too short for n-grams; only exact copies of them are found."
-        )
+        notes.append(f"Evaluation items too short for n-grams, compared as a whole: {found.n_short}.")
     return notes
 
 
 def _contamination_note(counts: dict[str, int], found: _Findings, config: PromptsConfig) -> str:
     return (
-        f"{counts['n_contaminated']} of {counts['n_train']} prompts hold at least {config.coverage_threshold:.0%} of "
-        f"the {config.ngram_tokens}-grams of {counts['n_eval_items_matched']} of {counts['n_eval_items']} evaluation items "
-        f"({counts['n_exact_matches']} with exactly the same words); they are not used."
+        f"Contaminated prompts, not used: {counts['n_contaminated']} of {counts['n_train']}. They hold at least "
+        f"{config.coverage_threshold:.0%} of the {config.ngram_tokens}-grams of {counts['n_eval_items_matched']} of "
+        f"{counts['n_eval_items']} evaluation items ({counts['n_exact_matches']} with exactly the same words)."
     )

@@ -5,9 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
 
 from saerl_core.config import PromptsConfig
 from saerl_core.errors import DataError
+from saerl_core.progress import track
 from saerl_core.prompts.columns import check_columns, prompt_only, to_row
 from saerl_core.prompts.decontaminate import EvalItem
 from saerl_core.prompts.hub import read_hub
@@ -70,7 +74,8 @@ def items_of(pool: Pool) -> list[EvalItem]:
 def _collect(name: str, raws: Iterator[RawRow | Issue], config: PromptsConfig, max_rows: int | None) -> Pool:
     rejected: list[Issue] = []
     seen: set[str] = set()
-    rows = tuple(islice(_checked(name, raws, config, rejected, seen), max_rows))
+    with track(0, f"read {name}", unit="row") as bar:  # how many there are is known at the end only
+        rows = tuple(islice(_counted(_checked(name, raws, config, rejected, seen), bar), max_rows))
     if seen and not rows:
         check_columns(config.columns, seen, name)  # a wrong mapping is the likeliest reason
     if not rows:
@@ -90,6 +95,12 @@ def _checked(
             rejected.append(checked)
         else:
             yield _inspected(checked, config.max_prompt_chars)
+
+
+def _counted(rows: Iterator[Row], bar: "tqdm[Any]") -> Iterator[Row]:
+    for row in rows:
+        bar.update()
+        yield row
 
 
 def _inspected(row: Row, max_chars: int) -> Row:
