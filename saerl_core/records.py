@@ -117,7 +117,7 @@ class ControlFeatures:
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """A linear model on features: score = x @ weights + intercept (then a sigmoid for a classifier)."""
+    """A linear model on SAE features: score = log1p(x) @ weights + intercept (then a sigmoid for a classifier)."""
 
     name: str
     weights: Float[np.ndarray, " d_sae"]

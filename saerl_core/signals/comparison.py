@@ -52,18 +52,19 @@ def compare(comparison: Comparison, rng: np.random.Generator) -> tuple[dict[str,
         "spearman_gain_lo": float(gain_lo),
         "spearman_gain_hi": float(gain_hi),
     }
-    if gain_lo > 0:
-        verdict = "beats"
-    elif gain_hi < 0:
-        verdict = "is worse than"
-    else:
-        verdict = "cannot be told apart from"
     sentence = (
-        f"the SAE probe (Spearman {found['spearman']:.3f}, 95 % interval {lo:.3f} to {hi:.3f}) {verdict} the best "
-        f"baseline, {best} ({baselines[best]:.3f}); difference {gain:+.3f}, 95 % interval {gain_lo:+.3f} to "
-        f"{gain_hi:+.3f}."
+        f"the SAE probe (Spearman {found['spearman']:.3f}, 95 % interval {lo:.3f} to {hi:.3f}) "
+        f"{verdict(gain_lo, gain_hi)} the best baseline, {best} ({baselines[best]:.3f}); difference {gain:+.3f}, "
+        f"95 % interval {gain_lo:+.3f} to {gain_hi:+.3f}."
     )
     return values, sentence
+
+
+def verdict(gain_lo: float, gain_hi: float) -> str:
+    """Return in words what the 95 % interval of a gain over a baseline says."""
+    if gain_lo > 0:
+        return "beats"
+    return "is worse than" if gain_hi < 0 else "cannot be told apart from"
 
 
 def _scores(comparison: Comparison, name: str) -> dict[str, float]:

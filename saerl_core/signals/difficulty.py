@@ -75,7 +75,7 @@ def calibrate_difficulty(
     out_of_fold, final = _fit_all(_spaces(task.pool, features, controls), task, config, seed)
     predicted = final["sae"].copy()
     predicted[task.rows] = out_of_fold["sae"]
-    n_active = np.diff(features.rows([str(p) for p in task.pool["prompt_id"]]).indptr)
+    n_active = np.diff(features.rows([str(p) for p in task.pool["prompt_id"]]).indptr).astype(np.float64)
     report = _report(task, out_of_fold, final, config, seed)
     extra = {**_ceiling(task, pass_rates, config, seed), "spearman_n_active": spearman(task.y, n_active[task.rows])}
     return _table(prompts, task, predicted), report.model_copy(update={"values": {**report.values, **extra}})
