@@ -22,7 +22,8 @@ def pass_at_k(n_samples: int, n_correct: Int[np.ndarray, " n"], k: int) -> Float
     by_count = np.ones(n_samples + 1)  # index: n_correct
     for c in range(n_samples - k + 1):
         by_count[c] = 1.0 - np.prod(1.0 - k / np.arange(n_samples - c + 1, n_samples + 1))
-    return by_count[np.asarray(n_correct)]
+    chosen: Float64[np.ndarray, " n"] = by_count[n_correct]
+    return chosen
 
 
 def mean_and_stderr(values: Float[np.ndarray, " n"]) -> tuple[float, float]:

@@ -53,8 +53,8 @@ def evaluate_policies(
     items = prompts[prompts["usable"]].sort_values("prompt_id") if len(prompts) else prompts
     if items.empty:
         raise DataError(
-            f"the split '{config.split}' has no usable prompt to evaluate on ({len(prompts)} rows); give prompts.eval_path "
-            "or a larger split, or set evaluation.enabled to false"
+            f"the split '{config.split}' has no usable prompt to evaluate on ({len(prompts)} rows); "
+            "give a larger split or another prompts.eval_path, or set evaluation.enabled to false"
         )
     named = [("before", before)] + ([("after", after)] if after is not None else [])
     with Grader(grading) as grader:
@@ -74,7 +74,7 @@ def _run(
         seed=stage_seed(seed, "evaluation"),
         device=device,
     )
-    completions = sampler.sample([str(p) for p in items["prompt"]], config.n_samples)
+    completions = sampler.sample([str(p) for p in items["prompt"]], config.n_samples, desc=f"evaluating {name}")
     verdicts = grader.grade(
         [c.text for group in completions for c in group],
         [str(a) for a in items["answer"] for _ in range(config.n_samples)],

@@ -22,16 +22,14 @@ MEMORY_BYTES = 4 * 1024**3  # a power tower asks for more than any machine has
 def compare(gold: str, answer: str) -> tuple[bool | None, str]:
     """Return whether two answers are equal for math-verify, None where it cannot tell, and a reason in few words.
 
-    Every pair of readings is tried: math-verify alone would count a comparison that raises as unequal.
+    A side that math-verify reads as nothing but a string (`a + b + c` is one) equals the same string only; that two
+    strings differ says nothing. Every pair of readings is tried: math-verify alone would count a comparison that raises
+    as unequal.
     """
     import math_verify
 
     golds = math_verify.parse(gold, parsing_timeout=None)
-    if not golds:
-        return None, "gold not readable"
     answers = math_verify.parse(answer, parsing_timeout=None)
-    if not answers:
-        return None, "answer not readable"
     failed = False
     for one in golds:
         for other in answers:
@@ -42,6 +40,9 @@ def compare(gold: str, answer: str) -> tuple[bool | None, str]:
                 raise
             except Exception:  # noqa: BLE001 - sympy raises anything; a failed comparison is unknown, not unequal
                 failed = True
+    for readings, name in ((golds, "gold"), (answers, "answer")):
+        if all(isinstance(reading, str) for reading in readings):
+            return None, f"{name} not readable"
     return (None, "comparison failed") if failed else (False, "different")
 
 

@@ -117,7 +117,7 @@ def measure_pass_rates(
         seed=stage_seed(seed, "pass_rates.sample"),
         device=device,
     )
-    completions = sampler.sample([str(p) for p in rows["prompt"]], config.n_rollouts)
+    completions = sampler.sample([str(p) for p in rows["prompt"]], config.n_rollouts, desc="labelling")
     with Grader(grading) as grader:
         verdicts = grader.grade(
             [c.text for group in completions for c in group],

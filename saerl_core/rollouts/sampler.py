@@ -85,8 +85,8 @@ class Sampler:
         self._takes_positions = "position_ids" in inspect.signature(self._model.forward).parameters
         self._takes_keep = "logits_to_keep" in inspect.signature(self._model.forward).parameters
 
-    def sample(self, prompts: list[str], n: int) -> list[list[Completion]]:
-        """Return `n` completions for each prompt, in the order of the prompts.
+    def sample(self, prompts: list[str], n: int, *, desc: str = "sampling") -> list[list[Completion]]:
+        """Return `n` completions for each prompt, in the order of the prompts; `desc` names the progress bar.
 
         Raises:
             DataError: a prompt does not fit into the model's context, or has no token at all.
@@ -95,7 +95,7 @@ class Sampler:
             return [[] for _ in prompts]
         tokens = self._encode(prompts)
         results: list[list[Completion]] = [[] for _ in prompts]
-        with track(len(prompts) * n, "sampling", unit="completion") as bar:
+        with track(len(prompts) * n, desc, unit="completion") as bar:
             for chunk in self._chunks(prompts, tokens, n):
                 rows = self._decode(chunk, n, bar)
                 for place, i in enumerate(chunk.index):
