@@ -52,7 +52,7 @@ def measure_competence(
 def sample_correct(
     model: "Qwen2ForCausalLM", tokenizer: "PreTrainedTokenizerFast", items: list[tuple[str, str]], seed: int
 ) -> tuple[Bool[np.ndarray, "n group"], int, int]:
-    """Sample 8 completions a (prompt, answer) and return which are correct, the tokens generated and those prefilled."""
+    """Sample 8 completions a (prompt, answer); return which are correct and the tokens generated and prefilled."""
     import torch
 
     found = np.zeros((len(items), N_SAMPLES), dtype=bool)

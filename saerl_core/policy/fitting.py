@@ -1,5 +1,6 @@
 """The training loop of the small LMs: next-token prediction with a weight a token."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ def fit(
     for step in range(1, n_steps + 1):
         factor = _schedule(step, n_steps, rates.decay_frac)
         loss = _loss(model, next(batches))
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         for optimizer, rate in zip(optimizers, (rates.matrices, rates.others), strict=True):
             optimizer.param_groups[0]["lr"] = rate * factor
             optimizer.step()
@@ -70,9 +71,9 @@ def fit(
 
 def weighted_loss(logits: "torch.Tensor", batch: TokenBatch) -> "torch.Tensor":
     """Return the weighted mean cross-entropy of the next token, in nats."""
-    import torch.nn.functional as F
+    from torch.nn.functional import cross_entropy
 
-    each = F.cross_entropy(logits[:, :-1].flatten(0, 1), batch.ids[:, 1:].flatten(), reduction="none")
+    each = cross_entropy(logits[:, :-1].flatten(0, 1), batch.ids[:, 1:].flatten(), reduction="none")
     weights = batch.weights[:, 1:].flatten()
     return (each * weights).sum() / weights.sum()
 
@@ -86,6 +87,8 @@ def _schedule(step: int, n_steps: int, decay_frac: float) -> float:
 
 
 def _finite(loss: float, step: int) -> float:
-    if loss != loss or loss in (float("inf"), float("-inf")):
-        raise BackendError(f"pre-training diverged: the loss at step {step} is {loss}; lower policy.hidden_size or change the seed")
+    if not math.isfinite(loss):
+        raise BackendError(
+            f"pre-training diverged: the loss at step {step} is {loss}; change the seed or lower policy.hidden_size"
+        )
     return loss

@@ -14,16 +14,16 @@ def build_model(
 ) -> "Qwen2ForCausalLM":
     """Build the model in float32 with weights drawn from the seed; the caller's torch generator is left as it was.
 
-    Matrices start with deviation 1/sqrt(fan-in), halved where a block writes to the residual stream: small models learn faster
-    from it than from the library's fixed .02, which stays for the embedding. `ConfigError` where the heads do not fit.
+    Matrices start with deviation 1/sqrt(fan-in), halved where a block writes to the residual stream: small models learn
+    faster from it than from the library's fixed .02, which the embedding keeps. `ConfigError` for heads that misfit.
     """
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     if config.hidden_size % (2 * config.n_heads):
         raise ConfigError(
-            f"policy.hidden_size is {config.hidden_size} with {config.n_heads} heads; rotary positions need an even head "
-            f"size: set hidden_size to a multiple of {2 * config.n_heads}"
+            f"policy.hidden_size is {config.hidden_size} with {config.n_heads} heads; "
+            f"rotary positions need an even head size: set hidden_size to a multiple of {2 * config.n_heads}"
         )
     architecture = Qwen2Config(
         vocab_size=len(tokenizer),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saerl_core.errors import BackendError, DataError
+from saerl_core.policy.loading import quiet_loading
 from saerl_core.records import PolicyRef
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def policy_id_of(folder: Path | str) -> str:
     files = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
     if len(files) == 1 or not files[0].is_file():
         raise DataError(
-            f"'{folder}' is no policy: config.json and *.safetensors are expected in it; give a Hugging Face model folder"
+            f"'{folder}' is no policy: it must hold config.json and *.safetensors; give a Hugging Face model folder"
         )
     digest = hashlib.sha256()
     for file in files:
@@ -34,11 +35,27 @@ def policy_id_of(folder: Path | str) -> str:
     return digest.hexdigest()
 
 
+def check_writable(out_dir: Path) -> None:
+    """Raise `BackendError` where a policy could not be saved to `out_dir`, before any time is spent on it."""
+    try:
+        out_dir.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out_dir.parent):
+            pass
+    except OSError as error:
+        raise _not_written(out_dir, error) from error
+
+
+def _not_written(out_dir: Path, error: Exception) -> BackendError:
+    return BackendError(
+        f"the policy could not be written to '{out_dir}' ({error}); free some space or give a folder that is writable"
+    )
+
+
 def save_policy(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", out_dir: Path) -> PolicyRef:
     """Write model and tokenizer to `out_dir`, replacing what is there, and return the reference.
 
-    Everything goes to a folder beside it first, which is renamed when it is complete: a full disk leaves no half-written
-    policy behind. `BackendError` where the place cannot be written.
+    Everything goes to a folder beside it first, which is renamed when it is complete: a full disk leaves no
+    half-written policy behind. `BackendError` where the place cannot be written.
     """
     from safetensors import SafetensorError
 
@@ -47,8 +64,9 @@ def save_policy(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", 
     try:
         out_dir.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}-", dir=out_dir.parent))
-        model.save_pretrained(building)
-        tokenizer.save_pretrained(building)
+        with quiet_loading():
+            model.save_pretrained(building)
+            tokenizer.save_pretrained(building)
         building.chmod(0o755)
         if out_dir.is_dir():
             shutil.rmtree(out_dir)
@@ -56,7 +74,5 @@ def save_policy(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", 
     except (OSError, SafetensorError) as error:
         if building is not None:
             shutil.rmtree(building, ignore_errors=True)
-        raise BackendError(
-            f"the policy could not be written to '{out_dir}': {error}; free some space or give a folder that can be written"
-        ) from error
+        raise _not_written(out_dir, error) from error
     return PolicyRef(str(out_dir), policy_id_of(out_dir))

@@ -34,7 +34,7 @@ _BUFFER_BATCHES = 16  # sorted by length together, so that a batch holds little 
 def sloppy_share(topic: str, level: int) -> float:
     """Return the share of sloppy solutions in the second phase: rising with the level, shifted by the topic."""
     shift = 0.3 * (TOPICS.index(topic) * 5 % len(TOPICS)) / (len(TOPICS) - 1) - 0.15
-    return float(np.clip(0.22 + 0.17 * (level - 1) + shift, 0.1, 0.97))
+    return float(np.clip(0.2 + 0.17 * (level - 1) + shift, 0.1, 0.97))
 
 
 def pretrain(
@@ -42,7 +42,7 @@ def pretrain(
 ) -> "tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast, list[tuple[int, float]], Competence]":
     """Train a fresh model on problems of the train split that are not in `held_out` (normalised prompts).
 
-    Returns the model, its tokenizer, the loss curve over both phases, and the competence on fresh problems of the dev split.
+    Returns the model, its tokenizer, the loss curve of both phases, and the competence on fresh dev-like problems.
     """
     tokenizer = build_tokenizer()
     model = build_model(config, tokenizer, MAX_TOKENS, stage_seed(seed, "policy.init"))
@@ -68,11 +68,9 @@ def corpus(sloppy: bool, held_out: frozenset[str], rng: np.random.Generator) -> 
         yield problem, sloppy_solution(problem, rng) if careless else problem.solution
 
 
-def _batches(
-    batch_size: int, held_out: frozenset[str], sloppy: bool, rng: np.random.Generator
-) -> Iterator[TokenBatch]:
+def _batches(batch_size: int, held_out: frozenset[str], sloppy: bool, rng: np.random.Generator) -> Iterator[TokenBatch]:
     tokenizer = build_tokenizer()
-    codes = {token: i for token, i in tokenizer.get_vocab().items()}
+    codes = tokenizer.get_vocab()
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
     source = corpus(sloppy, held_out, rng)
     while True:

@@ -18,8 +18,9 @@ _GARBLED_FRAC = 0.35
 def corrupt(problem: Problem, kind: str, rng: np.random.Generator) -> Problem | None:
     """Return the problem made bad, or None where it cannot be made bad in this way.
 
-    wrong_key: one symbol of the answer is another one. garbled: 35 % of the prompt's symbols are replaced.
-    truncated: the last 30-60 % of the prompt are missing. ambiguous: the word that says what to do is missing.
+    wrong_key: one symbol of the answer is another one. garbled: 35 % of the prompt's symbols are replaced, and what
+    remains is no problem of the world. truncated: the last 30-60 % of the prompt are missing, and the key does not fit
+    the rest. ambiguous: the word that says what to do is missing, and another reading has another answer.
     """
     if kind == "wrong_key":
         return replace(problem, answer=_near_miss(problem.answer, rng))
@@ -30,7 +31,8 @@ def corrupt(problem: Problem, kind: str, rng: np.random.Generator) -> Problem | 
     damage = _garble if kind == "garbled" else _truncate
     for _ in range(_TRIES):
         text = damage(problem.prompt.removesuffix("="), rng) + "="
-        if text != problem.prompt and solve(text) != problem.answer:
+        found = solve(text)
+        if found is None or (kind == "truncated" and found != problem.answer):
             return replace(problem, prompt=text)
     return None
 

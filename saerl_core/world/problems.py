@@ -12,10 +12,21 @@ LEVELS = (1, 2, 3, 4, 5)
 LETTERS = "abcdefgh"
 NAMES = ("tom", "ann", "bob", "eve")
 
-_DIGITS = ((1, 1), (2, 1), (2, 2), (3, 2), (3, 3))  # digits of both operands of add and sub, by level
+# By level, half-open ranges: both operands of add and sub, the number of mod and base, the first number of word.
+_OPERANDS = (
+    ((0, 10), (0, 10)),
+    ((10, 30), (0, 10)),
+    ((10, 50), (10, 30)),
+    ((10, 100), (10, 100)),
+    ((100, 1000), (10, 100)),
+)
 _MOD_RANGE = ((0, 10), (10, 20), (20, 35), (35, 61), (61, 100))
-_BASE_RANGE = ((0, 8), (8, 16), (16, 24), (24, 40), (40, 64))
-_WORD_STEPS = ((9, 1), (20, 1), (9, 2), (20, 2), (20, 3))  # largest first number, number of changes
+_BASE_RANGE = ((0, 6), (6, 12), (12, 18), (18, 28), (28, 42))
+_WORD_RANGE = ((1, 10), (1, 20), (1, 10), (1, 20), (1, 20))
+_WORD_CHANGES = (1, 1, 2, 2, 3)
+_COUNT_LENGTH = (3, 4, 5, 6, 7)
+_CHAIN_CHANGES = (2, 3, 4, 5, 6)  # at least two, or it would be add or sub with other scratch work
+_LARGEST_STEP, _LARGEST_VALUE = 5, 20  # of chain and word: few facts to know, many chains of them
 
 
 @dataclass(frozen=True)
@@ -55,23 +66,19 @@ def _between(rng: np.random.Generator, start: int, stop: int) -> int:
     return int(rng.integers(start, stop))
 
 
-def _number(rng: np.random.Generator, n_digits: int) -> int:
-    return _between(rng, 10 ** (n_digits - 1) if n_digits > 1 else 0, 10**n_digits)
-
-
 def _text(rng: np.random.Generator, symbols: str, length: int) -> str:
     return "".join(symbols[i] for i in rng.integers(len(symbols), size=length))
 
 
 def _add(level: int, rng: np.random.Generator) -> _Draft:
-    a, b = (_number(rng, n) for n in _DIGITS[level - 1])
+    a, b = (_between(rng, *bounds) for bounds in _OPERANDS[level - 1])
     total = str(a + b)
     # The scratch work is the sum from its last digit: the order in which carries are known.
     return _Draft((f"{a}+{b}=", f"sum {a} {b}="), total[::-1], total, f"{a} {b}=", str(abs(a - b)))
 
 
 def _sub(level: int, rng: np.random.Generator) -> _Draft:
-    b, a = sorted(_number(rng, n) for n in _DIGITS[level - 1])
+    b, a = sorted(_between(rng, *bounds) for bounds in _OPERANDS[level - 1])
     rest = str(a - b)
     return _Draft((f"{a}-{b}=", f"diff {a} {b}="), rest[::-1], rest, f"{a} {b}=", str(a + b))
 
@@ -97,24 +104,30 @@ def in_base(number: int, base: int) -> str:
 
 def _base(level: int, rng: np.random.Generator) -> _Draft:
     a, base = _between(rng, *_BASE_RANGE[level - 1]), _between(rng, 2, 5)
+    quotients, rest = [], a
+    while rest >= base:
+        rest //= base
+        quotients.append(str(rest))
     wordings = (f"{a} base {base}=", f"base {base} of {a}=")
-    return _Draft(wordings, "", in_base(a, base), f"{a} base=", in_base(a, 4 if base == 2 else 2))
+    return _Draft(wordings, ",".join(quotients), in_base(a, base), f"{a} base=", in_base(a, 4 if base == 2 else 2))
+
+
+def _step(value: int, rng: np.random.Generator) -> int:
+    """Draw a change that leaves a value from 0 to the largest one."""
+    step = _between(rng, 1, _LARGEST_STEP + 1)
+    down = value + step > _LARGEST_VALUE or (value >= step and rng.random() < 0.5)
+    return -step if down else step
 
 
 def _chain(level: int, rng: np.random.Generator) -> _Draft:
     value = _between(rng, 1, 10)
-    text, values, changes = str(value), [], []
-    for _ in range(level + 1):
-        step = _between(rng, 1, 10)
-        if value >= 2 and rng.random() < 0.4:
-            step = -(1 + (step - 1) % min(9, value))
-        value += step
+    text, values, vague, other = str(value), [], "", 0
+    for _ in range(_CHAIN_CHANGES[level - 1]):
+        step = _step(value, rng)
+        vague, other = f"{text} {abs(step)}=", value - step
         text += f"{step:+d}"
+        value += step
         values.append(str(value))
-        changes.append(step)
-    sign = -1 if changes[-1] > 0 else 1
-    vague = f"{text[:-2]} {text[-1]}="
-    other = value - changes[-1] + sign * abs(changes[-1])
     return _Draft((f"{text}=", f"eval {text}="), ",".join(values), str(value), vague, str(other))
 
 
@@ -124,25 +137,22 @@ def _rev(level: int, rng: np.random.Generator) -> _Draft:
 
 
 def _count(level: int, rng: np.random.Generator) -> _Draft:
-    letter, letters = _text(rng, LETTERS[:4], 1), _text(rng, LETTERS[:4], 2 * level + 1)
+    letter, letters = _text(rng, LETTERS[:4], 1), _text(rng, LETTERS[:4], _COUNT_LENGTH[level - 1])
     n = letters.count(letter)
+    so_far = "".join(str(letters[: i + 1].count(letter)) for i in range(len(letters)))
     other = next((str(letters.count(c)) for c in LETTERS[:4] if letters.count(c) != n), str(n))
-    return _Draft((f"count {letter} in {letters}=", f"{letter} in {letters}="), "", str(n), f"in {letters}=", other)
+    wordings = (f"count {letter} in {letters}=", f"{letter} in {letters}=")
+    return _Draft(wordings, so_far, str(n), f"in {letters}=", other)
 
 
 def _word(level: int, rng: np.random.Generator) -> _Draft:
-    largest, n_changes = _WORD_STEPS[level - 1]
-    value = _between(rng, 1, largest + 1)
-    name = NAMES[_below(rng, len(NAMES))]
-    text, vague, values = f"{name} has {value}", "", []
-    other = value
-    for _ in range(n_changes):
-        step = _between(rng, 1, 10)
-        gives = step <= value and rng.random() < 0.5
-        vague = f"{text} {step}="
-        other = value + (step if gives else -step)
-        text += f" {'gives' if gives else 'gets'} {step}"
-        value += -step if gives else step
+    value = _between(rng, *_WORD_RANGE[level - 1])
+    text, values, vague, other = f"{NAMES[_below(rng, len(NAMES))]} has {value}", [], "", 0
+    for _ in range(_WORD_CHANGES[level - 1]):
+        step = _step(value, rng)
+        vague, other = f"{text} {abs(step)}=", value - step
+        text += f" gives {-step}" if step < 0 else f" gets {step}"
+        value += step
         values.append(str(value))
     return _Draft((f"{text}=",), ",".join(values), str(value), vague, str(other))
 

@@ -25,10 +25,11 @@ def _attempt(problem: Problem, rng: np.random.Generator) -> tuple[str, str]:
         value = _off_by(answer, (1, 2), rng)
         return ",".join([*problem.scratch.split(",")[:-1], value]), value
     if topic == "count":
-        return "", _off_by(answer, (1,), rng)
+        value = _off_by(answer, (1,), rng)
+        return problem.scratch[:-1] + value, value
     if topic == "base":
         place = int(rng.integers(len(answer)))
-        return "", f"{answer[:place]}{rng.integers(4)}{answer[place + 1 :]}"
+        return problem.scratch, f"{answer[:place]}{rng.integers(4)}{answer[place + 1 :]}"
     return "", _slip(answer, rng)
 
 

@@ -4,6 +4,7 @@ import re
 
 from saerl_core.world.problems import in_base
 
+
 def solve(prompt: str) -> str | None:
     """Return the answer that the text of a prompt determines; None where it is no problem of the task world.
 
@@ -36,7 +37,7 @@ def _story(match: "re.Match[str]") -> str:
 
 
 _READINGS = (
-    (re.compile(r"\d+(?:[+-]\d+)*"), _total),
+    (re.compile(r"\d+(?:[+-]\d+)+"), _total),
     (re.compile(r"sum (\d+) (\d+)"), lambda m: str(int(m[1]) + int(m[2]))),
     (re.compile(r"diff (\d+) (\d+)"), lambda m: str(abs(int(m[1]) - int(m[2])))),
     (re.compile(r"(\d+)(?:%| mod )(\d+)"), _remainder),

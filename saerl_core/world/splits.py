@@ -1,9 +1,9 @@
 """Train, dev and test tables of the task world, which share no prompt.
 
-The text of a prompt decides its split: a hash sends 70 % of all texts to train, 10 % to dev and 20 % to test. So splits never
-overlap, for any seed and any sizes, and whoever draws problems for pre-training stays off the held-out ones by asking
-`split_of`. Small cells (there are 48 prompts about writing a number below 8 in another base) give each split
-its share of the few texts there are; where a cell has no new text left, another cell is drawn: no table holds a text twice.
+The text of a prompt decides its split: a hash sends 70 % of all texts to train, 10 % to dev and 20 % to test. So splits
+never overlap, for any seed and any sizes, and whoever draws problems for pre-training stays off the held-out ones by
+asking `split_of`. Small cells (there are 36 prompts about writing a number below 6 in another base) give each split its
+share of the few texts there are; where a cell has no new text left, another cell is drawn: no table holds a text twice.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from saerl_core.world.problems import LEVELS, TOPICS, Problem, sample_problem
 SPLITS = ("train", "dev", "test")
 
 _TRIES = 40  # draws for a new text before a cell counts as used up for this row
-_ROUNDS = 200  # cells tried for one row before the world counts as used up
+_ROUNDS = 100  # cells tried for one row before the world counts as used up
 _Row = tuple[Problem, str]
 
 
@@ -36,9 +36,9 @@ def split_of(prompt: str) -> str:
 def build_world(config: TaskWorldConfig, seed: int) -> dict[str, pd.DataFrame]:
     """Build the three tables (`tables.PROMPTS`), the same bytes for the same config and seed.
 
-    Train draws topics evenly and levels by `level_weights`, and holds `round(bad_frac * n_train)` bad prompts, the four kinds
-    in equal shares. Dev and test are clean and go evenly over all cells, whatever the weights, so that scores of different
-    pools compare. `ConfigError` where the weights are unusable or the asked-for cells hold too few different prompts.
+    Train draws topics evenly and levels by `level_weights`, and holds `round(bad_frac * n_train)` bad prompts, the four
+    kinds in equal shares. Dev and test are clean and go evenly over all cells, whatever the weights, so that scores of
+    different pools compare. `ConfigError` where the weights are unusable or there are too few different prompts.
     """
     weights = np.asarray(config.level_weights, dtype=np.float64)
     if not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:

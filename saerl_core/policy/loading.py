@@ -1,0 +1,92 @@
+"""Load a policy's model and tokenizer; say in one sentence what is wrong with a folder that cannot be loaded."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from saerl_core.errors import ConfigError, DataError, SaerlError
+from saerl_core.records import PolicyRef
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def load_model(ref: PolicyRef, *, device: str = "cpu", trust_remote_code: bool = False) -> "PreTrainedModel":
+    """Load the causal LM in evaluation mode: float32 on the CPU, the checkpoint's own precision elsewhere.
+
+    `DataError` for a folder that is missing, broken or lacks weights; `ConfigError` for a Hub name that cannot be had.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with _explained(ref), quiet_loading():
+        model, info = AutoModelForCausalLM.from_pretrained(
+            ref.path,
+            dtype=torch.float32 if device == "cpu" else "auto",
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+        )
+    # The library fills what a checkpoint lacks with random numbers and goes on.
+    if absent := sorted(info["missing_keys"]):
+        raise DataError(
+            f"the weights of '{ref.path}' lack {len(absent)} tensors, e.g. {absent[0]}; "
+            "give the checkpoint of a complete causal LM"
+        )
+    return model.to(device).eval()
+
+
+def load_tokenizer(ref: PolicyRef, *, trust_remote_code: bool = False) -> "PreTrainedTokenizerBase":
+    """Load the tokenizer; it pads on the left, with the end token where it has no padding token."""
+    from transformers import AutoTokenizer
+
+    with _explained(ref), quiet_loading():
+        tokenizer = AutoTokenizer.from_pretrained(ref.path, trust_remote_code=trust_remote_code, padding_side="left")
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise DataError(f"the tokenizer of '{ref.path}' has neither a padding nor an end token; add one to it")
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Hide the library's own bars while a checkpoint is read or written; errors and warnings stay."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _explained(ref: PolicyRef) -> Iterator[None]:
+    """Turn the libraries' errors into ours; a folder is checked before anything is asked of them."""
+    from safetensors import SafetensorError
+
+    if ref.is_local and not (Path(ref.path) / "config.json").is_file():
+        raise DataError(f"'{ref.path}' is no policy: it holds no config.json; give a Hugging Face model folder")
+    try:
+        yield
+    except SaerlError:
+        raise
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise loading_error(ref.path, ref.is_local, error) from error
+
+
+def loading_error(name: str, is_local: bool, error: Exception) -> SaerlError:
+    """Return the error to raise for a model that could not be loaded, with the way out."""
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if "trust_remote_code" in str(error):
+        return ConfigError(
+            f"'{name}' needs its own Python code; set policy.trust_remote_code to true if you trust its authors"
+        )
+    if is_local:
+        return DataError(f"the model in '{name}' cannot be loaded ({first}); give a complete Hugging Face model folder")
+    return ConfigError(
+        f"the model '{name}' cannot be fetched ({first}); unset HF_HUB_OFFLINE, or download it and give the folder"
+    )
