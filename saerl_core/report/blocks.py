@@ -125,9 +125,9 @@ class Code:
 
 @dataclass(frozen=True)
 class Row:
-    """Figures side by side where there is room."""
+    """Figures (or a small table) side by side where there is room."""
 
-    items: "Sequence[Figure | Missing]"
+    items: "Sequence[Figure | Table]"
     kind: str = "row"
 
 
@@ -147,3 +147,10 @@ class Section:
 def figure_or_missing(figure: Figure, why: str) -> "Figure | Missing":
     """Return the figure, or the sentence where the figure has no data points."""
     return figure if figure.chart.n_points else Missing(f"{figure.title}: {why}")
+
+
+def side_by_side(*items: "Figure | Table | Missing") -> list[Block]:
+    """Return one row of what is drawn, and below it the sentences about what is not."""
+    drawn = [i for i in items if not isinstance(i, Missing)]
+    missing = [i for i in items if isinstance(i, Missing)]
+    return [*([Row(drawn)] if drawn else []), *missing]

@@ -45,6 +45,8 @@ def lines(
     y_label: str = "",
     y_range: tuple[float | None, float | None] = (None, None),
     smooth: int = 1,
+    size: tuple[int, int] = (460, 270),
+    as_share: bool = False,
 ) -> Chart:
     """Draw series over a common axis; with `smooth` > 1 a centred running mean is drawn over pale raw values."""
     xs = [float(v) for s in series for v in s.x]
@@ -52,7 +54,9 @@ def lines(
     x_lo, x_hi = (min(xs, default=0.0), max(xs, default=1.0))
     x_lo, x_hi = (x_lo, x_hi) if x_hi > x_lo else (x_lo - 0.5, x_lo + 0.5)
     y_lo, y_hi = span(ys, lo=y_range[0], hi=y_range[1])
-    canvas = Canvas(Frame(x_lo, x_hi, y_lo, y_hi, x_label, y_label), title)
+    y_ticks = [(t, f"{100 * t:g} %") for t in ticks(y_lo, y_hi, 4)] if as_share else None
+    frame = Frame(x_lo, x_hi, y_lo, y_hi, x_label, y_label, y_ticks=y_ticks, width=size[0], height=size[1])
+    canvas = Canvas(frame, title)
     canvas.axes()
     for one in series:
         y = np.asarray(one.y, dtype=np.float64)
@@ -123,12 +127,18 @@ def bars(
     """Draw horizontal bars, one row a label, the stacks side by side in the row; `write` names the unit."""
     texts = [numbers.short(label, 26) for label in labels]
     totals = [sum(v for v in row if math.isfinite(v)) for row in zip(*(s[1] for s in stacks), strict=True)]
-    high = bounds[1] if bounds[1] is not None else max([*totals, 0.0]) * 1.16 or 1.0
-    left = int(max((text_width(t) for t in texts), default=20) + 16)
-    height = _ROW_PX * len(labels) + 52
     spell = _SPELLINGS[write]
-    x_ticks = [(t, numbers.percent(t, 0) if write == "share" else numbers.number(t, 4)) for t in ticks(bounds[0], high, 4)]
-    frame = Frame(bounds[0], high, len(labels), 0, x_label, x_ticks=x_ticks, y_ticks=(), height=height, left=left, top=6)
+    left = _label_px(texts)
+    height = _ROW_PX * len(labels) + 52
+    plot = 460 - left - 14
+    room = max((text_width(spell(t)) for t in totals), default=0.0) + 8  # for the value at the bar's end
+    high = bounds[1] if bounds[1] is not None else max([*totals, 0.0]) * plot / (plot - room) or 1.0
+    x_ticks = [
+        (t, numbers.percent(t, 0) if write == "share" else numbers.number(t, 4)) for t in ticks(bounds[0], high, 4)
+    ]
+    frame = Frame(
+        bounds[0], high, len(labels), 0, x_label, x_ticks=x_ticks, y_ticks=(), height=height, left=left, top=6
+    )
     canvas = Canvas(frame, title)
     canvas.axes(grid_x=True, grid_y=False)
     for row, text in enumerate(texts):
@@ -138,7 +148,9 @@ def bars(
             value = float(values[row])
             if math.isfinite(value):
                 end = start + value - (bounds[0] if start == bounds[0] else 0.0)
-                canvas.box(start, max(end, start), row + 0.16, row + 0.84, css, f"{labels[row]}, {name}: {spell(value)}")
+                canvas.box(
+                    start, max(end, start), row + 0.16, row + 0.84, css, f"{labels[row]}, {name}: {spell(value)}"
+                )
                 start = max(end, start)
         canvas.text(canvas.x(start) + 5, canvas.y(row + 0.5) + 4, spell(totals[row]), css="value")
     if reference is not None and bounds[0] <= reference <= high:
@@ -180,17 +192,21 @@ def before_after(
     known = [i for i in (*before, *after) if i is not None and math.isfinite(i.value)]
     high = min(1.0, max((i.value + _error(i) for i in known), default=1.0) * 1.1 + 0.02)
     texts = [numbers.short(label, 26) for label in labels]
-    left = int(max((text_width(t) for t in texts), default=20) + 16)
+    left = _label_px(texts)
     height = _ROW_PX * len(labels) + 52
     x_ticks = [(t, numbers.percent(t, 0)) for t in ticks(0, high, 5)]
-    frame = Frame(0, high, len(labels), 0, x_label, x_ticks=x_ticks, y_ticks=(), height=height, left=left, top=6)
+    frame = Frame(
+        0, high, len(labels), 0, x_label, x_ticks=x_ticks, y_ticks=(), height=height, left=left, right=24, top=6
+    )
     canvas = Canvas(frame, title)
     canvas.axes(grid_x=True, grid_y=False)
+    apart = 0.09 if any(_error(i) > 0 for i in known) else 0.0  # whiskers of one row must not hide each other
     for row, (text, old, new) in enumerate(zip(texts, before, after, strict=True)):
         canvas.text(left - 8, canvas.y(row + 0.5) + 4, text, anchor="end", css="name")
         if old and new:
-            canvas.line([old.value, new.value], [row + 0.5] * 2, "mute", data=False)
-        for name, one, css, height_in_row in ((names[0], old, "c7", 0.42), (names[1], new, "c0", 0.58)):
+            ends = [row + 0.5 - apart, row + 0.5 + apart]
+            canvas.line([old.value, new.value], ends, "mute thin", data=False)
+        for name, one, css, height_in_row in ((names[0], old, "c7", 0.5 - apart), (names[1], new, "c0", 0.5 + apart)):
             if one is None or not math.isfinite(one.value):
                 continue
             error = _error(one)
@@ -199,6 +215,10 @@ def before_after(
             canvas.line(ends, [row + height_in_row] * 2, f"{css} whisker", data=False)
             canvas.dot(one.value, row + height_in_row, css, tip, 4.5)
     return canvas.finish()
+
+
+def _label_px(texts: Sequence[str]) -> int:
+    return int(max((text_width(t) for t in texts), default=20) + 16)
 
 
 def _error(interval: Interval) -> float:

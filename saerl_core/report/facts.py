@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from saerl_core.records import ProbeRow
@@ -13,7 +12,9 @@ from saerl_core.report.inputs import ReportInputs
 
 PURPOSES = ("setup", "selection", "training", "evaluation")
 _PURPOSE_OF = {  # by stage, and by the name of the pipeline step
-    **dict.fromkeys(("prompts", "load_prompts", "policy", "prepare_policy", "world", "report", "write_report"), "setup"),
+    **dict.fromkeys(
+        ("prompts", "load_prompts", "policy", "prepare_policy", "world", "report", "write_report"), "setup"
+    ),
     **dict.fromkeys(("training", "train_policy"), "training"),
     **dict.fromkeys(("evaluation", "evaluate_policy"), "evaluation"),
 }
@@ -23,6 +24,20 @@ FEATURE_NAMES = {
     "random_sae": "frozen random SAE",
     "tfidf": "TF-IDF of the text",
     "length": "length only",
+    "mean": "mean label (floor)",
+}
+METRIC_NAMES = {
+    "spearman": "Spearman",
+    "spearman_within": "Spearman inside clusters",
+    "auc": "AUC",
+    "pearson_r": "Pearson r",
+    "r2": "R²",
+    "mae": "MAE",
+}
+LABEL_NAMES = {  # of the difficulty labels, as they stand after "the"
+    "pass_rate": "measured pass rate",
+    "level": "data's own level",
+    "known_pass_rate": "pass rate that came with the data",
 }
 
 
@@ -64,27 +79,21 @@ class OrderProof:
 
 
 def gain_of(inputs: ReportInputs) -> Gain | None:
-    """Return the headline gain in the first configured pass@k, or None where nothing was compared."""
+    """Return the headline gain in pass@1, or None where nothing was compared."""
     scores = inputs.scores
     if scores is None or scores.empty:
         return None
-    k = inputs.config.evaluation.ks[0]
-    rows = scores[(scores["slice"] == "all") & (scores["k"] == k)].drop_duplicates("policy").set_index("policy")
-    if not {"before", "after"} <= set(rows.index):
+    rows = scores[(scores["slice"] == "all") & (scores["k"] == 1)].sort_values("benchmark", kind="stable")
+    found = rows.drop_duplicates("policy").set_index("policy").to_dict("index")
+    if not {"before", "after"} <= set(found):
         return None
+    before, after = found["before"], found["after"]
     values = inputs.evaluation_report.values if inputs.evaluation_report else {}
-    stderr = values.get("gain_stderr", math.nan) if k == 1 else math.nan
+    stderr = values.get("gain_pass_at_1_stderr", math.nan)
     is_paired = math.isfinite(stderr)
     if not is_paired:
-        stderr = float(np.hypot(rows.loc["before", "stderr"], rows.loc["after", "stderr"]))
-    return Gain(
-        metric=str(rows.loc["after", "metric"]),
-        before=float(rows.loc["before", "value"]),
-        after=float(rows.loc["after", "value"]),
-        stderr=stderr,
-        n_prompts=int(rows.loc["after", "n_prompts"]),
-        is_paired=is_paired,
-    )
+        stderr = math.hypot(before["stderr"], after["stderr"])
+    return Gain(str(after["metric"]), before["value"], after["value"], stderr, int(after["n_prompts"]), is_paired)
 
 
 def gain_sentence(gain: Gain) -> str:
@@ -92,9 +101,9 @@ def gain_sentence(gain: Gain) -> str:
     kind = "paired standard error" if gain.is_paired else "unpaired standard error"
     verb = "rose" if gain.gain > 0 else "fell" if gain.gain < 0 else "stayed"
     sentence = (
-        f"On {numbers.count(gain.n_prompts)} held-out prompts, {gain.metric} {verb} from {numbers.percent(gain.before)} "
-        f"to {numbers.percent(gain.after)}: {numbers.points(gain.gain)} points (± {numbers.fixed(100 * gain.stderr, 1)}, "
-        f"{kind})."
+        f"On {numbers.count(gain.n_prompts)} held-out prompts, {gain.metric} {verb} from "
+        f"{numbers.percent(gain.before)} to {numbers.percent(gain.after)}: {numbers.points(gain.gain)} points "
+        f"(± {numbers.fixed(100 * gain.stderr, 1)}, {kind})."
     )
     if not gain.is_clear:
         sentence += " That is less than two standard errors: it cannot be told from no change."
@@ -132,7 +141,7 @@ def order_sentence(proof: OrderProof) -> str:
 
 
 def cost_by_purpose(costs: pd.DataFrame) -> pd.DataFrame:
-    """Return seconds, rollouts and tokens summed by purpose (index `PURPOSES`); an unknown stage counts as selection."""
+    """Return seconds, rollouts and tokens by purpose (index `PURPOSES`); an unknown stage counts as selection."""
     purpose = [purpose_of(str(s)) for s in costs["stage"]]
     columns = ["seconds", "n_rollouts", "n_generated_tokens", "n_prefill_tokens"]
     return costs[columns].groupby(purpose).sum().reindex(list(PURPOSES), fill_value=0)
@@ -150,30 +159,52 @@ def selection_share(costs: pd.DataFrame, column: str) -> float:
     return float(by_purpose["selection"]) / spent if spent else math.nan
 
 
-def sae_verdict(table: tuple[ProbeRow, ...], metric: str, spelled: str) -> str | None:
+def sae_verdict(
+    table: tuple[ProbeRow, ...], values: Mapping[str, float], metric: str, *, prefix: str = ""
+) -> str | None:
     """Answer "does the SAE matter here?" for one metric; None where the SAE or every baseline is missing.
 
-    The margin is a rough one, two standard errors of a single estimate: 2/sqrt(n) for a correlation (Fisher),
-    2/sqrt(3n) for an AUC (two classes of equal size, no signal). The rows share folds, so it errs on the careful side.
+    The paired interval `<prefix><metric>_gain_lo`, `_hi` of the report decides. Without one a rough margin does, two
+    standard errors of a single estimate: 2 / sqrt(n) for a correlation, 2 / sqrt(3n) for an AUC (no signal, classes of
+    equal size); rows that share folds differ by less, so it errs on the careful side.
     """
-    values: Mapping[str, float] = {r.features: r.scores.get(metric, math.nan) for r in table}
-    rivals = {k: v for k, v in values.items() if k != "sae" and math.isfinite(v)}
-    own = values.get("sae", math.nan)
+    scores = {r.features: r.scores.get(metric, math.nan) for r in table if r.features != "mean"}
+    own = scores.pop("sae", math.nan)
+    rivals = {k: v for k, v in scores.items() if math.isfinite(v)}
     if not rivals or not math.isfinite(own):
         return None
     best = max(rivals, key=lambda k: rivals[k])
-    n = max(r.n for r in table)
-    margin = 2 / math.sqrt(3 * n if "auc" in metric else n) if n else math.inf
+    low, high = (values.get(f"{prefix}{metric}_gain_{end}", math.nan) for end in ("lo", "hi"))
+    if math.isfinite(low) and math.isfinite(high):
+        why = f"95 % interval of the difference {low:+.2f} to {high:+.2f}".replace("-", "\N{MINUS SIGN}")
+    else:
+        n = max(r.n for r in table)
+        margin = 2 / math.sqrt(3 * n if metric == "auc" else n) if n else math.inf
+        low, high = own - rivals[best] - margin, own - rivals[best] + margin
+        why = f"with n = {n:,} a difference below about {margin:.2f} can be chance"
     name = FEATURE_NAMES.get(best, best)
-    numbers_text = f"{spelled} {own:.2f} for SAE features, {rivals[best]:.2f} for the best baseline ({name})"
-    if own - rivals[best] > margin:
-        return f"Here the SAE is ahead: {numbers_text}; the difference exceeds the rough margin of {margin:.2f}."
-    if rivals[best] - own > margin:
-        return f"Here the SAE is behind: {numbers_text}. Without its names for features, {name} would do better."
-    return (
-        f"Here the SAE cannot be told from its best baseline: {numbers_text}; "
-        f"differences below about {margin:.2f} (n = {n:,}) can be chance."
-    )
+    verdict = "beats" if low > 0 else "is worse than" if high < 0 else "cannot be told from"
+    spelled = METRIC_NAMES.get(metric, metric)
+    return f"the SAE {verdict} the best baseline, {name} ({spelled} {own:.2f} against {rivals[best]:.2f}; {why})."
+
+
+def sae_verdicts(inputs: ReportInputs) -> list[str]:
+    """Return one sentence a probe on whether the SAE matters; held-out rows speak before out-of-fold ones."""
+    quality, difficulty = inputs.quality_report, inputs.difficulty_report
+    metric = next((m for m in ("auc", "spearman", "pearson_r") if any(m in r.scores for r in quality.table)), "auc")
+    found = [
+        (
+            "For difficulty, on rows it never saw, ",
+            difficulty.held_out_table,
+            difficulty.values,
+            "spearman",
+            "held_out_",
+        ),
+        ("For difficulty, out of fold, ", difficulty.table, difficulty.values, "spearman", ""),
+        ("For quality, out of fold, ", quality.table, quality.values, metric, ""),
+    ]
+    verdicts = [(start, sae_verdict(table, values, m, prefix=p)) for start, table, values, m, p in found]
+    return [start + verdict for start, verdict in verdicts if verdict]
 
 
 def _batches(table: pd.DataFrame) -> dict[int, list[str]]:

@@ -26,7 +26,9 @@ def cluster_map(title: str, points: Sequence[tuple[float, float, int]], names: M
     rows = rows[:: max(1, math.ceil(len(rows) / _MAP_LIMIT))]
     x_lo, x_hi = span([r[0] for r in rows])
     y_lo, y_hi = span([r[1] for r in rows])
-    frame = Frame(x_lo, x_hi, y_lo, y_hi, x_ticks=(), y_ticks=(), width=960, height=440, left=8, right=8, bottom=8, top=8)
+    frame = Frame(
+        x_lo, x_hi, y_lo, y_hi, x_ticks=(), y_ticks=(), width=960, height=440, left=8, right=8, bottom=8, top=8
+    )
     canvas = Canvas(frame, title)
     by_cluster: dict[int, list[tuple[float, float]]] = {}
     for x, y, cluster in rows:
@@ -43,10 +45,13 @@ def cluster_map(title: str, points: Sequence[tuple[float, float, int]], names: M
 
 
 def plan_clusters(title: str, plan: pd.DataFrame, names: Mapping[int, str]) -> Chart:
-    """Draw one row a cluster and one column a step: the darker the cell, the larger the cluster's share of the batch."""
+    """Draw one row a cluster and one column a step: the fuller the cell, the larger its share of the batch."""
     width = _run_length(plan)
     counts = (
-        plan.assign(column=plan["step"] // width).groupby(["cluster_id", "column"]).size().unstack("column", fill_value=0)
+        plan.assign(column=plan["step"] // width)
+        .groupby(["cluster_id", "column"])
+        .size()
+        .unstack("column", fill_value=0)
     )
     shares = counts / counts.sum(axis=0)
     clusters = [int(c) for c in shares.index]
@@ -66,7 +71,9 @@ def plan_clusters(title: str, plan: pd.DataFrame, names: Mapping[int, str]) -> C
             start, end = int(str(column)) * width, min((int(str(column)) + 1) * width, n_steps)
             where = f"step {start}" if end - start == 1 else f"steps {start} to {end - 1}"
             tip = f"{where}: {numbers.percent(float(share), 0)} {name}"
-            canvas.box(start, end, row + 0.06, row + 0.94, colour(max(cluster, 0)), tip, f"opacity:{0.15 + 0.85 * share:.2f}")
+            canvas.box(
+                start, end, row + 0.06, row + 0.94, colour(max(cluster, 0)), tip, f"opacity:{0.15 + 0.85 * share:.2f}"
+            )
     return canvas.finish()
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-DASH = "–"
+DASH = "\N{EN DASH}"
 
 
 def count(value: float | None) -> str:

@@ -8,15 +8,29 @@ from jinja2 import Environment, StrictUndefined, Template
 from saerl_core.report.blocks import Section
 from saerl_core.report.inputs import ReportInputs, RunFacts, SaeFacts, TrainingFacts
 from saerl_core.report.section_data import data_card, policy, sae
-from saerl_core.report.section_plan import evaluation, plan, training
+from saerl_core.report.section_plan import plan
 from saerl_core.report.section_run import appendix, headline, ledger
 from saerl_core.report.section_signals import clusters, difficulty, probes
+from saerl_core.report.section_training import evaluation, training
 from saerl_core.report.summary import summary_text
 from saerl_core.report.svg import legend
 
 __all__ = ["ReportInputs", "RunFacts", "SaeFacts", "TrainingFacts", "render_report", "summary_text"]
 
-_SECTIONS = (headline, data_card, policy, sae, probes, clusters, difficulty, plan, training, evaluation, ledger, appendix)
+_SECTIONS = (
+    headline,
+    data_card,
+    policy,
+    sae,
+    probes,
+    clusters,
+    difficulty,
+    plan,
+    training,
+    evaluation,
+    ledger,
+    appendix,
+)
 
 
 def render_report(inputs: ReportInputs) -> str:

@@ -12,13 +12,13 @@ from saerl_core.report.blocks import (
     Figure,
     Missing,
     Pairs,
-    Row,
     Section,
     Stat,
     Stats,
     Table,
     Text,
     figure_or_missing,
+    side_by_side,
 )
 from saerl_core.report.charts import Interval, Series, bars, before_after, histogram, lines
 from saerl_core.report.inputs import ReportInputs
@@ -34,29 +34,36 @@ def data_card(inputs: ReportInputs) -> Section:
     train = inputs.train
     n_duplicate = int(train["duplicate_of"].notna().sum())
     n_rejected = int(inputs.issues["rejected"].sum()) if len(inputs.issues) else 0
+    n_contaminated = int((train["contamination"] >= inputs.config.prompts.coverage_threshold).sum())
     stats = Stats(
         [
-            Stat("prompts in the pool", numbers.count(len(train)), f"{numbers.count(int(train['usable'].sum()))} usable"),
+            Stat(
+                "prompts in the pool", numbers.count(len(train)), f"{numbers.count(int(train['usable'].sum()))} usable"
+            ),
             Stat("held-out prompts", numbers.count(len(inputs.test))),
             Stat("rows rejected", numbers.count(n_rejected), "listed below with file and line" if n_rejected else ""),
             Stat("exact duplicates", numbers.count(n_duplicate)),
             Stat("conflicting answers", numbers.count(int(train["conflict"].sum()))),
-            Stat("contaminated", numbers.count(int((train["contamination"] > 0).sum())), "share text with an evaluation set"),
+            Stat("contaminated", numbers.count(n_contaminated), _overlap_words(train)),
         ]
     )
     blocks: list[Block] = [stats]
-    blocks.append(Row([_topics(train), _levels(train)]))
-    blocks.append(Row([_lengths(train), _truth(train)]))
+    blocks.extend(side_by_side(_topics(train), _levels(train), _lengths(train), _truth(train)))
     blocks.extend(_issues(inputs.issues))
     blocks.extend(_contamination(inputs))
     counts = [[name.replace("_", " "), numbers.count(n)] for name, n in inputs.prompts_report.counts.items()]
     if counts:
         blocks.append(Table("All counts of the loader", ["count", "rows"], counts, folded=True))
-    lead = "What the prompts are. Nothing is dropped here: a suspicious prompt is marked, and the plan alone leaves it out."
+    lead = "Nothing is dropped here: a suspicious prompt is marked, and the plan alone leaves it out, with its reason."
     return Section("data", "Data card", blocks, lead=lead)
 
 
-def _split_bars(title: str, train: pd.DataFrame, key: "pd.Series[str]", order: Sequence[str]) -> Figure:
+def _overlap_words(train: pd.DataFrame) -> str:
+    n_some = int((train["contamination"] > 0).sum())
+    return f"{n_some:,} share some text with an evaluation set" if n_some else ""
+
+
+def _split_bars(title: str, train: pd.DataFrame, key: "pd.Series[str]", order: list[str]) -> Figure:
     usable = key[train["usable"]].value_counts().reindex(order, fill_value=0)
     marked = key[~train["usable"]].value_counts().reindex(order, fill_value=0)
     stacks = [("usable", [float(v) for v in usable], "c0"), ("not usable", [float(v) for v in marked], "c1")]
@@ -81,7 +88,9 @@ def _levels(train: pd.DataFrame) -> Figure | Missing:
     known = sorted(float(v) for v in train["level"].dropna().unique())
     if len(known) > MAX_TOPICS:
         title = "Prompts by level"
-        chart = histogram(title, [("prompts", list(train["level"].dropna()), "c0")], "level", bounds=(known[0], known[-1]))
+        chart = histogram(
+            title, [("prompts", list(train["level"].dropna()), "c0")], "level", bounds=(known[0], known[-1])
+        )
         return Figure(title, chart)
     key = train["level"].map(lambda v: "(none)" if pd.isna(v) else f"level {v:g}")
     order = [f"level {v:g}" for v in known] + (["(none)"] if train["level"].isna().any() else [])
@@ -100,8 +109,12 @@ def _truth(train: pd.DataFrame) -> Figure | Missing:
     if not train["truth"].notna().any():
         return Missing("Planted flaws: only the built-in task world knows which prompts are bad; this is other data.")
     counts = train["truth"].fillna("(none)").astype(str).value_counts()
-    chart = bars("planted flaws", [str(c) for c in counts.index], [("prompts", [float(c) for c in counts], "c0")], "prompts")
-    caption = "The built-in world plants bad prompts on purpose. No stage sees this column; the page uses it to check them."
+    chart = bars(
+        "planted flaws", [str(c) for c in counts.index], [("prompts", [float(c) for c in counts], "c0")], "prompts"
+    )
+    caption = (
+        "The built-in world plants bad prompts on purpose. No stage sees this column; the page uses it to check them."
+    )
     return Figure("Planted flaws (the truth)", chart, caption=caption)
 
 
@@ -125,7 +138,12 @@ def _contamination(inputs: ReportInputs) -> list[Block]:
     config = inputs.config.prompts
     if matches.empty:
         if not config.decontaminate_against:
-            return [Missing("Contamination: not checked, because the run names no evaluation set (prompts.decontaminate_against).")]
+            return [
+                Missing(
+                    "Contamination: not checked, because the run names no evaluation set "
+                    "(prompts.decontaminate_against)."
+                )
+            ]
         return [Callout("Contamination: no prompt of the pool shares text with the named evaluation sets.", "good")]
     threshold = config.coverage_threshold
     n_strong = matches.loc[(matches["coverage"] >= threshold) | matches["exact"], "prompt_id"].nunique()
@@ -141,27 +159,32 @@ def _contamination(inputs: ReportInputs) -> list[Block]:
     ]
     text = (
         f"{n_strong:,} prompts are covered by an evaluation item to at least {numbers.percent(threshold, 0)} "
-        f"({config.ngram_tokens}-gram coverage), {n_exact:,} of them exactly. They are marked, and the plan leaves them out."
+        f"({config.ngram_tokens}-gram coverage), {n_exact:,} of them exactly. They are marked, and the plan leaves "
+        "them out."
     )
-    title = "Contamination, with receipts" + (f" (the {len(items)} strongest of {len(matches):,})" if len(matches) > len(items) else "")
+    title = "Contamination, with receipts" + (
+        f" (the {len(items)} strongest of {len(matches):,})" if len(matches) > len(items) else ""
+    )
     return [Callout(text, "warn" if n_strong else "good"), Pairs(title, "prompt of the pool", "evaluation item", items)]
 
 
 def policy(inputs: ReportInputs) -> Section:
     """Build the section on the policy: how it was made, how competent it is before training."""
     config, report = inputs.config.policy, inputs.policy_report
+    size = f"A Qwen2-architecture language model (width {config.hidden_size}, {config.n_layers} layers"
     how = {
-        "task_world": f"A Qwen2-architecture model (width {config.hidden_size}, {config.n_layers} layers) with a character "
-        f"tokenizer, pre-trained in this pipeline for {config.pretrain_steps:,} steps and then {config.sloppy_steps:,} steps "
-        "on partly wrong solutions, so that it knows the format and gets part of the answers right.",
-        "text": f"A Qwen2-architecture language model (width {config.hidden_size}, {config.n_layers} layers, "
-        f"{config.vocab_size:,} byte-level BPE tokens), pre-trained in this pipeline for {config.pretrain_steps:,} steps on "
-        "the text of the pool.",
+        "task_world": f"{size}) with a character tokenizer, pre-trained in this pipeline for "
+        f"{config.pretrain_steps:,} steps and then {config.sloppy_steps:,} steps on partly wrong solutions, so that it "
+        "knows the format and gets part of the answers right.",
+        "text": f"{size}, {config.vocab_size:,} byte-level BPE tokens), pre-trained in this pipeline for "
+        f"{config.pretrain_steps:,} steps on the text of the pool.",
         "pretrained": f"An existing model: {config.model}.",
     }[config.source]
     curve = _loss_figure("Pre-training loss", report.loss_curve, "the policy was not pre-trained here.")
-    blocks: list[Block] = [Text(how), Row([curve, _competence(report.values)])]
-    return Section("policy", "Policy", blocks, lead="The model before training, whose activations and mistakes steer the plan.")
+    blocks: list[Block] = [Text(how), *side_by_side(curve, _competence(report.values))]
+    return Section(
+        "policy", "Policy", blocks, lead="The model before training, whose activations and mistakes steer the plan."
+    )
 
 
 def _competence(values: Mapping[str, float]) -> Figure | Missing:
@@ -182,12 +205,14 @@ def _competence(values: Mapping[str, float]) -> Figure | Missing:
     chart = before_after("competence", labels, first, last, "share solved", names=names)
     keys = [("c7", names[0])] + ([("c0", names[1])] if high != low else [])
     caption = "The room between the two is what training can harvest: solved sometimes, not always."
-    return figure_or_missing(Figure("Competence before training", chart, keys, caption), "no finite pass rate was reported.")
+    return figure_or_missing(
+        Figure("Competence before training", chart, keys, caption), "no finite pass rate was reported."
+    )
 
 
 def _loss_figure(title: str, curve: Sequence[tuple[int, float]], why: str) -> Figure | Missing:
     series = Series("loss", [float(s) for s, _ in curve], [v for _, v in curve], "c0")
-    return figure_or_missing(Figure(title, lines(title, [series], "step", smooth=5)), why)
+    return figure_or_missing(Figure(title, lines(title, [series], "step")), why)
 
 
 def sae(inputs: ReportInputs) -> Section:
@@ -206,16 +231,29 @@ def sae(inputs: ReportInputs) -> Section:
     )
     where = facts.model or "the policy itself"
     blocks: list[Block] = [
-        Text(f"SAE {facts.sae_id[:16]} reads {facts.hook_name} of {where}; prompts are pooled by {inputs.config.features.pooling}."),
+        Text(
+            f"SAE {facts.sae_id[:16]} reads {facts.hook_name} of {where}; prompts are pooled by "
+            f"{inputs.config.features.pooling}."
+        ),
         stats,
     ]
     if dead is not None and dead > 0.3:
-        blocks.append(Callout(f"{numbers.percent(dead, 0)} of the latents never fire: the SAE is wider than its data supports."))
+        blocks.append(
+            Callout(f"{numbers.percent(dead, 0)} of the latents never fire: the SAE is wider than its data supports.")
+        )
     if explained is not None and explained < 0.5:
-        blocks.append(Callout(f"The SAE explains only {numbers.percent(explained, 0)} of the variance: read its features with care."))
+        blocks.append(
+            Callout(
+                f"The SAE explains only {numbers.percent(explained, 0)} of the variance: read its features with care."
+            )
+        )
     why = "the SAE was loaded, not trained here."
-    blocks.append(_loss_figure("SAE training loss", inputs.sae_report.loss_curve, why))
-    rows = [[name.replace("_", " "), numbers.number(v)] for name, v in {**values, **inputs.features_report.values}.items()]
-    if rows:
-        blocks.append(Table("All numbers of the SAE and the extraction", ["value", ""], rows, folded=True))
-    return Section("sae", "SAE health", blocks, lead="The instrument that reads the prompts. A poor SAE makes poor signals.")
+    loss = _loss_figure("SAE training loss", inputs.sae_report.loss_curve, why)
+    rows = [
+        [name.replace("_", " "), numbers.number(v)] for name, v in {**values, **inputs.features_report.values}.items()
+    ]
+    table = Table("All numbers of the SAE and the extraction", ["name", "value"], rows)
+    blocks.extend(side_by_side(loss, table) if rows else side_by_side(loss))
+    return Section(
+        "sae", "SAE health", blocks, lead="The instrument that reads the prompts. A poor SAE makes poor signals."
+    )

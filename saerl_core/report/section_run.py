@@ -1,9 +1,23 @@
 """Sections about the run as a whole: the headline, the cost ledger, the appendix."""
 
 import json
+from collections.abc import Hashable, Mapping
 
 from saerl_core.report import facts, numbers
-from saerl_core.report.blocks import Block, Callout, Code, Figure, Missing, Notes, Section, Stat, Stats, Table, Text
+from saerl_core.report.blocks import (
+    Block,
+    Callout,
+    Code,
+    Figure,
+    Missing,
+    Notes,
+    Row,
+    Section,
+    Stat,
+    Stats,
+    Table,
+    Text,
+)
 from saerl_core.report.charts import bars
 from saerl_core.report.inputs import ReportInputs
 
@@ -20,6 +34,8 @@ STAGE_ANCHORS = {
     "training": "training",
     "evaluation": "evaluation",
 }
+ALGORITHMS = {"grpo": "GRPO", "dr_grpo": "Dr. GRPO", "dapo": "DAPO", "rloo": "RLOO", "ppo": "PPO"}
+_JUDGED = ("quality", "difficulty")  # their notes repeat the verdict on the SAE, unless a fallback was taken
 _PURPOSE_COLOURS = {"setup": "c7", "selection": "c0", "training": "c1", "evaluation": "c2"}
 
 
@@ -40,7 +56,13 @@ def headline(inputs: ReportInputs) -> Section:
     proof = facts.order_proof(inputs)
     if proof is not None:
         blocks.append(Callout(facts.order_sentence(proof), "good" if proof.holds else "bad"))
-    notes = [(r.stage, STAGE_ANCHORS.get(r.stage, ""), note) for r in inputs.stage_reports() for note in r.notes]
+    blocks.extend(Text(f"Does the SAE matter here? {v[0].upper()}{v[1:]}") for v in facts.sae_verdicts(inputs)[:1])
+    notes = [
+        (r.stage, STAGE_ANCHORS.get(r.stage, ""), note)
+        for r in inputs.stage_reports()
+        for note in r.notes
+        if r.stage not in _JUDGED or r.values.get("is_fallback")
+    ]
     if notes:
         blocks.append(Notes("What the stages want you to know", notes))
     return Section("headline", "What this run did", blocks, lead=what_ran(inputs))
@@ -57,23 +79,29 @@ def what_ran(inputs: ReportInputs) -> str:
     )
     if inputs.training is None:
         return text + "."
-    return text + f", trained with {values.algorithm} at {values.group_size} rollouts a prompt ({values.backend} backend)."
+    return (
+        text
+        + f", trained with {ALGORITHMS[values.algorithm]} at {values.group_size} rollouts a prompt "
+        + f"({values.backend} backend)."
+    )
 
 
 def _headline_stats(inputs: ReportInputs, gain: facts.Gain | None) -> list[Stat]:
     costs = inputs.costs
     total = costs[["seconds", "n_rollouts", "n_generated_tokens", "n_prefill_tokens"]].sum()
-    by_purpose = facts.cost_by_purpose(costs)
+    selection = facts.cost_by_purpose(costs).to_dict("index")["selection"]
     stats: list[Stat] = []
     if gain is not None:
         error = numbers.fixed(100 * gain.stderr, 1)
         stats.append(Stat(f"{gain.metric} before", numbers.percent(gain.before), f"{gain.n_prompts:,} prompts"))
-        stats.append(Stat(f"{gain.metric} after", numbers.percent(gain.after), f"{numbers.points(gain.gain)} ± {error}"))
-    selection = numbers.count(float(by_purpose.loc["selection", "n_rollouts"]))
-    stats.append(Stat("rollouts", numbers.count(total["n_rollouts"]), f"{selection} of them to choose prompts"))
+        stats.append(
+            Stat(f"{gain.metric} after", numbers.percent(gain.after), f"{numbers.points(gain.gain)} ± {error}")
+        )
+    n_chosen = numbers.count(selection["n_rollouts"])
+    stats.append(Stat("rollouts", numbers.count(total["n_rollouts"]), f"{n_chosen} of them to choose prompts"))
     tokens = numbers.count(total["n_generated_tokens"])
     stats.append(Stat("generated tokens", tokens, f"{numbers.count(total['n_prefill_tokens'])} prefill tokens"))
-    seconds = numbers.duration(float(by_purpose.loc["selection", "seconds"]))
+    seconds = numbers.duration(selection["seconds"])
     stats.append(Stat("time", numbers.duration(float(total["seconds"])), f"{seconds} for selection"))
     return stats
 
@@ -85,34 +113,48 @@ def ledger(inputs: ReportInputs) -> Section:
         return Section("costs", "Cost ledger", [Missing("No costs were recorded.")])
     stages = [str(s) for s in costs["stage"]]
     purposes = [facts.purpose_of(s) for s in stages]
-    columns = ("n_rollouts", "n_generated_tokens", "n_prefill_tokens")
-    rows = [
-        [stage, purpose, *(numbers.count(float(row[c])) for c in columns), numbers.duration(float(row["seconds"]))]
-        for stage, purpose, (_, row) in zip(stages, purposes, costs.iterrows(), strict=True)
-    ]
     sums = facts.cost_by_purpose(costs)
-    for purpose in facts.PURPOSES:
-        row = sums.loc[purpose]
-        rows.append(["", f"all {purpose}", *(numbers.count(float(row[c])) for c in columns), numbers.duration(row["seconds"])])
-    total = costs[[*columns, "seconds"]].sum()
-    rows.append(["total", "", *(numbers.count(float(total[c])) for c in columns), numbers.duration(float(total["seconds"]))])
-    strong = frozenset(range(len(stages), len(rows)))
-    stacks = [
-        (p, [float(s) if q == p else 0.0 for s, q in zip(costs["seconds"], purposes, strict=True)], _PURPOSE_COLOURS[p])
-        for p in facts.PURPOSES
+    rows = [
+        *(_cost_row(s, p, row) for s, p, row in zip(stages, purposes, costs.to_dict("records"), strict=True)),
+        *(_cost_row("", f"all {p}", row) for p, row in sums.to_dict("index").items()),
+        _cost_row("total", "", sums.sum().to_dict()),
     ]
-    chart = bars("seconds per stage", stages, stacks, "seconds", write="seconds")
+    strong = frozenset(range(len(stages), len(rows)))
     header = ["stage", "purpose", "rollouts", "generated tokens", "prefill tokens", "time"]
     return Section(
         "costs",
         "Cost ledger",
         [
             Text(_selection_sentence(inputs)),
-            Figure("Where the time went", chart, [(c, p) for p, c in _PURPOSE_COLOURS.items()]),
+            Row(
+                [
+                    _spent(inputs, "seconds", "Where the time went"),
+                    _spent(inputs, "n_generated_tokens", "Where the tokens went"),
+                ]
+            ),
             Table("Every stage", header, rows, n_text=2, strong_rows=strong),
         ],
         lead="What was spent, and on what. A stage served from the cache keeps the cost of the run that computed it.",
     )
+
+
+def _cost_row(stage: str, purpose: str, values: Mapping[Hashable, float]) -> list[str]:
+    counts = [numbers.count(float(values[c])) for c in ("n_rollouts", "n_generated_tokens", "n_prefill_tokens")]
+    return [stage, purpose, *counts, numbers.duration(float(values["seconds"]))]
+
+
+def _spent(inputs: ReportInputs, column: str, title: str) -> Figure:
+    rows = inputs.costs[inputs.costs[column] > 0]
+    purposes = [facts.purpose_of(str(s)) for s in rows["stage"]]
+    stacks = [
+        (p, [float(v) if q == p else 0.0 for v, q in zip(rows[column], purposes, strict=True)], _PURPOSE_COLOURS[p])
+        for p in facts.PURPOSES
+        if p in purposes
+    ]
+    is_time = column == "seconds"
+    unit, write = ("seconds", "seconds") if is_time else ("generated tokens", "count")
+    chart = bars(title, [str(s) for s in rows["stage"]], stacks, unit, write=write)
+    return Figure(title, chart, [(css, name) for name, _, css in stacks])
 
 
 def _selection_sentence(inputs: ReportInputs) -> str:
@@ -120,11 +162,15 @@ def _selection_sentence(inputs: ReportInputs) -> str:
         return "Training is off: all that was spent prepared the model and selected prompts."
     shares = [
         f"{numbers.percent(facts.selection_share(inputs.costs, column))} of the {name}"
-        for column, name in (("seconds", "time"), ("n_rollouts", "rollouts"), ("n_generated_tokens", "generated tokens"))
+        for column, name in (
+            ("seconds", "time"),
+            ("n_rollouts", "rollouts"),
+            ("n_generated_tokens", "generated tokens"),
+        )
     ]
     return (
-        f"Selection (SAE, features, probes, clusters, label rollouts, plan) took {shares[0]}, {shares[1]} and {shares[2]} "
-        "that selection and training took together. A fair comparison with another order charges it."
+        f"Selection (SAE, features, probes, clusters, label rollouts, plan) took {shares[0]}, {shares[1]} and "
+        f"{shares[2]} that selection and training took together. A fair comparison with another order charges it."
     )
 
 

@@ -11,49 +11,60 @@ from saerl_core.report.blocks import (
     Cards,
     Figure,
     Missing,
-    Row,
     Section,
     Stat,
     Stats,
     Table,
     Text,
     figure_or_missing,
+    side_by_side,
 )
 from saerl_core.report.charts import bars, histogram, scatter
 from saerl_core.report.inputs import ReportInputs
 from saerl_core.report.maps import cluster_map
-from saerl_core.report.svg import colour
-from saerl_core.signals.scores import auc
+from saerl_core.report.svg import Chart, colour
 
 _MAX_SCATTER = 1500
-_TREATMENTS = {"spearman": "rank correlation", "spearman_within": "inside clusters", "auc": "AUC", "r2": "R²", "mae": "MAE"}
+_MAX_BINS = 20
 
 
 def probes(inputs: ReportInputs) -> Section:
     """Build the section that answers whether the SAE's features carry the signals, and whether they must."""
     quality, difficulty = inputs.quality_report, inputs.difficulty_report
-    blocks: list[Block] = []
-    verdicts = [
-        ("Difficulty. ", facts.sae_verdict(difficulty.table, "spearman", "Spearman")),
-        ("Quality. ", facts.sae_verdict(quality.table, "auc", "AUC")),
-    ]
-    for name, verdict in verdicts:
-        blocks.append(Text(name + verdict, strong=True) if verdict else Missing(f"{name}The SAE has no baseline to compare with."))
-    label = difficulty.label.replace("_", " ")
-    title = f"Difficulty probe: the measured {label}, out of fold"
-    blocks.append(_probe_table(title, difficulty.table, "every row is fitted on the same folds; nothing is scored on rows it has seen"))
+    blocks: list[Block] = [Text(v[0].upper() + v[1:], strong=True) for v in facts.sae_verdicts(inputs)]
+    if not blocks:
+        blocks.append(Missing("The SAE has no baseline to compare with in this run; the notes above say why."))
+    label = facts.LABEL_NAMES[difficulty.label]
+    title = f"Difficulty probe, out of fold (label: the {label})"
+    caption = "Every row is fitted on the same folds and scored on prompts that its fit has not seen."
+    blocks.append(_probe_table(title, difficulty.table, caption))
     if difficulty.held_out_table:
         title = "Difficulty probe: on rows it never saw"
-        blocks.append(_probe_table(title, difficulty.held_out_table, "rows without a label for the probe, whose true label is known"))
+        blocks.append(
+            _probe_table(
+                title, difficulty.held_out_table, "Prompts whose true label is known and was kept from the probe."
+            )
+        )
     else:
-        blocks.append(Missing("Held-out rows: no unlabelled row has a known true label, so there is only the out-of-fold table."))
-    blocks.append(_probe_table("Quality probe, out of fold", quality.table, "clean prompts of the pool against corrupted ones"))
-    blocks.append(Row([_by_corruption(inputs), _by_truth(inputs)]))
-    values = {f"quality: {k}": v for k, v in quality.values.items()} | {f"difficulty: {k}": v for k, v in difficulty.values.items()}
+        blocks.append(
+            Missing("Held-out rows: no unlabelled row has a known true label, so there is only the out-of-fold table.")
+        )
+    blocks.append(
+        _probe_table("Quality probe, out of fold", quality.table, "Clean prompts of the pool against corrupted ones.")
+    )
+    blocks.extend(side_by_side(_by_corruption(inputs), _by_truth(inputs)))
+    values = {f"quality: {k}": v for k, v in quality.values.items()} | {
+        f"difficulty: {k}": v for k, v in difficulty.values.items()
+    }
     rows = [[k.replace("_", " "), numbers.number(v)] for k, v in values.items()]
     if rows:
         blocks.append(Table("All numbers of the probes", ["value", ""], rows, folded=True))
-    return Section("probes", "Probes: does the SAE matter here?", blocks, lead="Linear models on SAE features, beside what they must beat.")
+    return Section(
+        "probes",
+        "Probes: does the SAE matter here?",
+        blocks,
+        lead="Linear models on SAE features, beside what they must beat.",
+    )
 
 
 def _probe_table(title: str, table: tuple[ProbeRow, ...], caption: str) -> Table | Missing:
@@ -61,40 +72,47 @@ def _probe_table(title: str, table: tuple[ProbeRow, ...], caption: str) -> Table
         return Missing(f"{title}: no table was reported.")
     metrics = list(dict.fromkeys(m for row in table for m in row.scores))
     rows = [
-        [facts.FEATURE_NAMES.get(row.features, row.features), *(numbers.fixed(row.scores.get(m), 3) for m in metrics), f"{row.n:,}"]
+        [
+            facts.FEATURE_NAMES.get(row.features, row.features),
+            *(numbers.fixed(row.scores.get(m), 3) for m in metrics),
+            f"{row.n:,}",
+        ]
         for row in table
     ]
     strong = frozenset(i for i, row in enumerate(table) if row.features == "sae")
-    return Table(title, ["features", *(_spell(m) for m in metrics), "n"], rows, caption=caption, strong_rows=strong)
-
-
-def _spell(metric: str) -> str:
-    return _TREATMENTS.get(metric, metric.replace("_", " "))
+    return Table(
+        title,
+        ["features", *(facts.METRIC_NAMES.get(m, m.replace("auc_", "AUC ").replace("_", " ")) for m in metrics), "n"],
+        rows,
+        caption=caption,
+        strong_rows=strong,
+    )
 
 
 def _by_corruption(inputs: ReportInputs) -> Figure | Missing:
-    kinds = {k.removeprefix("auc_"): v for k, v in inputs.quality_report.values.items() if k.startswith("auc_") and "truth" not in k}
-    kinds = {k: v for k, v in kinds.items() if k not in facts.FEATURE_NAMES and np.isfinite(v)}
-    labels = [k.replace("_", " ") for k in kinds]
-    chart = bars("AUC by corruption", labels, [("AUC", list(kinds.values()), "c0")], "AUC", bounds=(0.0, 1.12), write="number", reference=0.5)
-    figure = Figure("AUC by kind of corruption", chart, caption="How well the probe tells clean prompts from each kind it was trained on; 0.5 is chance.")
-    return figure_or_missing(figure, "the quality labels came from a column, so there are no kinds of corruption.")
+    own = next((row.scores for row in inputs.quality_report.table if row.features == "sae"), {})
+    kinds = {k.removeprefix("auc_"): v for k, v in own.items() if k.startswith("auc_")}
+    caption = "How well the probe tells clean prompts from each kind of corruption it was trained on; 0.5 is chance."
+    figure = Figure("AUC by kind of corruption", _auc_bars("AUC by corruption", kinds, "c0"), caption=caption)
+    return figure_or_missing(figure, "the quality labels came from a column, or no probe was fitted.")
 
 
 def _by_truth(inputs: ReportInputs) -> Figure | Missing:
-    truth = inputs.train[["prompt_id", "truth"]].merge(inputs.quality[["prompt_id", "quality_score"]], on="prompt_id")
-    truth = truth[truth["truth"].notna()]
-    is_clean = (truth["truth"] == "clean").to_numpy()
-    if truth.empty or is_clean.all() or not is_clean.any():
+    values = inputs.quality_report.values
+    if "auc_truth" not in values:
         return Missing("AUC against the truth: only the built-in task world knows which prompts are bad.")
-    scores = truth["quality_score"].to_numpy(dtype=np.float64)
-    kinds = sorted({str(t) for t in truth["truth"]} - {"clean"})
-    values = [auc(is_clean[rows], scores[rows]) for rows in [is_clean | (truth["truth"] == kind).to_numpy() for kind in kinds]]
-    overall = auc(is_clean, scores)
-    labels = ["all planted flaws", *(k.replace("_", " ") for k in kinds)]
-    chart = bars("AUC by planted flaw", labels, [("AUC", [overall, *values], "c2")], "AUC", bounds=(0.0, 1.12), write="number", reference=0.5)
-    caption = "The same score against flaws the probe was never shown. A wrong key is nearly invisible in the prompt itself."
-    return Figure("AUC against the truth", chart, caption=caption)
+    kinds = {k.removeprefix("auc_truth_"): v for k, v in values.items() if k.startswith("auc_truth_")}
+    chart = _auc_bars("AUC by planted flaw", {"all planted flaws": values["auc_truth"], **kinds}, "c2")
+    caption = (
+        "The same score against flaws that the probe was never shown. A wrong key is nearly invisible in the prompt."
+    )
+    return figure_or_missing(Figure("AUC against the truth", chart, caption=caption), "no AUC is finite.")
+
+
+def _auc_bars(title: str, values: dict[str, float], css: str) -> Chart:
+    labels = [name.replace("_", " ") for name in values]
+    stacks = [("AUC", list(values.values()), css)]
+    return bars(title, labels, stacks, "AUC", bounds=(0.0, 1.12), write="number", reference=0.5)
 
 
 def clusters(inputs: ReportInputs) -> Section:
@@ -104,7 +122,11 @@ def clusters(inputs: ReportInputs) -> Section:
     sizes = inputs.clusters["cluster_id"].value_counts()
     stats = Stats(
         [
-            Stat("clusters", numbers.count(len(sizes)), f"{sizes.min():,} to {sizes.max():,} prompts" if len(sizes) else ""),
+            Stat(
+                "clusters",
+                numbers.count(len(sizes)),
+                f"{sizes.min():,} to {sizes.max():,} prompts" if len(sizes) else "",
+            ),
             Stat("silhouette", numbers.fixed(values.get("silhouette")), "1 is well apart, 0 overlapping"),
             Stat("agreement with topics", numbers.fixed(values.get("nmi_topic")), "NMI; 0 none, 1 the same"),
             Stat("agreement with levels", numbers.fixed(values.get("nmi_level")), "NMI; 0 none, 1 the same"),
@@ -114,17 +136,27 @@ def clusters(inputs: ReportInputs) -> Section:
     figure = Figure(
         "Map of the clusters",
         cluster_map("clusters", report.map_points, names),
-        caption="A sample of prompts in two dimensions; colour, shape and number tell the cluster. Distances between far groups mean little.",
+        caption="A sample of prompts in two dimensions; colour, shape and number tell the cluster. "
+        "Distances between far groups mean little.",
     )
     blocks: list[Block] = [stats, figure_or_missing(figure, "no map was computed.")]
-    blocks.append(Cards([_card(c, inputs) for c in report.cards]) if report.cards else Missing("Cards: no cluster was described."))
-    return Section("clusters", "Clusters", blocks, lead="Prompts that the model reads in a similar way, found in SAE space without topics or labels.")
+    blocks.append(
+        Cards([_card(c, inputs) for c in report.cards]) if report.cards else Missing("Cards: no cluster was described.")
+    )
+    return Section(
+        "clusters",
+        "Clusters",
+        blocks,
+        lead="Prompts that the model reads in a similar way, found in SAE space without topics or labels.",
+    )
 
 
 def cluster_names(inputs: ReportInputs) -> dict[int, str]:
     """Return what each cluster is called in tooltips: its number, main topic and size."""
     return {
-        c.cluster_id: f"cluster {c.cluster_id}" + (f", mainly {numbers.short(c.main_topic, 40)}" if c.main_topic else "") + f" ({c.size:,} prompts)"
+        c.cluster_id: f"cluster {c.cluster_id}"
+        + (f", mainly {numbers.short(c.main_topic, 40)}" if c.main_topic else "")
+        + f" ({c.size:,} prompts)"
         for c in inputs.clusters_report.cards
     }
 
@@ -134,32 +166,47 @@ def _card(card: ClusterCard, inputs: ReportInputs) -> Card:
     difficulty = inputs.difficulty.loc[inputs.difficulty["prompt_id"].isin(members), "difficulty"]
     planned = inputs.plan.decisions.loc[inputs.plan.decisions["prompt_id"].isin(members), "planned"]
     known = [("prompts", numbers.count(card.size))]
-    if card.main_topic:
-        known.append(("main topic", f"{numbers.short(card.main_topic, 40)} ({numbers.percent(card.main_topic_frac, 0)})"))
     known.append(("mean difficulty", numbers.fixed(float(difficulty.mean()) if len(difficulty) else None)))
     known.append(("planned", numbers.percent(float(planned.mean()) if len(planned) else None, 0)))
-    chips = [f"#{latent} ×{numbers.number(lift, 2)}" for latent, lift in card.top_features[:6]]
+    chips = [f"#{latent} \N{MULTIPLICATION SIGN}{numbers.number(lift, 2)}" for latent, lift in card.top_features[:6]]
+    title = f"Cluster {card.cluster_id}"
+    if card.main_topic:
+        title += f": {numbers.short(card.main_topic, 40)} ({numbers.percent(card.main_topic_frac, 0)})"
     examples = [numbers.short(p, 150) for p in card.nearest_prompts[:3]]
-    return Card(f"Cluster {card.cluster_id}", colour(card.cluster_id), known, chips, examples)
+    return Card(title, colour(card.cluster_id), known, chips, examples)
 
 
 def difficulty(inputs: ReportInputs) -> Section:
     """Build the section on difficulty: what was measured, what was predicted, and how the two agree."""
     table = inputs.difficulty
-    label = inputs.difficulty_report.label.replace("_", " ")
+    label = facts.LABEL_NAMES[inputs.difficulty_report.label]
     measured = table[table["is_labelled"]]
-    groups = [("predicted, whole pool", list(table["predicted"]), "c0"), (f"from the {label}, labelled prompts", list(measured["difficulty"]), "c1")]
-    groups = [g for g in groups if g[1]]
-    chart = histogram("difficulty", groups, "difficulty (1 = never solved)", bounds=(0.0, 1.0))
-    histogram_figure = Figure("Distribution", chart, [(css, f"{name} (n = {len(v):,})") for name, v, css in groups])
-    blocks: list[Block] = []
+    found = [
+        ("predicted, whole pool", list(table["predicted"]), "c0"),
+        (f"from the {label}, labelled prompts", list(measured["difficulty"]), "c1"),
+    ]
+    groups = [g for g in found if g[1]]
+    n_bins = _n_bins(inputs, measured)
+    chart = histogram("difficulty", groups, "difficulty (1 is hardest)", bounds=(0.0, 1.0), n_bins=n_bins)
+    keys = [(css, f"{name} (n = {len(v):,})") for name, v, css in groups]
+    shape = figure_or_missing(Figure("Distribution", chart, keys), "no difficulty was predicted.")
     words = _pass_rate_words(inputs)
-    if words:
-        blocks.append(Text(words, strong=True))
-    else:
-        blocks.append(Missing(f"Pass rates: no rollouts were spent on labels in this run; difficulty comes from the {label}."))
-    blocks.append(Row([figure_or_missing(histogram_figure, "no difficulty was predicted."), _agreement(inputs, measured, label)]))
-    return Section("difficulty", "Difficulty", blocks, lead="difficulty = 1 − pass rate. Measured on a labelled subset, predicted for all; a measured prompt keeps its measurement.")
+    why = f"Pass rates: no rollouts were spent on labels in this run; difficulty comes from the {label}."
+    blocks: list[Block] = [Text(words, strong=True) if words else Missing(why)]
+    blocks.extend(side_by_side(shape, _agreement(inputs, measured, label)))
+    lead = (
+        f"0 is easy, 1 is hard, from the {label}: known for {len(measured):,} labelled prompts, predicted for all "
+        f"{len(table):,}. A labelled prompt keeps its label."
+    )
+    return Section("difficulty", "Difficulty", blocks, lead=lead)
+
+
+def _n_bins(inputs: ReportInputs, measured: pd.DataFrame) -> int:
+    """Return so many bins that each possible label has its own: k of n rollouts falls in bin k of n + 1."""
+    if inputs.pass_rates is not None and len(inputs.pass_rates):
+        return min(_MAX_BINS, int(inputs.pass_rates["n_rollouts"].max()) + 1)
+    n_labels = int(measured["difficulty"].nunique())
+    return n_labels if 3 <= n_labels <= _MAX_BINS else _MAX_BINS
 
 
 def _agreement(inputs: ReportInputs, measured: pd.DataFrame, label: str) -> Figure | Missing:
@@ -191,9 +238,12 @@ def _pass_rate_words(inputs: ReportInputs) -> str:
     wrong, right = float((rates["n_correct"] == 0).mean()), float((rates["n_correct"] == rates["n_rollouts"]).mean())
     n_band = int(inputs.difficulty["difficulty"].between(0.2, 0.8).sum())
     text = (
-        f"{len(rates):,} labelled prompts, {int(rates['n_rollouts'].sum()):,} graded rollouts: {numbers.percent(wrong, 0)} never solved, "
-        f"{numbers.percent(right, 0)} always, mean pass rate {numbers.percent(float(rates['pass_rate'].mean()), 0)}. By prediction "
+        f"{len(rates):,} labelled prompts, {int(rates['n_rollouts'].sum()):,} graded rollouts: "
+        f"{numbers.percent(wrong, 0)} never solved, {numbers.percent(right, 0)} always, mean pass rate "
+        f"{numbers.percent(float(rates['pass_rate'].mean()), 0)}. By prediction "
         f"{n_band:,} of {len(inputs.difficulty):,} prompts lie in the band of 20 to 80 % that teaches most."
     )
     n_unknown = int(rates["n_unknown"].sum())
-    return text + (f" {n_unknown:,} answers could not be graded; they count as neither right nor wrong." if n_unknown else "")
+    return text + (
+        f" {n_unknown:,} answers could not be graded; they count as neither right nor wrong." if n_unknown else ""
+    )

@@ -35,8 +35,12 @@ def summary_text(inputs: ReportInputs) -> str:
 def _cost_line(inputs: ReportInputs) -> str:
     total = inputs.costs[["seconds", "n_rollouts", "n_generated_tokens"]].sum()
     text = (
-        f"Cost: {numbers.count(total['n_rollouts'])} rollouts, {numbers.count(total['n_generated_tokens'])} generated tokens, "
-        f"{numbers.duration(float(total['seconds']))}"
+        f"Cost: {numbers.count(total['n_rollouts'])} rollouts, {numbers.count(total['n_generated_tokens'])} generated "
+        f"tokens, {numbers.duration(float(total['seconds']))}"
     )
     share = facts.selection_share(inputs.costs, "seconds")
-    return text + (f"; selection took {numbers.percent(share, 0)} of the time of selection and training." if inputs.training else ".")
+    return text + (
+        f"; selection took {numbers.percent(share, 0)} of the time of selection and training."
+        if inputs.training
+        else "."
+    )

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from saerl_core.report import numbers
 
 N_COLOURS = 8
-_CHAR_PX = 6.1  # mean width of a character at the chart's font size
+_CHAR_PX = 6.7  # mean width of a character at the chart's font size
 
 
 @dataclass(frozen=True)
@@ -141,15 +141,16 @@ class Canvas:
     def dot(self, x: float, y: float, css: str, tip: str = "", radius: float = 3.0) -> None:
         """Draw a dot with a tooltip; not finite: nothing."""
         if math.isfinite(x) and math.isfinite(y):
-            self.parts.append(
-                f'<circle class="dot {css}" cx="{self.x(x):.1f}" cy="{self.y(y):.1f}" r="{radius:g}">{_tip(tip)}</circle>'
-            )
+            where = f'cx="{self.x(x):.1f}" cy="{self.y(y):.1f}" r="{radius:g}"'
+            self.parts.append(f'<circle class="dot {css}" {where}>{_tip(tip)}</circle>')
             self.n_points += 1
 
     def hover(self, x: float, y: float, tip: str) -> None:
         """Put an invisible target with a tooltip on a point of a line."""
         if math.isfinite(x) and math.isfinite(y):
-            self.parts.append(f'<circle class="hover" cx="{self.x(x):.1f}" cy="{self.y(y):.1f}" r="5">{_tip(tip)}</circle>')
+            self.parts.append(
+                f'<circle class="hover" cx="{self.x(x):.1f}" cy="{self.y(y):.1f}" r="5">{_tip(tip)}</circle>'
+            )
 
     def box(self, x0: float, x1: float, y0: float, y1: float, css: str, tip: str = "", style: str = "") -> None:
         """Draw a rectangle between two corners in data coordinates."""
