@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from safetensors import SafetensorError
 
 from saerl_core.errors import BackendError
 from saerl_core.training.session import TrainingSession
@@ -45,8 +46,8 @@ class SavedSession:
 def complete_folder(target: Path, what: str) -> Iterator[Path]:
     """Yield a temporary folder that becomes `target` when the block ends, with its contents on disk before the rename.
 
-    A kill inside the block leaves what was there before. Whatever the file system refuses becomes a `BackendError`; `what`
-    names the thing for its message.
+    A kill inside the block leaves what was there before. Whatever the file system refuses becomes a `BackendError`;
+    `what` names the thing for its message.
     """
     staging = target.with_name(f".{target.name}.part")
     try:
@@ -59,18 +60,26 @@ def complete_folder(target: Path, what: str) -> Iterator[Path]:
         staging.rename(target)
     except BackendError:
         raise
-    except Exception as error:  # noqa: BLE001  (safetensors and torch have error types of their own for a full disk)
+    except (
+        OSError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:  # each library names a full disk its way
         shutil.rmtree(staging, ignore_errors=True)
         raise BackendError(
-            f"could not save {what} in {target.parent}: {error}; what was saved before is intact: free disk space and start "
+            f"could not save {what} in {target.parent}: {error}; what was saved before is intact: free disk space "
+            "and start "
             "the same command again"
         ) from error
 
 
 def save_session(folder: Path, session: TrainingSession, fingerprint: Fingerprint) -> None:
     """Write the session's state and tables into a folder."""
-    content = {"fingerprint": fingerprint, "state": session.state_dict()}
-    (folder / _STATE).write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+    try:
+        content = json.dumps({"fingerprint": fingerprint, "state": session.state_dict()}, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BackendError(f"the curriculum's state cannot be written as JSON: {error}; mend its state_dict") from error
+    (folder / _STATE).write_text(content, encoding="utf-8")
     session.log().to_parquet(folder / _LOG, index=False)
     session.consumed().to_parquet(folder / _CONSUMED, index=False)
 
@@ -92,7 +101,8 @@ def check_same_run(saved: SavedSession, now: Fingerprint, work_dir: Path) -> Non
     if keys:
         shown = "; ".join(f"{k} was {saved.fingerprint.get(k, 'absent')} and is {now.get(k, 'absent')}" for k in keys)
         raise BackendError(
-            f"{work_dir} holds the training of another job: {shown}. Delete the folder to train anew, or restore the plan "
+            f"{work_dir} holds the training of another job: {shown}. Delete the folder to train anew, or restore the "
+            "plan "
             "and the configuration it was made with to go on"
         )
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ConsumedHash:
-    """A running sha256 over the lines "step <tab> slot <tab> prompt_id"; for a whole static plan it is the plan's hash."""
+    """A running sha256 over lines "step <tab> slot <tab> prompt_id"; after the last step of a static plan, its hash."""
 
     def __init__(self) -> None:
         self._digest: _Hash = hashlib.sha256()
@@ -37,7 +37,8 @@ def batches_of(consumed: pd.DataFrame) -> dict[int, list[str]]:
 def check_consumed(planned: list[list[str]], consumed: pd.DataFrame) -> None:
     """Compare what was trained on with what was planned; `BackendError` at the first difference.
 
-    `planned[step]` holds the prompt ids of a step in slot order; `consumed` is `tables.CONSUMED`. Order inside a batch counts.
+    `planned[step]` holds the prompt ids of a step in slot order; `consumed` is `tables.CONSUMED`. Order inside a
+    batch counts.
     """
     trained = batches_of(consumed)
     beyond = [step for step in trained if step >= len(planned)]

@@ -38,8 +38,8 @@ class RecordedCurriculum:
 def train_policy(job: TrainJob, curriculum: Curriculum, on_step: OnStep) -> TrainResult:
     """Train with the configured backend and compare what was consumed with what the curriculum handed out.
 
-    A killed run that is started again with the same `job.work_dir` goes on after its last checkpoint. `on_step` is called after
-    every step that is trained now, not for those of a checkpoint.
+    A killed run that is started again with the same `job.work_dir` goes on after its last checkpoint. `on_step` is
+    called after every step that is trained now, not for those of a checkpoint.
 
     Raises:
         ConfigError, DataError: the job cannot run; nothing was done.

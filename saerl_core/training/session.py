@@ -60,7 +60,7 @@ class TrainingSession:
         self._hash = ConsumedHash()
 
     def ask(self) -> list[PromptRow]:
-        """Return the batch that is due, in slot order; `BackendError` when the curriculum's answer cannot be trained."""
+        """Return the batch that is due, in slot order; `BackendError` when the curriculum's answer is no batch."""
         step, size = self.next_step, self.job.prompts_per_step
         ids = self.curriculum.next_batch(step)
         if len(ids) != size:
@@ -79,13 +79,13 @@ class TrainingSession:
     def finish(self, groups: list[TrainedGroup], metrics: StepMetrics) -> StepMetrics:
         """Book a trained step: consumed rows, log row, outcome to the curriculum, then `on_step`; return its metrics.
 
-        `metrics` holds the columns of tables.TRAINING_LOG that only the backend knows; `kl`, `entropy` and `grad_norm` may
-        be absent.
+        `metrics` holds the columns of tables.TRAINING_LOG that only the backend knows; `kl`, `entropy` and
+        `grad_norm` may be absent.
         """
         step = self.next_step
         ids = [g.prompt_id for g in groups]
         for slot, group in enumerate(groups):
-            row = {"step": step, "slot": slot, "prompt_id": group.prompt_id}
+            row: dict[str, int | str] = {"step": step, "slot": slot, "prompt_id": group.prompt_id}
             self._consumed.append({**row, "n_rollouts": group.n_rollouts, "n_correct": group.n_correct})
         digest = self._hash.add(step, ids)
         full = {**metrics, **self._group_metrics(groups)}
@@ -136,7 +136,8 @@ class TrainingSession:
         notes: tuple[str, ...] = ()
         if self.totals.n_unknown:
             notes = (
-                f"{self.totals.n_unknown} of {self.totals.n_rollouts} rollouts could not be judged by the grader and were "
+                f"{self.totals.n_unknown} of {self.totals.n_rollouts} rollouts could not be judged by the grader and "
+                "were "
                 "trained with reward 0",
             )
         return TrainingReport(

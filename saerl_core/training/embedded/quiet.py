@@ -14,6 +14,7 @@ def quiet_libraries() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="You are using 'rollout_func'")  # trl blames its caller for it
         for name in _LOGGERS:
             warnings.filterwarnings("ignore", module=rf"{name}\b")
         for logger in loggers:

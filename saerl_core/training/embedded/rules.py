@@ -12,13 +12,31 @@ if TYPE_CHECKING:
     from trl import GRPOConfig
 
 _DAPO_CLIP_HIGH = 0.28
+_FIXED = {
+    "num_iterations": 1,  # on-policy
+    "mask_truncated_completions": False,
+    "disable_dropout": True,  # one policy samples and trains
+    "bf16": False,
+    "gradient_checkpointing": False,
+    "weight_decay": 0.0,
+    "save_strategy": "steps",
+    "ignore_data_skip": True,  # the loader yields placeholders; the session knows which batch is due
+    "logging_strategy": "steps",
+    "logging_steps": 1,
+    "logging_nan_inf_filter": False,
+    "remove_unused_columns": False,
+    "dataloader_pin_memory": False,
+    "disable_tqdm": True,
+    "report_to": [],
+}
 
 
 @dataclass(frozen=True)
 class Rules:
     """How an algorithm differs from the others, in TRL's terms.
 
-    With group size G, reward r_i, completion o_i, group mean m and standard deviation s (n - 1), and B rollouts a batch:
+    With group size G, reward r_i, completion o_i, group mean m and standard deviation s (n - 1), and B rollouts a
+    batch:
 
     | algorithm | advantage A_i                       | loss, over tokens t of o_i                           |
     |-----------|-------------------------------------|------------------------------------------------------|
@@ -28,8 +46,8 @@ class Rules:
     | rloo      | r_i - mean of the others            | 1/B sum_i sum_t l_it                                 |
 
     l_it = -min(ratio * A_i, clip(ratio, 1 - clip_low, 1 + clip_high) * A_i) + kl_coef * k3. Sources: arXiv:2402.03300,
-    2503.20783, 2503.14476, 2402.14740. RLOO runs through the GRPO trainer: r_i minus the mean of the others is G/(G - 1)
-    times (r_i - m), and its sequence-level loss is the sum over tokens, because on-policy the ratio is 1.
+    2503.20783, 2503.14476, 2402.14740. RLOO runs through the GRPO trainer: r_i minus the mean of the others is G/(G -
+    1) times (r_i - m), and its sequence-level loss is the sum over tokens, because on-policy the ratio is 1.
     """
 
     loss_type: Literal["grpo", "dr_grpo", "dapo"]
@@ -65,39 +83,22 @@ def trl_config(job: TrainJob, device: str, output_dir: Path) -> "GRPOConfig":
     n_rollouts = job.prompts_per_step * config.group_size
     micro = config.micro_batch_rollouts or n_rollouts
     return GRPOConfig(
+        **_FIXED,
         output_dir=str(output_dir),
         max_steps=job.n_steps,
         seed=stage_seed(job.seed, "training"),
         use_cpu=device == "cpu",
-        bf16=False,
-        gradient_checkpointing=False,
-        disable_dropout=True,  # sampled and trained with the same policy
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=n_rollouts // micro,
         num_generations=config.group_size,
-        num_iterations=1,
         max_completion_length=config.max_completion_tokens,
         temperature=config.temperature,
-        top_p=1.0,
-        top_k=0,
         loss_type=rules.loss_type,
         scale_rewards=rules.scale_rewards,
         epsilon=config.clip_low,
         epsilon_high=rules.clip_high,
         beta=config.kl_coef,
-        mask_truncated_completions=False,
         learning_rate=config.lr,
-        weight_decay=0.0,
         max_grad_norm=config.max_grad_norm,
-        save_strategy="steps",
         save_steps=config.save_every_steps,
-        ignore_data_skip=True,  # the loader yields placeholders; the session knows which batch is due
-        logging_strategy="steps",
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        shuffle_dataset=False,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        disable_tqdm=True,
-        report_to=[],
     )

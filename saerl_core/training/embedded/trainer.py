@@ -34,7 +34,8 @@ class EmbeddedTrainer:
         config, n_rollouts = job.config, job.prompts_per_step * job.config.group_size
         if config.algorithm not in _ALGORITHMS:
             raise ConfigError(
-                f"training.algorithm is '{config.algorithm}', which needs a critic that the embedded backend does not train; "
+                f"training.algorithm is '{config.algorithm}', which needs a critic that the embedded backend does "
+                "not train; "
                 f"set training.backend to 'openrlhf', or training.algorithm to one of {', '.join(_ALGORITHMS)}"
             )
         if job.n_steps < 1:
@@ -56,7 +57,8 @@ class EmbeddedTrainer:
         """Train, or go on where a killed run with this folder stopped; a finished folder returns what it holds.
 
         Raises:
-            BackendError: the folder belongs to another job; the disk is full; the loss is not finite; the curriculum named
+            BackendError: the folder belongs to another job; the disk is full; the loss is not finite; the curriculum
+            named
                 prompts that cannot be trained.
         """
         self.check(job)
@@ -87,15 +89,16 @@ class EmbeddedTrainer:
         with ExitStack() as stack:
             stack.enter_context(quiet_libraries())
             grader = stack.enter_context(Grader(job.grading))
-            trainer = build_trainer(job, session, grader)
+            with quiet_loading():
+                trainer = build_trainer(job, session, grader)
             trainer.save_to = partial(save_checkpoint, session=session, now=now)
             bar = stack.enter_context(track(job.n_steps, f"train {job.config.algorithm}", unit="step"))
-            bar.update(session.next_step)
+            bar.initial = bar.n = session.next_step
             trainer.after_step = partial(_advance, bar)
             trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
 
 
-def build_trainer(job: TrainJob, session: TrainingSession, grader: Grader) -> Any:
+def build_trainer(job: TrainJob, session: TrainingSession, grader: Grader) -> PlannedTrainer:
     """Load the policy and return TRL's trainer for this job, not yet started."""
     from datasets import Dataset
     from transformers import PrinterCallback
@@ -103,23 +106,25 @@ def build_trainer(job: TrainJob, session: TrainingSession, grader: Grader) -> An
     device = resolve_device(job.config.device)
     model, tokenizer = load_model(job.policy), load_tokenizer(job.policy)
     job.work_dir.mkdir(parents=True, exist_ok=True)
-    holder: list[PlannedTrainer] = []
+    built: list[PlannedTrainer] = []  # TRL wants both functions before there is a trainer
 
-    def reward(
-        completions: list[str], completion_ids: list[list[int]], prompt_id: list[str], answer: list[str], **_: object
-    ) -> list[float]:
-        return holder[0].reward(completions, completion_ids, prompt_id, answer)
+    def reward(completions: list[str], prompt_id: list[str], answer: list[str], **_: object) -> list[float]:
+        return built[0].grade(completions, prompt_id, answer)
 
-    trainer = planned_trainer()(
+    def rollout(prompts: list[str], trainer: PlannedTrainer) -> dict[str, object]:
+        return trainer.sample()
+
+    trainer: PlannedTrainer = planned_trainer()(
         model=model,
         reward_funcs=reward,
+        rollout_func=rollout,
         args=trl_config(job, device, job.work_dir),
         train_dataset=Dataset.from_dict({"prompt": ["a placeholder"]}),
         processing_class=tokenizer,
     )
+    built.append(trainer)
     trainer.remove_callback(PrinterCallback)
-    trainer.session, trainer.rules, trainer.grader = session, rules_of(job.config), grader
-    holder.append(trainer)
+    trainer.session, trainer.rules, trainer.grader, trainer.encoded = session, rules_of(job.config), grader, {}
     return trainer
 
 
