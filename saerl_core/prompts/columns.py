@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from saerl_core.config import ColumnMap
 from saerl_core.errors import DataError
-from saerl_core.prompts.inspect import PROOF
+from saerl_core.prompts.inspect import PROOF, SWALLOWED
 from saerl_core.prompts.rows import Issue, RawRow, Row, Suspicion, excerpt
 
 _EXACT_FLOAT = 2.0**53  # above this a float no longer holds every integer
@@ -91,7 +91,8 @@ def _answer_text(raw: RawRow, name: str, prompt: str, odd: list[Suspicion]) -> s
     if value is None or (isinstance(value, float) and math.isnan(value)):
         raise _RejectedError("missing_answer", f"the row has no value in column '{name}'{_proof_hint(prompt)}")
     text = _as_text(value, name, odd)
-    stripped = text.strip()
+    # the form feed that is left of \frac at the very beginning counts as white space for strip()
+    stripped = text.strip(" ") if SWALLOWED.search(text) else text.strip()
     if not stripped:
         raise _RejectedError("empty_answer", f"column '{name}' is empty{_proof_hint(prompt)}")
     _refuse_surrogates(stripped, name)

@@ -67,7 +67,7 @@ _SHORT_CHARS = 25
 _LONG_ANSWER_CHARS = 200
 
 # a swallowed command goes on without its first letter; a longer word ("first" after a form feed) is none of these
-_SWALLOWED = re.compile(
+SWALLOWED: Final = re.compile(
     r"\x0c(?:rac|orall|box|lat)(?![a-z])"
     r"|\t(?:ext(?:bf|it|rm|tt|sf|sc|style)?|imes|heta|herefore|riangle|au|frac|ilde)(?![a-z])"
     r"|\x08(?:eta|egin|oxed|inom|ar|ig|igl|igr|mod|ot|ullet|ecause|f|mathbf)(?![a-z])"
@@ -160,10 +160,10 @@ def is_usable(flags: Iterable[str]) -> bool:
 
 def _characters(text: str) -> list[Suspicion]:
     found = []
-    swallowed = _SWALLOWED.search(text)
+    swallowed = SWALLOWED.search(text)
     if swallowed:
         found.append(Suspicion("swallowed_latex", _context(text, swallowed)))
-        text = _SWALLOWED.sub("", text)
+        text = SWALLOWED.sub("", text)
     return found + _matching(_CHARACTER_PATTERNS, text)
 
 

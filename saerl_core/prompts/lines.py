@@ -6,11 +6,11 @@ and then says so: nothing gets lost without a word.
 """
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from saerl_core.errors import DataError
 
@@ -48,7 +48,7 @@ def read_lines(path: Path) -> Iterator[Line]:
         yield from _split(path, raw)
 
 
-def _split(path: Path, stream: "BinaryIO | gzip.GzipFile") -> Iterator[Line]:
+def _split(path: Path, stream: io.BufferedIOBase) -> Iterator[Line]:
     number, pending, cut = 1, bytearray(), False
     scanned = 0  # the part of `pending` that is known to hold no line end: a long line is not searched twice
     while True:
@@ -68,12 +68,10 @@ def _split(path: Path, stream: "BinaryIO | gzip.GzipFile") -> Iterator[Line]:
         yield Line(number, bytes(pending), ended=False, stream_cut=cut)
 
 
-def _next_chunk(path: Path, stream: "BinaryIO | gzip.GzipFile") -> tuple[bytes, bool]:
+def _next_chunk(path: Path, stream: io.BufferedIOBase) -> tuple[bytes, bool]:
     """Return the next bytes, and whether the gzip stream broke off instead of ending."""
     try:
-        if isinstance(stream, gzip.GzipFile):
-            return stream.read1(_CHUNK_BYTES), False  # read1 hands over what there is before it fails
-        return stream.read(_CHUNK_BYTES), False
+        return stream.read1(_CHUNK_BYTES), False  # read1 hands over what there is before it fails
     except EOFError:
         return b"", True
     except (zlib.error, gzip.BadGzipFile) as error:
