@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 LEFT_OUT = ("not usable", "low quality", "remainder", "beyond n_steps")
 
@@ -68,7 +67,7 @@ def _coverage(table: pd.DataFrame, window: pd.Series, n_clusters: int) -> float:
 def _difficulty_trend(table: pd.DataFrame) -> float | None:
     means = table.groupby(["epoch", "step"])["difficulty"].mean()
     trends = [
-        float(spearmanr(np.arange(len(batch_means)), batch_means.to_numpy()).statistic)
+        float(np.corrcoef(np.arange(len(batch_means)), batch_means.rank())[0, 1])  # Spearman: correlation of ranks
         for _, batch_means in means.groupby("epoch")
         if batch_means.nunique() > 1
     ]

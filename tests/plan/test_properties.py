@@ -1,0 +1,156 @@
+"""What holds for every plan, whatever the pool."""
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from saerl_core.config import PlanConfig
+from saerl_core.plan.build import plan_batches
+from saerl_core.plan.inputs import PlanInputs
+from saerl_core.plan.storage import save_plan
+from tests.plan.pools import Row, make_inputs, steps_of
+
+STRATEGIES = ("saerl", "vanilla", "difficulty")
+few = settings(max_examples=40)  # a plan of a small pool takes 20 to 50 ms, nearly all of it in pandas
+difficulties = st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.875, 1.0])  # few values: ties are the rule
+
+
+@st.composite
+def pools(draw, min_candidates=4):
+    n = draw(st.integers(min_candidates, 50))
+    k = draw(st.integers(1, 6))
+    ids = draw(st.permutations([f"p{i:02}" for i in range(n)]))
+    row = st.tuples(st.integers(0, k - 1), difficulties, st.sampled_from([True, True, True, False]))
+    flags = st.sampled_from(["", "", "", "duplicate"])
+    rows = [Row(i, *draw(row), draw(flags)) for i in ids]
+    # the first few can always be planned: whether a pool is large enough is tested elsewhere
+    return [replace(r, keep=True, flags="") if i < min_candidates else r for i, r in enumerate(rows)]
+
+
+@st.composite
+def configs(draw, **fixed):
+    settings = {
+        "strategy": draw(st.sampled_from(STRATEGIES)),
+        "prompts_per_step": draw(st.integers(1, 4)),
+        "n_steps": draw(st.one_of(st.none(), st.integers(1, 40))),
+        "use_quality": draw(st.booleans()),
+        "use_clusters": draw(st.booleans()),
+        "use_difficulty": draw(st.booleans()),
+        "grouping": draw(st.sampled_from(["cluster", "interleaved"])),
+        "mix_frac": draw(st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.75, 1.0])),
+    }
+    return PlanConfig(**(settings | fixed))
+
+
+@few
+@given(pools(), configs(), st.integers(0, 5))
+def test_every_plan_keeps_the_rules(rows, config, seed):
+    plan, report = plan_batches(make_inputs(rows), config, seed)
+    check_steps_are_full_and_no_prompt_comes_twice_in_an_epoch(plan.table, config)
+    check_nothing_outside_usable_and_keep_is_planned(plan.table, rows, config)
+    check_decisions_cover_the_pool_and_agree_with_the_table(plan, rows, report.values)
+    check_values_are_finite_and_in_range(report.values)
+
+
+def check_steps_are_full_and_no_prompt_comes_twice_in_an_epoch(table, config):
+    steps = steps_of(table)
+    assert [len(s) for s in steps] == [config.prompts_per_step] * len(steps)
+    assert not table.duplicated(["epoch", "prompt_id"]).any()
+    assert sorted(set(table["step"])) == list(range(len(steps)))
+    assert table["epoch"].is_monotonic_increasing
+    if config.n_steps is not None:
+        assert len(steps) == config.n_steps
+
+
+def check_nothing_outside_usable_and_keep_is_planned(table, rows, config):
+    filters = config.strategy == "saerl" and config.use_quality
+    allowed = {r.prompt_id for r in rows if not r.flags and (r.keep or not filters)}
+    planned = set(table["prompt_id"])
+    assert planned <= allowed
+    if config.n_steps is None:
+        assert len(planned) == len(allowed) // config.prompts_per_step * config.prompts_per_step
+
+
+def check_decisions_cover_the_pool_and_agree_with_the_table(plan, rows, values):
+    decisions = plan.decisions.set_index("prompt_id")
+    assert list(decisions.index) == sorted(r.prompt_id for r in rows)
+    uses = plan.table["prompt_id"].value_counts().reindex(decisions.index, fill_value=0)
+    assert (decisions["n_uses"] == uses).all()
+    assert (decisions["planned"] == (uses > 0)).all()
+    assert ((decisions["reason"] == "planned") == decisions["planned"]).all()
+    first = plan.table.groupby("prompt_id")["step"].min().reindex(decisions.index, fill_value=-1)
+    assert (decisions["first_step"] == first).all()
+    known = decisions["reason"].isin(["planned", "low quality", "remainder", "beyond n_steps"])
+    assert (known | decisions["reason"].str.startswith("not usable")).all()
+    counts = {k: v for k, v in values.items() if k.startswith("left_out_")}
+    assert sum(counts.values()) == values["left_out"] == (~decisions["planned"]).sum()
+
+
+def check_values_are_finite_and_in_range(values):
+    assert all(np.isfinite(v) for v in values.values())
+    for name in ("coherence", "coverage", "coverage_epoch", "mixed_frac"):
+        assert 0.0 <= values[name] <= 1.0
+    assert values["coherence"] > 0.0
+    assert -1.0 - 1e-9 <= values.get("difficulty_trend", 0.0) <= 1.0 + 1e-9
+
+
+@few
+@given(pools(), configs(strategy="saerl", use_difficulty=True, use_clusters=True, mix_frac=0.0), st.integers(0, 5))
+def test_every_cluster_runs_easy_to_hard_over_the_steps(rows, config, seed):
+    inputs = make_inputs(rows)
+    table = plan_batches(inputs, config, seed)[0].table.merge(inputs.difficulty[["prompt_id", "calibrated"]])
+    ordered = table.sort_values(["step", "slot"])
+    for _, prompts in ordered.groupby(["epoch", "cluster_id"]):
+        assert prompts["calibrated"].is_monotonic_increasing
+
+
+@few
+@given(pools(), configs(), st.integers(0, 5))
+def test_the_mixed_share_of_a_batch_is_at_most_rho_and_mixing_keeps_the_prompts(rows, config, seed):
+    inputs = make_inputs(rows)
+    table = plan_batches(inputs, config, seed)[0].table
+    plain = plan_batches(inputs, config.model_copy(update={"mix_frac": 0.0}), seed)[0].table
+    assert table.groupby("step")["is_mixed"].mean().max() <= config.mix_frac
+    assert sorted(table["prompt_id"]) == sorted(plain["prompt_id"])
+    moved = table.merge(plain, on=["epoch", "prompt_id"], suffixes=("", "_plain"))
+    distance = (moved["step"] - moved["step_plain"]).abs()
+    assert (distance == moved["is_mixed"]).all()  # one step for the mixed, none for the others
+    if config.strategy != "saerl":
+        assert not table["is_mixed"].any()
+
+
+@few
+@given(pools(), configs(), st.integers(0, 5), st.integers(0, 1000))
+def test_the_row_order_of_the_inputs_does_not_matter(rows, config, seed, shuffle):
+    inputs = make_inputs(rows)
+    rng = np.random.default_rng(shuffle)
+    shuffled = PlanInputs(*(frame.iloc[rng.permutation(len(frame))] for frame in vars(inputs).values()))
+    one, other = plan_batches(inputs, config, seed)[0], plan_batches(shuffled, config, seed)[0]
+    assert one.plan_hash == other.plan_hash
+    pd.testing.assert_frame_equal(one.table, other.table)
+    pd.testing.assert_frame_equal(one.decisions, other.decisions)
+
+
+def test_same_inputs_and_seed_give_the_same_bytes(tmp_path):
+    rows = [Row(f"p{i:03}", i % 7, (i * 37 % 100) / 100, keep=i % 11 > 0) for i in range(200)]
+    for strategy in STRATEGIES:
+        digests = set()
+        for attempt in ("first", "second"):
+            plan, _ = plan_batches(make_inputs(rows), PlanConfig(strategy=strategy, prompts_per_step=8, n_steps=30), 3)
+            save_plan(plan, tmp_path / strategy / attempt)
+            files = sorted((tmp_path / strategy / attempt).iterdir())
+            digests.add(tuple(hashlib.sha256(f.read_bytes()).hexdigest() for f in files))
+        assert len(digests) == 1
+
+
+def test_another_seed_gives_another_shuffle_and_the_same_curriculum():
+    inputs = make_inputs([Row(f"p{i:03}", i % 3, i / 100) for i in range(100)])
+    hashes = {
+        s: {plan_batches(inputs, PlanConfig(strategy=s, prompts_per_step=8), seed)[0].plan_hash for seed in range(4)}
+        for s in STRATEGIES
+    }
+    assert {s: len(h) for s, h in hashes.items()} == {"saerl": 1, "vanilla": 4, "difficulty": 1}
