@@ -1,0 +1,192 @@
+from collections import Counter
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from saerl_core.errors import ConfigError, DataError
+from saerl_core.policy.loading import load_model, load_tokenizer
+from saerl_core.records import PolicyRef
+from saerl_core.rollouts import sampler as sampling
+from saerl_core.rollouts.sampler import Sampler
+
+MakePolicy = Callable[[str], PolicyRef]
+PROMPTS = ["a b c d e f a", "b", "c c", "d e a b", "f e d c b a a b c d", "a", "b b b b b"]
+KINDS = ["qwen2", "gpt2"]
+
+
+def make(policy: PolicyRef, temperature: float = 1.0, length: int = 12, seed: int = 0) -> Sampler:
+    return Sampler(policy, temperature=temperature, max_completion_tokens=length, seed=seed)
+
+
+def generate_greedily(policy: PolicyRef, prompt: str, length: int) -> list[int]:
+    """What the library's own generate makes of one prompt, without padding."""
+    model, tokenizer = load_model(policy), load_tokenizer(policy)
+    inputs = tokenizer([prompt], return_tensors="pt")
+    out = model.generate(
+        input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], max_new_tokens=length, do_sample=False
+    )
+    return out[0, inputs["input_ids"].shape[1] :].tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_greedy_equals_generate(tiny_policy: MakePolicy, kind: str) -> None:
+    policy = tiny_policy(kind)
+    tokenizer = load_tokenizer(policy)
+    rows = make(policy, temperature=0.0).sample(PROMPTS, 1)
+    lengths = set()
+    for prompt, [completion] in zip(PROMPTS, rows, strict=True):
+        expected = generate_greedily(policy, prompt, 12)
+        assert completion.text == tokenizer.decode(expected, skip_special_tokens=True)
+        assert completion.n_tokens == len(expected)
+        assert completion.truncated is (expected[-1] != tokenizer.eos_token_id)
+        lengths.add(len(expected))
+    assert len(lengths) > 1, "the prompts should end at different times, or the test shows little"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_completion_does_not_depend_on_its_batch(
+    tiny_policy: MakePolicy, kind: str, temperature: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tiny_policy(kind)
+    together = make(policy, temperature).sample(PROMPTS, 3)
+    alone = [make(policy, temperature).sample([prompt], 3)[0] for prompt in PROMPTS]
+    backwards = make(policy, temperature).sample(PROMPTS[::-1], 3)[::-1]
+    monkeypatch.setattr(sampling, "MAX_ROWS", 4)
+    in_parts = make(policy, temperature).sample(PROMPTS, 3)
+    assert together == alone == backwards == in_parts
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sampled_pairs_follow_the_softmax(tiny_policy: MakePolicy, kind: str) -> None:
+    """Chi-square of the first two tokens against p(first) p(second | first) from plain forward passes."""
+    policy, n, temperature = tiny_policy(kind), 6000, 0.8
+    model = load_model(policy)
+
+    def next_probabilities(ids: list[int]) -> np.ndarray:
+        with torch.inference_mode():
+            return (model(torch.tensor([ids])).logits[0, -1].double() / temperature).softmax(-1).numpy()
+
+    sampler = make(policy, temperature, length=2)
+    drawn: list[list[int]] = []
+    decode = sampler._decode
+    sampler._decode = lambda *args: drawn.extend(rows := decode(*args)) or rows  # type: ignore[method-assign]
+    sampler.sample(["b", "a b c"], n)  # "b" stands in a padded row
+    for prompt, rows in (([2, 3, 4], drawn[:n]), ([3], drawn[n:])):
+        counts = Counter(map(tuple, rows))
+        first = next_probabilities(prompt)
+        expected = {(1,): first[1]}
+        for i, j in product(range(len(first)), repeat=2):
+            if i != 1:
+                expected[i, j] = first[i] * next_probabilities([*prompt, i])[j]
+        assert set(counts) <= set(expected)
+        likely = [pair for pair, p in expected.items() if p * n >= 5]
+        observed = np.array([counts[pair] for pair in likely] + [n - sum(counts[pair] for pair in likely)])
+        wanted = np.array([expected[pair] * n for pair in likely])
+        wanted = np.append(wanted, n - wanted.sum())
+        assert len(likely) > 8
+        statistic = float((((observed - wanted) ** 2) / np.maximum(wanted, 1.0)).sum())
+        assert statistic < stats.chi2.ppf(0.9999, df=len(likely))
+
+
+def test_the_same_seed_gives_the_same_and_another_seed_does_not(tiny_policy: MakePolicy) -> None:
+    policy = tiny_policy("qwen2")
+    sampler = make(policy, seed=3)
+    first = sampler.sample(PROMPTS, 4)
+    assert sampler.sample(PROMPTS, 4) == first == make(policy, seed=3).sample(PROMPTS, 4)
+    assert make(policy, seed=4).sample(PROMPTS, 4) != first
+    assert [row[:2] for row in first] == sampler.sample(PROMPTS, 2)
+
+
+def test_copies_of_a_prompt_are_sampled_independently(tiny_policy: MakePolicy) -> None:
+    one, other = make(tiny_policy("qwen2")).sample(["a b", "a b"], 8)
+    assert one != other
+    assert len(set(one)) > 1
+
+
+def test_length_and_truncation(tiny_policy: MakePolicy) -> None:
+    sampler = make(tiny_policy("qwen2"), length=3)
+    completions = [c for row in sampler.sample(PROMPTS, 20) for c in row]
+    assert {c.truncated for c in completions} == {True, False}
+    assert {c.n_tokens for c in completions if c.truncated} == {3}
+    assert {c.n_tokens for c in completions if not c.truncated} == {1, 2, 3}  # the end token is counted
+    assert all(c.text == "" for c in completions if c.n_tokens == 1)
+
+
+def test_costs_are_counted(tiny_policy: MakePolicy) -> None:
+    sampler = make(tiny_policy("qwen2"))
+    rows = sampler.sample(PROMPTS, 5)
+    assert sampler.n_prefill_tokens == sum(len(p.split()) for p in PROMPTS)  # once a prompt, not once a sample
+    assert sampler.n_generated_tokens == sum(c.n_tokens for row in rows for c in row)
+    again = sampler.n_generated_tokens
+    sampler.sample(PROMPTS, 5)
+    assert sampler.n_generated_tokens == 2 * again
+
+
+def test_finished_rows_are_dropped(tiny_policy: MakePolicy) -> None:
+    sampler = make(tiny_policy("qwen2"), length=40)
+    sizes: list[int] = []
+    sampler._model.register_forward_hook(lambda module, args, output: sizes.append(output.logits.shape[0]))
+    rows = sampler.sample(PROMPTS, 30)
+    assert sizes[:2] == [len(PROMPTS), 30 * len(PROMPTS)]
+    assert sizes[-1] < sizes[1] / 4
+    assert len(sizes) == max(c.n_tokens for row in rows for c in row)
+    assert sum(sizes[1:]) < 1.6 * sampler.n_generated_tokens
+
+
+def test_every_stop_token_of_the_model_counts(tiny_policy: MakePolicy) -> None:
+    sampler = make(tiny_policy("qwen2"))
+    sampler._model.generation_config.eos_token_id = [1, 5]
+    assert sampling._stop_tokens(sampler._model, sampler._tokenizer) == {1, 5}
+
+
+def test_memory_bounds_the_rows(tiny_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    sampler = make(tiny_policy("qwen2"))
+    expected = sampler.sample(PROMPTS, 2)
+    monkeypatch.setattr(sampling, "CPU_BYTES", 5 * sampler._row_bytes(10 + 12))
+    sizes: list[int] = []
+    sampler._model.register_forward_hook(lambda module, args, output: sizes.append(output.logits.shape[0]))
+    assert sampler.sample(PROMPTS, 2) == expected
+    assert 4 <= max(sizes) <= 8  # shorter prompts leave room for more rows
+    monkeypatch.setattr(sampling, "CPU_BYTES", 1)
+    assert sampler.sample(PROMPTS, 2) == expected
+
+
+def test_nothing_to_do(tiny_policy: MakePolicy) -> None:
+    sampler = make(tiny_policy("qwen2"))
+    assert sampler.sample([], 3) == []
+    assert sampler.sample(["a", "b"], 0) == [[], []]
+
+
+def test_bad_input_is_one_clear_error(tiny_policy: MakePolicy) -> None:
+    policy = tiny_policy("qwen2")
+    with pytest.raises(ConfigError, match="temperature -1"):
+        make(policy, temperature=-1.0)
+    with pytest.raises(DataError, match=r"longest prompt has 60 tokens .* context is 64"):
+        make(policy).sample(["a", "a " * 60], 1)
+    with pytest.raises(DataError, match="no tokens"):
+        make(policy).sample(["a", " "], 1)
+
+
+def test_the_task_world_tokenizer_round_trips(tmp_path) -> None:
+    """Its BOS is read, its EOS ends, and neither stands in the text."""
+    from transformers import AutoModelForCausalLM
+
+    from saerl_core.world.tokenizer import build_tokenizer
+    from tests.rollouts.conftest import tiny_config
+
+    tokenizer = build_tokenizer()
+    config = tiny_config("qwen2", len(tokenizer))
+    config.pad_token_id, config.eos_token_id = tokenizer.pad_token_id, tokenizer.eos_token_id
+    torch.manual_seed(1)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    sampler = make(PolicyRef(str(tmp_path), "world"), length=30)
+    [row] = sampler.sample(["12+34="], 50)
+    assert sampler.n_prefill_tokens == 7
+    assert {c.truncated for c in row} == {True, False}
+    assert not any("<" in c.text for c in row)
