@@ -70,15 +70,14 @@ def cluster_prompts(
         map_points=chart,
         notes=tuple(notes),
     )
-    table = pd.DataFrame(
-        {
-            "prompt_id": pool["prompt_id"].astype(str),
-            "cluster_id": grouping.ids,
-            "centroid_distance": grouping.distances,
-        }
-    ).set_index("prompt_id")
-    ids = [str(p) for p in prompts["prompt_id"]]
-    return CLUSTERS.check(table.reindex(ids).reset_index()), report
+    return _table(prompts, pool, grouping), report
+
+
+def _table(prompts: pd.DataFrame, pool: pd.DataFrame, grouping: _Grouping) -> pd.DataFrame:
+    """Return the clusters in the row order of `prompts`."""
+    columns = {"prompt_id": pool["prompt_id"].astype(str), "cluster_id": grouping.ids}
+    table = pd.DataFrame({**columns, "centroid_distance": grouping.distances}).set_index("prompt_id")
+    return CLUSTERS.check(table.reindex([str(p) for p in prompts["prompt_id"]]).reset_index())
 
 
 def embed(matrix: csr_matrix, fit_on: np.ndarray, n_components: int, seed: int) -> Float[np.ndarray, "n c"]:

@@ -93,12 +93,12 @@ def _make_kind(
             break
         index, mates = next(pairs)
         source = pool.sources[index]
-        partner = _choose_partner(source, [pool.sources[m] for m in mates], kind, rng)
+        partner = _choose_partner(source, [pool.sources[m] for m in mates], kind, pool, rng)
         text = make(source, partner, pool, rng).strip()
         if text and text not in taken:
             taken.add(text)
-            used = partner.prompt_id if partner is not None and kind in ("merged", "wrong_domain") else None
-            rows.append((_corruption_id(kind, text), text, kind, source.prompt_id, used))
+            partner_id = partner.prompt_id if partner is not None else None
+            rows.append((_corruption_id(kind, text), text, kind, source.prompt_id, partner_id))
     return rows
 
 
@@ -127,10 +127,17 @@ def _endless(order: list[int]) -> Iterator[tuple[int, list[int]]]:
                 yield index, [m for m in block if m != index]
 
 
-def _choose_partner(source: _Source, mates: list[_Source], kind: str, rng: np.random.Generator) -> _Source | None:
+def _choose_partner(
+    source: _Source, mates: list[_Source], kind: str, pool: _Pool, rng: np.random.Generator
+) -> _Source | None:
+    """Return the prompt whose text goes into the corruption, or None where it needs none."""
+    if kind not in ("merged", "wrong_domain"):
+        return None
     others = [m for m in mates if m.prompt != source.prompt]
     if kind == "wrong_domain":
         others = [m for m in others if m.topic != source.topic]
+        if _in_alphabet(_OFF_TOPIC[0], pool) is not None and rng.random() < 0.5:
+            return None  # half of them get a sentence that is no task at all
     return others[int(rng.integers(len(others)))] if others else None
 
 
@@ -153,12 +160,12 @@ def _merged(source: _Source, partner: _Source | None, pool: _Pool, rng: np.rando
 
 def _wrong_domain(source: _Source, partner: _Source | None, pool: _Pool, rng: np.random.Generator) -> str:
     """Continue with another topic's beginning, or with a sentence that is no task at all."""
-    off_topic = _in_alphabet(_OFF_TOPIC[int(rng.integers(len(_OFF_TOPIC)))], pool)
     body = source.prompt.strip()
     head = body[: int(len(body) * rng.uniform(0.3, 0.7))].rstrip()
-    if partner is not None and (off_topic is None or rng.random() < 0.5):
+    if partner is not None:
         other = partner.prompt.strip()
         return head + _blank(pool) + other[: max(2, int(len(other) * rng.uniform(0.5, 0.9)))]
+    off_topic = _in_alphabet(_OFF_TOPIC[int(rng.integers(len(_OFF_TOPIC)))], pool)
     if off_topic is None:
         return ""
     words = off_topic.split(" ")
@@ -174,7 +181,8 @@ def _answer_leaked(source: _Source, _partner: _Source | None, pool: _Pool, rng: 
     found = (_in_alphabet(t, pool, keep="{}") for t in _LEAKS)
     phrases = [p for p in found if p is not None] or ["{p}{a}"]
     phrase = phrases[int(rng.integers(len(phrases)))]
-    return phrase.replace("{p}", source.prompt.strip()).replace("{a}", source.answer)
+    # LaTeX is full of "{a}": the answer goes into the phrase before the prompt does.
+    return source.prompt.strip().join(part.replace("{a}", source.answer) for part in phrase.split("{p}"))
 
 
 def _garbage(source: _Source, _partner: _Source | None, pool: _Pool, rng: np.random.Generator) -> str:
@@ -192,7 +200,7 @@ def _garbage(source: _Source, _partner: _Source | None, pool: _Pool, rng: np.ran
         return "".join(chars) + ending
     if way < 0.8:
         return _shuffle(body, rng) + ending
-    return " ".join(_shuffle(w, rng) for w in body.split()) + ending
+    return _blank(pool).join(_shuffle(w, rng) for w in body.split()) + ending
 
 
 def _shuffle(text: str, rng: np.random.Generator) -> str:

@@ -9,12 +9,12 @@ from scipy.sparse import csr_matrix
 from saerl_core.config import QualityConfig
 from saerl_core.errors import DataError
 from saerl_core.progress import track
-from saerl_core.records import ControlFeatures, LinearProbe, ProbeRow, QualityReport, SaeFeatures
+from saerl_core.records import ControlFeatures, LinearProbe, QualityReport, SaeFeatures
 from saerl_core.seeds import stage_seed
 from saerl_core.signals.folds import deal_folds
 from saerl_core.signals.linear import LinearModel, fit_logistic, fit_ridge
 from saerl_core.signals.quality_items import QualityItems, collect_items, why_not
-from saerl_core.signals.quality_report import judge, report_quality
+from saerl_core.signals.quality_report import report_quality
 from saerl_core.signals.spaces import FeatureSpace, build_spaces, control_rows, log1p
 from saerl_core.tables import QUALITY
 
@@ -55,19 +55,16 @@ def train_quality_probe(
         return _keep_all(prompts, features.matrix.shape[1], reason)
     spaces = _spaces(items, corrupted, features, corrupted_features, controls, corrupted_controls)
     folds = deal_folds(np.nan_to_num(items.labels, nan=0.5), items.groups, config.folds, seed, "quality_folds")
-    scores, table = {}, []
+    scores = {}
     with track(len(spaces), "quality probes", "feature set") as bar:
         for space in spaces:
             scores[space.name] = _out_of_fold(space, items, folds, config, seed)
-            table.append(
-                ProbeRow(features=space.name, scores=judge(items, scores[space.name]), n=int(items.labelled.sum()))
-            )
             bar.update()
     probe = _fit(spaces[0], items, np.flatnonzero(items.labelled), seed)
     sae_scores = scores["sae"][: items.n_pool]
     keep = _keep(pool, sae_scores, config)
     quality = pd.DataFrame({"prompt_id": pool["prompt_id"].astype(str), "quality_score": sae_scores, "keep": keep})
-    report = report_quality(items, quality, tuple(table), scores, seed)
+    report = report_quality(items, quality, scores, seed)
     record = LinearProbe("quality", probe.weights, probe.intercept)
     return _in_order(quality, prompts), record, report
 

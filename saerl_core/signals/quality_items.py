@@ -49,8 +49,8 @@ def collect_items(pool: pd.DataFrame, corrupted: pd.DataFrame | None, config: Qu
             "or set quality.labels to 'column'"
         )
     originals = corrupted["original_id"].astype(str).tolist()
-    links = list(zip(originals, corrupted.get("partner_id", corrupted["original_id"]), strict=True))
-    joined = join_groups(groups, [(a, str(b)) for a, b in links if b is not None])
+    partners = corrupted.get("partner_id", corrupted["original_id"]).fillna(corrupted["original_id"]).astype(str)
+    joined = join_groups(groups, list(zip(originals, partners, strict=True)))
     missing = [o for o in originals if o not in joined.index]
     if missing:
         raise DataError(f"the original {missing[0]} of a corruption is not in the pool; corrupt the same pool again")

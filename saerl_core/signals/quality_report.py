@@ -27,16 +27,16 @@ def judge(items: QualityItems, scores: Float[np.ndarray, " n"]) -> dict[str, flo
     return found
 
 
-def report_quality(
-    items: QualityItems, quality: pd.DataFrame, table: tuple[ProbeRow, ...], scores: Scores, seed: int
-) -> QualityReport:
-    """Return the report of a fitted probe; `quality` is in the order of the sorted pool, the SAE leads the table.
+def report_quality(items: QualityItems, quality: pd.DataFrame, scores: Scores, seed: int) -> QualityReport:
+    """Return the report of a fitted probe; `quality` is in the order of the sorted pool.
 
     The gain is the difference to the best baseline with a paired 95 % interval: DeLong's for two classes, a bootstrap
     of the rank correlation for other labels.
     """
     usable = items.prompts["usable"].to_numpy(dtype=bool)
     kept = quality["keep"].to_numpy(dtype=bool)
+    n = int(items.labelled.sum())
+    table = tuple(ProbeRow(features=name, scores=judge(items, found), n=n) for name, found in scores.items())
     metric = "auc" if items.is_binary else "spearman"
     rivals = {row.features: row.scores[metric] for row in table[1:]}
     best = max(rivals, key=lambda name: rivals[name])
@@ -45,7 +45,7 @@ def report_quality(
     values = {
         **table[0].scores,
         "keep_frac": float(kept[usable].mean()) if usable.any() else 0.0,
-        "n_labelled": float(items.labelled.sum()),
+        "n_labelled": float(n),
         "n_corruptions": float(len(items.labels) - items.n_pool),
         f"{metric}_best_baseline": rivals[best],
         f"{metric}_gain": own - rivals[best],

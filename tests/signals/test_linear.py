@@ -1,0 +1,68 @@
+"""Linear models: planted weights are found, and the scaling is folded in."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from saerl_core.signals.folds import deal_folds
+from saerl_core.signals.linear import fit_elastic_net, fit_logistic, fit_ridge
+from saerl_core.signals.scores import auc, spearman
+
+
+@pytest.fixture
+def planted():
+    rng = np.random.default_rng(0)
+    x = rng.exponential(size=(400, 30)) * (rng.random((400, 30)) < 0.3)
+    x[:, 7] *= 1000  # another scale must not matter
+    weights = np.zeros(30)
+    weights[[2, 7, 11]] = 0.5, 0.0004, -0.3
+    return x, x @ weights + rng.normal(0, 0.05, 400)
+
+
+def folds(y, n=3):
+    return deal_folds(y, np.arange(len(y)), n, 0, "test")
+
+
+def test_elastic_net_finds_the_planted_weights(planted):
+    x, y = planted
+    model = fit_elastic_net(sparse.csr_matrix(x), y, folds(y), 0.5, 5)
+    assert set(np.argsort(-np.abs(model.weights * x.std(axis=0)))[:3]) == {2, 7, 11}
+    assert model.weights[7] == pytest.approx(0.0004, rel=0.1)
+    assert spearman(model.predict(sparse.csr_matrix(x)), y) > 0.9
+
+
+@pytest.mark.parametrize("fit", [lambda x, y: fit_elastic_net(x, y, folds(y), 0.5, 1)])
+def test_sparse_and_dense_agree(planted, fit):
+    x, y = planted
+    first, second = fit(sparse.csr_matrix(x), y), fit(x, y)
+    assert first.predict(sparse.csr_matrix(x)) == pytest.approx(second.predict(x), abs=0.02)
+
+
+def test_rare_features_are_ignored(planted):
+    x, y = planted
+    x[:, 20] = 0.0
+    x[:3, 20] = y[:3] * 10
+    model = fit_elastic_net(sparse.csr_matrix(x), y, folds(y), 0.5, 4)
+    assert model.weights[20] == 0.0
+
+
+def test_constant_labels_or_features_give_a_constant():
+    x = sparse.csr_matrix(np.eye(20))
+    assert fit_elastic_net(x, np.full(20, 0.4), folds(np.arange(20.0)), 0.5, 1).predict(x) == pytest.approx(0.4)
+    y = np.arange(20.0)
+    nothing = sparse.csr_matrix((20, 3))
+    assert fit_elastic_net(nothing, y, folds(y), 0.5, 1).predict(nothing) == pytest.approx(9.5)
+
+
+def test_logistic_regression_finds_the_class(planted):
+    x, y = planted
+    label = (y > np.median(y)).astype(float)
+    held_out = (folds(label, 4) == 0).astype(int)
+    model = fit_logistic(sparse.csr_matrix(x), label, held_out, 5)
+    assert auc(label == 1, model.predict(sparse.csr_matrix(x))) > 0.9
+
+
+def test_ridge_finds_the_value(planted):
+    x, y = planted
+    model = fit_ridge(sparse.csr_matrix(x), y, (folds(y, 4) == 0).astype(int), 5)
+    assert spearman(model.predict(sparse.csr_matrix(x)), y) > 0.9
