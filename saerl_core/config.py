@@ -65,7 +65,7 @@ class PolicyConfig(Section):
     n_heads: Positive = 4
     intermediate_size: Positive = 256
     vocab_size: Positive = 2048  # source text: byte-level BPE trained on the pool
-    pretrain_steps: Positive = 1500
+    pretrain_steps: Positive = 1650
     sloppy_steps: Annotated[int, Field(ge=0)] = 300  # task world: steps on partly wrong solutions
     batch_size: Positive = 64
 
@@ -82,7 +82,7 @@ class SaeConfig(Section):
     k: Positive = 12  # active latents a token
     train_tokens: Positive = 400_000
     batch_size: Positive = 512
-    lr: Annotated[float, Field(gt=0.0)] = 1e-3
+    lr: Annotated[float, Field(gt=0.0)] = 3e-3
 
 
 class FeaturesConfig(Section):

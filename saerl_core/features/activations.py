@@ -29,7 +29,7 @@ class ActivationBatch:
 
 
 def stream_activations(
-    model: LowerModel, tokens: TokenizedPrompts, batches: Iterable[Int[np.ndarray, " batch"]]
+    model: LowerModel, tokens: TokenizedPrompts, batches: Iterable[Int[np.ndarray, " _"]]
 ) -> Iterator[ActivationBatch]:
     """Run the lower model over batches of prompts and yield the kept tokens of each.
 

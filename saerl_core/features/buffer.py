@@ -52,7 +52,7 @@ def _fillings(
 ) -> "Iterator[torch.Tensor]":
     import torch
 
-    batches = length_batches(tokens.lengths, batch_tokens)
+    batches = length_batches(tokens.run_lengths, batch_tokens)
     n_upper = int(np.maximum(tokens.lengths - tokens.n_prefix, 0).sum())
     buffer = torch.empty(min(buffer_tokens(model.d_in), n_upper), model.d_in)
     n_filled = 0

@@ -38,7 +38,7 @@ class _Rows:
         for name, pieces in self.pieces.items():
             pieces.append(pooled[name])
 
-    def in_order(self, done: list[Int[np.ndarray, " batch"]], shape: Shape) -> dict[Pooling, csr_matrix]:
+    def in_order(self, done: list[Int[np.ndarray, " _"]], shape: Shape) -> dict[Pooling, csr_matrix]:
         """Stack the pieces and put every row where its prompt stands; prompts in no batch have empty rows."""
         n = shape[0]
         n_done = sum(len(rows) for rows in done)
@@ -112,14 +112,14 @@ def pool_all(
     if encoder.d_in != model.d_in:
         raise ConfigError(width_mismatch(encoder.d_in, model.d_in, ref.path, "the SAE"))
     control = _control(encoder, sae, seed, device) if controls else None
-    counts = _Counts(n_empty_prompts=int((tokens.lengths <= tokens.n_prefix).sum()))
+    counts = _Counts(n_empty_prompts=int((tokens.run_lengths == 0).sum()))
     rows = _Rows({name: [] for name in poolings})
     random_rows = _Rows({name: [] for name in poolings})
     n = len(tokens.ids)
     dense = {name: np.zeros((n, model.d_in), dtype=np.float32) for name in poolings} if controls else {}
-    done: list[Int[np.ndarray, " batch"]] = []
-    with track(n, "Extracting SAE features", "prompt") as bar:
-        for batch in stream_activations(model, tokens, length_batches(tokens.lengths, config.batch_tokens)):
+    done: list[Int[np.ndarray, " _"]] = []
+    with track(n - counts.n_empty_prompts, "Extracting SAE features", "prompt") as bar:
+        for batch in stream_activations(model, tokens, length_batches(tokens.run_lengths, config.batch_tokens)):
             rows.add(_pool_batch(encoder, batch, counts))
             if control is not None:
                 random_rows.add(_pool_batch(control, batch, None))

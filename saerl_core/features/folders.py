@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from saerl_core.errors import DataError
 
 
@@ -29,7 +31,7 @@ def atomic_folder(folder: Path, what: str, last: str) -> Iterator[Path]:
             return
         for file in sorted(temporary.iterdir(), key=lambda f: f.name == last):
             os.replace(file, folder / file.name)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # safetensors reports a full disk in its own type
         raise DataError(
             f"{what} could not be saved in '{folder}': {error}; free some space or choose another folder"
         ) from error

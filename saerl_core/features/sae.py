@@ -1,6 +1,6 @@
 """Obtaining the SAE: trained here, or loaded; measured on the pool in both cases."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,7 @@ def obtain_sae(
         made = _train if config.source == "train" else _load
         sae, report = made(config, features, pool, folder)
         write_card(sae, folder)
-    return SaeRef(**{**sae.__dict__, "path": Path(out_dir)}), report
+    return replace(sae, path=Path(out_dir)), report
 
 
 def _train(config: SaeConfig, features: FeaturesConfig, pool: _Pool, folder: Path) -> tuple[SaeRef, SaeReport]:
@@ -95,10 +95,10 @@ def _train(config: SaeConfig, features: FeaturesConfig, pool: _Pool, folder: Pat
         notes.append(
             f"The SAE saw {config.train_tokens} tokens, {passes:.1f} passes over the pool's {n_pool} training tokens."
         )
-    n_runs = 1.0 if n_pool <= buffer_tokens(model.d_in) else passes  # a pool that fits the buffer is run once
+    n_runs = passes if n_pool > buffer_tokens(model.d_in) else 1.0  # a pool that fits the buffer is run once
     values = _measure(model, held_out, features, folder)
     values["n_train_tokens"] = float(config.train_tokens)
-    prefill = int(n_runs * n_pool + values["n_eval_tokens"])
+    prefill = int(n_runs * fit.run_lengths.sum() + held_out.run_lengths.sum())
     return _ref(config, layer, folder), _report(values, notes, curve, prefill)
 
 
@@ -122,12 +122,12 @@ def _load(config: SaeConfig, features: FeaturesConfig, pool: _Pool, folder: Path
     _, held_out, more = _split(pool.tokens, stage_rng(pool.seed, "buffer"))
     model = load_lower_model(pool.ref, layer, pool.device)
     values = _measure(model, held_out, features, folder)
-    return _ref(config, layer, folder), _report(values, notes + more, (), int(values["n_eval_tokens"]))
+    return _ref(config, layer, folder), _report(values, notes + more, (), int(held_out.run_lengths.sum()))
 
 
 def _split(tokens: TokenizedPrompts, rng: np.random.Generator) -> tuple[TokenizedPrompts, TokenizedPrompts, list[str]]:
     """Hold out 10 % of the distinct prompts that have tokens; a pool of one prompt is measured on itself."""
-    rows = np.flatnonzero(tokens.lengths > tokens.n_prefix)
+    rows = np.flatnonzero(tokens.run_lengths)
     if len(rows) == 0:
         raise DataError(f"none of the pool's {len(tokens.ids)} prompts has a token; the SAE needs prompts with text")
     if len(rows) == 1:
@@ -139,7 +139,7 @@ def _split(tokens: TokenizedPrompts, rng: np.random.Generator) -> tuple[Tokenize
 
 def _measure(model: LowerModel, held_out: TokenizedPrompts, features: FeaturesConfig, folder: Path) -> dict[str, float]:
     encoder = open_encoder(folder, model.device)
-    batches = length_batches(held_out.lengths, features.batch_tokens)
+    batches = length_batches(held_out.run_lengths, features.batch_tokens)
     values = sae_health(encoder, stream_activations(model, held_out, batches))
     record_metadata(folder, {"l0": values["l0"]})
     values["n_eval_prompts"] = float(len(held_out.ids))

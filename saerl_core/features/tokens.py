@@ -20,7 +20,7 @@ class TokenizedPrompts:
     """Token ids in the order of the table; the first `n_prefix` of each prompt were added by the tokenizer (BOS)."""
 
     prompt_ids: tuple[str, ...]
-    ids: tuple[Int[np.ndarray, " seq"], ...]
+    ids: tuple[Int[np.ndarray, " _"], ...]
     n_prefix: int
     n_truncated: int
 
@@ -28,6 +28,11 @@ class TokenizedPrompts:
     def lengths(self) -> Int[np.ndarray, " n"]:
         """Number of tokens of every prompt, prefix included."""
         return np.array([len(x) for x in self.ids], dtype=np.int64)
+
+    @property
+    def run_lengths(self) -> Int[np.ndarray, " n"]:
+        """Number of tokens to run a model on: 0 where a prompt holds nothing but the prefix."""
+        return np.where(self.lengths > self.n_prefix, self.lengths, 0)
 
     def take(self, rows: Int[np.ndarray, " taken"]) -> "TokenizedPrompts":
         """Return the given prompts in the given order."""
@@ -61,7 +66,7 @@ def tokenize_prompts(
     prefix = added_prefix(tokenizer)
     room = max(1, max_prompt_tokens - len(prefix))
     texts = [str(t) for t in prompts["prompt"]]
-    ids: list[Int[np.ndarray, " seq"]] = []
+    ids: list[Int[np.ndarray, " _"]] = []
     n_truncated = 0
     for start in range(0, len(texts), _CHUNK):
         encoded = tokenizer(texts[start : start + _CHUNK], add_special_tokens=False, verbose=False)["input_ids"]
@@ -70,7 +75,7 @@ def tokenize_prompts(
     return TokenizedPrompts(tuple(str(p) for p in prompts["prompt_id"]), tuple(ids), len(prefix), n_truncated)
 
 
-def length_batches(lengths: Int[np.ndarray, " n"], batch_tokens: int) -> list[Int[np.ndarray, " batch"]]:
+def length_batches(lengths: Int[np.ndarray, " n"], batch_tokens: int) -> list[Int[np.ndarray, " _"]]:
     """Group prompts of similar length so that rows x longest row <= `batch_tokens` in every batch.
 
     The longest come first, so that a batch that does not fit into memory fails at once. A single prompt above the
@@ -78,7 +83,7 @@ def length_batches(lengths: Int[np.ndarray, " n"], batch_tokens: int) -> list[In
     """
     order = np.argsort(-lengths, kind="stable")
     order = order[lengths[order] > 0]
-    batches: list[Int[np.ndarray, " batch"]] = []
+    batches: list[Int[np.ndarray, " _"]] = []
     start = 0
     while start < len(order):
         longest = int(lengths[order[start]])
