@@ -11,9 +11,9 @@ from zenml.metadata.metadata_types import MetadataType
 from materializers.folder import FolderMaterializer
 from saerl_core.features.storage import (
     content_hash,
-    load_controls,
+    load_control_features,
     load_features,
-    save_controls,
+    save_control_features,
     save_features,
 )
 from saerl_core.records import ControlFeatures, LinearProbe, SaeFeatures
@@ -67,12 +67,12 @@ class ControlFeaturesMaterializer(FolderMaterializer):
 
     def load(self, data_type: type[Any]) -> ControlFeatures:
         """Load the control features from the store."""
-        return load_controls(self.local_folder())
+        return load_control_features(self.local_folder())
 
     def save(self, data: ControlFeatures) -> None:
         """Write the control features to the store."""
         with self.staging() as folder:
-            save_controls(data, folder / "controls")
+            save_control_features(data, folder / "controls")
             self.upload(folder / "controls")
 
     def extract_metadata(self, data: ControlFeatures) -> dict[str, MetadataType]:

@@ -8,7 +8,7 @@ from zenml.enums import ArtifactType, VisualizationType
 from zenml.metadata.metadata_types import MetadataType
 
 from materializers.folder import FolderMaterializer
-from saerl_core.features.storage import load_sae, save_sae
+from saerl_core.features.sae_folder import load_sae, save_sae
 from saerl_core.records import PolicyRef, SaeRef
 
 _POLICY_FILE = "saerl_policy.json"

@@ -1,11 +1,12 @@
 """A ZenML pipeline that takes our configuration flat and refuses a wrong one before any work starts."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import click
 from zenml.client import Client
-from zenml.enums import ExecutionStatus
+from zenml.enums import ExecutionMode, ExecutionStatus
 from zenml.models import PipelineRunResponse
 from zenml.pipelines.pipeline_definition import Pipeline
 
@@ -63,14 +64,23 @@ def as_saerl_pipeline(name: str) -> Callable[[Callable[..., Any]], SaerlPipeline
     """Decorate a pipeline function that takes one argument `config: RunConfig`."""
 
     def decorate(function: Callable[..., Any]) -> SaerlPipeline:
-        return SaerlPipeline(name=name, entrypoint=function)
+        return SaerlPipeline(name=name, entrypoint=function, execution_mode=ExecutionMode.STOP_ON_FAILURE)
 
     return decorate
 
 
 def as_command(pipeline: SaerlPipeline) -> CommandPipeline:
     """Return the pipeline for a command line."""
-    return CommandPipeline(name=pipeline.name, entrypoint=pipeline.entrypoint)
+    logging.getLogger("zenml.orchestrators.local.local_orchestrator").addFilter(_no_traceback)
+    mode = pipeline.configuration.execution_mode
+    return CommandPipeline(name=pipeline.name, entrypoint=pipeline.entrypoint, execution_mode=mode)
+
+
+def _no_traceback(record: logging.LogRecord) -> bool:
+    """Keep a failed step's log record, but not the traceback of an error that saerl raised on purpose."""
+    if record.exc_info and isinstance(record.exc_info[1], SaerlError):
+        record.exc_info = None
+    return True
 
 
 def _newest_run() -> PipelineRunResponse | None:

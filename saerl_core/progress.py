@@ -13,7 +13,7 @@ class _Lines:
     """A text sink that writes a redraw of a bar as a line of its own: every ten seconds, and the last one."""
 
     def __init__(self) -> None:
-        self._last = 0.0
+        self._last = time.monotonic()
         self._finished = False
 
     def write(self, text: str) -> int:

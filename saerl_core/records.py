@@ -27,8 +27,8 @@ class StageReport(BaseModel):
     values: dict[str, float] = Field(default_factory=dict)  # metric name without the prefix -> value
 
     def metrics(self, prefix: str) -> dict[str, float]:
-        """Return `values` under `prefix/`, finite values only (MLflow draws no NaN)."""
-        return {f"{prefix}/{k}": float(v) for k, v in self.values.items() if np.isfinite(v)}
+        """Return `values` under `prefix/`, finite ones only (MLflow draws no NaN), `@` spelt out (it takes none)."""
+        return {f"{prefix}/{k.replace('@', '_at_')}": float(v) for k, v in self.values.items() if np.isfinite(v)}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import mlflow
 import pandas as pd
+from mlflow.data.code_dataset_source import CodeDatasetSource
 from zenml import get_step_context, log_metadata
 from zenml.config.cache_policy import CachePolicy
 
@@ -66,7 +67,7 @@ def stage(name: str, *, torch_threads: int | None = None) -> Iterator[Clock]:
 def track(report: StageReport, prefix: str) -> None:
     """Log a report's values to MLflow under `prefix/` and to the step's metadata in ZenML."""
     for note in report.notes:
-        logger.warning("%s: %s", report.stage, note)
+        logger.info("note (%s): %s", report.stage, note)
     metrics = report.metrics(prefix)
     mlflow.log_metrics(metrics)
     log_metadata({"seconds": report.seconds, **metrics})
@@ -128,7 +129,8 @@ def log_training_curve(log: pd.DataFrame) -> None:
 def log_dataset(prompts: pd.DataFrame, name: str, source: str, context: str) -> None:
     """Log a table of prompts as an MLflow data set: name, digest, schema and number of rows."""
     table = prompts[["prompt_id", "prompt", "answer", "source"]]
-    mlflow.log_input(mlflow.data.from_pandas(table, source=source, name=name, targets="answer"), context=context)
+    where = CodeDatasetSource(tags={"saerl.prompts": source})  # a bare string makes MLflow guess, and warn
+    mlflow.log_input(mlflow.data.from_pandas(table, source=where, name=name, targets="answer"), context=context)
 
 
 def log_summary(metrics: dict[str, float], tags: dict[str, str], files: list[Path]) -> None:
