@@ -45,9 +45,9 @@ def duration(seconds: float | None) -> str:
     """Write a time as a person says it: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
     if seconds is None or not math.isfinite(seconds):
         return DASH
-    if seconds < 10:
+    if seconds < 9.95:
         return f"{seconds:.1f} s"
-    if seconds < 60:
+    if seconds < 59.5:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

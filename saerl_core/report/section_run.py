@@ -3,6 +3,20 @@
 import json
 from collections.abc import Hashable, Mapping
 
+from saerl_core.records import (
+    ClustersReport,
+    DifficultyReport,
+    EvaluationReport,
+    FeaturesReport,
+    PassRatesReport,
+    PlanReport,
+    PolicyReport,
+    PromptsReport,
+    QualityReport,
+    SaeReport,
+    StageReport,
+    TrainingReport,
+)
 from saerl_core.report import facts, numbers
 from saerl_core.report.blocks import (
     Block,
@@ -21,21 +35,21 @@ from saerl_core.report.blocks import (
 from saerl_core.report.charts import bars
 from saerl_core.report.inputs import ReportInputs
 
-STAGE_ANCHORS = {
-    "prompts": "data",
-    "policy": "policy",
-    "sae": "sae",
-    "features": "sae",
-    "quality": "probes",
-    "clusters": "clusters",
-    "pass_rates": "difficulty",
-    "difficulty": "difficulty",
-    "plan": "plan",
-    "training": "training",
-    "evaluation": "evaluation",
+_ANCHORS: dict[type[StageReport], str] = {
+    PromptsReport: "data",
+    PolicyReport: "policy",
+    SaeReport: "sae",
+    FeaturesReport: "sae",
+    QualityReport: "probes",
+    ClustersReport: "clusters",
+    PassRatesReport: "difficulty",
+    DifficultyReport: "difficulty",
+    PlanReport: "plan",
+    TrainingReport: "training",
+    EvaluationReport: "evaluation",
 }
 ALGORITHMS = {"grpo": "GRPO", "dr_grpo": "Dr. GRPO", "dapo": "DAPO", "rloo": "RLOO", "ppo": "PPO"}
-_JUDGED = ("quality", "difficulty")  # their notes repeat the verdict on the SAE, unless a fallback was taken
+_JUDGED = (QualityReport, DifficultyReport)  # their notes repeat the verdict on the SAE, unless a fallback was taken
 _PURPOSE_COLOURS = {"setup": "c7", "selection": "c0", "training": "c1", "evaluation": "c2"}
 
 
@@ -58,10 +72,10 @@ def headline(inputs: ReportInputs) -> Section:
         blocks.append(Callout(facts.order_sentence(proof), "good" if proof.holds else "bad"))
     blocks.extend(Text(f"Does the SAE matter here? {v[0].upper()}{v[1:]}") for v in facts.sae_verdicts(inputs)[:1])
     notes = [
-        (r.stage, STAGE_ANCHORS.get(r.stage, ""), note)
+        (r.stage, _ANCHORS[type(r)], note)
         for r in inputs.stage_reports()
         for note in r.notes
-        if r.stage not in _JUDGED or r.values.get("is_fallback")
+        if not isinstance(r, _JUDGED) or r.values.get("is_fallback")
     ]
     if notes:
         blocks.append(Notes("What the stages want you to know", notes))
@@ -115,7 +129,10 @@ def ledger(inputs: ReportInputs) -> Section:
     purposes = [facts.purpose_of(s) for s in stages]
     sums = facts.cost_by_purpose(costs)
     rows = [
-        *(_cost_row(s, p, row) for s, p, row in zip(stages, purposes, costs.to_dict("records"), strict=True)),
+        *(
+            _cost_row(s, p, row)
+            for s, p, row in zip(stages, purposes, costs.drop(columns="stage").to_dict("records"), strict=True)
+        ),
         *(_cost_row("", f"all {p}", row) for p, row in sums.to_dict("index").items()),
         _cost_row("total", "", sums.sum().to_dict()),
     ]

@@ -109,11 +109,14 @@ def _dead_words(run: TrainingFacts) -> str:
     kinds = _group_kinds(run.consumed).mean()
     log = run.log
     wrong, right = numbers.percent(float(kinds["all_wrong"]), 0), numbers.percent(float(kinds["all_right"]), 0)
+    dead, cut = (
+        numbers.percent(float(log["zero_std_frac"].mean()), 0),
+        numbers.percent(float(log["truncated_frac"].mean())),
+    )
     return (
-        f"Over {len(log):,} steps and {numbers.count(float(log['n_rollouts_total'].max()))} rollouts "
-        f"{numbers.percent(float(log['zero_std_frac'].mean()), 0)} of the groups had no difference in reward and "
-        f"taught nothing: {wrong} all wrong, {right} all right. {numbers.percent(float(log['truncated_frac'].mean()))} of the "
-        "completions were cut at the length limit."
+        f"Over {len(log):,} steps and {numbers.count(float(log['n_rollouts_total'].max()))} rollouts, "
+        f"{dead} of the groups had no difference in reward and taught nothing: {wrong} all wrong, {right} all right. "
+        f"{cut} of the completions were cut at the length limit."
     )
 
 

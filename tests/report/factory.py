@@ -94,7 +94,12 @@ def full_run(n: int = 1200, n_steps: int = 40, seed: int = 0) -> ReportInputs:
         scores=_scores(rng),
         evaluation_report=EvaluationReport(
             stage="evaluation",
-            values={"pass_at_1_before": 0.2812, "pass_at_1_after": 0.4193, "gain_pass_at_1": 0.1381, "gain_pass_at_1_stderr": 0.0114},
+            values={
+                "pass_at_1_before": 0.2812,
+                "pass_at_1_after": 0.4193,
+                "gain_pass_at_1": 0.1381,
+                "gain_pass_at_1_stderr": 0.0114,
+            },
         ),
     )
 
@@ -106,7 +111,9 @@ def curation_run(n: int = 900) -> ReportInputs:
     train.loc[[0, 1], "contamination"] = [1.0, 0.62]
     quality = base.quality_report
     no_truth = {k: v for k, v in quality.values.items() if "truth" not in k}
-    cards = tuple(c.model_copy(update={"main_topic": None, "main_topic_frac": None}) for c in base.clusters_report.cards)
+    cards = tuple(
+        c.model_copy(update={"main_topic": None, "main_topic_frac": None}) for c in base.clusters_report.cards
+    )
     config = RunConfig.model_validate(
         {
             "prompts": {"source": "file", "path": "math_train.jsonl.gz", "decontaminate_against": ["math500.jsonl.gz"]},

@@ -1,0 +1,63 @@
+"""The page in a real browser, where there is one: it must load without a single complaint, in light and dark."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from saerl_core.report.page import render_report
+from tests.report.checking import SECTIONS
+from tests.report.factory import full_run, hostile_run
+
+# Asks the browser, not us: which sections take up room, and whether anything is wider than the window.
+PROBE = """<script>addEventListener("load",()=>{
+const seen=[...document.querySelectorAll("section")].filter(s=>s.getBoundingClientRect().height>80).map(s=>s.id);
+const empty=[...document.querySelectorAll("svg.chart")].filter(s=>s.getBoundingClientRect().height<40).length;
+const planted=document.querySelectorAll("img,main script").length;
+document.title=["PROBE",seen.join(","),document.documentElement.scrollWidth<=innerWidth,empty,planted].join("|")})</script>"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
+    if not found:
+        pytest.skip("no Chromium: install it (apt-get install chromium) or name its binary in $CHROMIUM")
+    return found
+
+
+def _open(chromium: str, tmp_path: Path, html: str, *arguments: str) -> tuple[str, str]:
+    path = tmp_path / "report.html"
+    path.write_text(html.replace("</body>", PROBE + "</body>"))
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    quiet = ["--enable-logging=stderr", "--v=0", "--virtual-time-budget=3000", *arguments]
+    run = subprocess.run(
+        [chromium, *flags, *quiet, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120, check=True
+    )
+    title = run.stdout.split("<title>")[1].split("</title>")[0]
+    console = [line for line in run.stderr.splitlines() if "CONSOLE" in line]
+    return title, "\n".join(console)
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_browser_shows_every_section_without_complaint(chromium: str, tmp_path: Path, colours: str) -> None:
+    scheme = f"--blink-settings=preferredColorScheme={int(colours == 'light')}"
+    title, console = _open(chromium, tmp_path, render_report(full_run(600, n_steps=12)), scheme)
+    mark, seen, fits, n_empty, _ = title.split("|")
+    assert mark == "PROBE"
+    assert seen.split(",") == list(SECTIONS)
+    assert fits == "true"
+    assert n_empty == "0"
+    assert console == ""
+
+
+def test_browser_fits_a_narrow_window(chromium: str, tmp_path: Path) -> None:
+    title, _ = _open(chromium, tmp_path, render_report(full_run(600, n_steps=12)), "--window-size=500,900")
+    assert title.split("|")[2] == "true"
+
+
+def test_browser_runs_nothing_that_was_planted(chromium: str, tmp_path: Path) -> None:
+    title, console = _open(chromium, tmp_path, render_report(hostile_run()))
+    assert title.split("|")[4] == "0"
+    assert console == ""
