@@ -1,0 +1,12 @@
+"""The contract of all backends, for the embedded one."""
+
+import pytest
+
+from tests.training.contract import TrainerContract
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+class TestEmbedded(TrainerContract):
+    @pytest.fixture
+    def backend(self):
+        return {"backend": "embedded"}
