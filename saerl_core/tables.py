@@ -76,7 +76,7 @@ class TableSchema:
         ):
             if broken.any():
                 raise DataError(
-                    f"column '{name}' of table '{self.name}' holds {present[broken][0]!r}, which is {word} {bound}"
+                    f"column '{name}' of table '{self.name}' holds {float(present[broken][0])!r}, which is {word} {bound}"
                 )
 
 
@@ -84,8 +84,12 @@ def _cast(values: pd.Series, column: Column) -> pd.Series:
     if column.kind == "str":
         return values.astype(object).where(values.notna(), None).astype("str" if not column.nullable else object)
     if column.kind == "bool":
+        if not values.isin([True, False]).all():  # astype would read the text "False" as true
+            raise TypeError("it holds values other than true and false")
         return values.astype(bool)
     if column.kind == "int":
+        if values.dtype.kind == "f" and (values % 1 != 0).any():
+            raise ValueError("it holds numbers that are not whole")
         return values.astype("int64")
     return values.astype("float64")
 

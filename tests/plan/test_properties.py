@@ -15,7 +15,7 @@ from saerl_core.plan.storage import save_plan
 from tests.plan.pools import Row, make_inputs, steps_of
 
 STRATEGIES = ("saerl", "vanilla", "difficulty")
-few = settings(max_examples=40)  # a plan of a small pool takes 20 to 50 ms, nearly all of it in pandas
+few = settings(max_examples=25)  # a plan of a small pool takes 20 to 50 ms, nearly all of it in pandas
 difficulties = st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.875, 1.0])  # few values: ties are the rule
 
 

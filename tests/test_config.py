@@ -1,0 +1,268 @@
+"""A configuration that cannot work is refused before any work starts, in one message: field, value, bound, way out."""
+
+from pathlib import Path
+
+import pytest
+
+from saerl_core.config import FeaturesConfig, RunConfig
+from saerl_core.config_load import flatten, load_config, validate
+from saerl_core.errors import ConfigError
+
+CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
+FILE = {"prompts": {"source": "file", "path": "pool.jsonl", "eval_path": "eval.jsonl"}}
+PRETRAINED = FILE | {"policy": {"source": "pretrained", "model": "org/model"}, "grading": {"kind": "math"}}
+TEXT = {
+    "prompts": {"source": "file", "path": "pool.jsonl"},
+    "policy": {"source": "text"},
+    "difficulty": {"label": "level"},
+    "training": {"enabled": False},
+    "evaluation": {"enabled": False},
+}
+
+
+def merged(base, changes):
+    out = dict(base)
+    for key, value in changes.items():
+        out[key] = merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
+    return out
+
+
+def message(parameters):
+    with pytest.raises(ConfigError) as caught:
+        validate(parameters)
+    return str(caught.value)
+
+
+def test_no_file_is_needed():
+    assert load_config() == validate({}) == RunConfig()
+
+
+@pytest.mark.parametrize("base", [FILE | PRETRAINED, TEXT, {}])
+def test_the_bases_of_these_tests_work(base):
+    validate(base)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
+def test_the_configs_of_the_repository_are_valid(path):
+    assert load_config(path) != RunConfig()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        (
+            {"plan": {"stratgy": "vanilla"}},
+            "plan.stratgy is not a setting; did you mean plan.strategy?",
+        ),
+        ({"strategy": "vanilla"}, "strategy is not a setting; did you mean plan.strategy?"),
+        ({"plan": {"group_size": 8}}, "plan.group_size is not a setting; did you mean training.group_size?"),
+        ({"plans": {}}, "plans is not a setting; did you mean plan?"),
+        (
+            {"plan": {"strategy": "fast"}},
+            "plan.strategy = 'fast' is not known: it must be 'saerl', 'vanilla' or 'difficulty'; "
+            "leave it out for 'saerl'",
+        ),
+        (
+            {"plan": {"prompts_per_step": "many"}},
+            "plan.prompts_per_step = 'many' has the wrong type: it must be a whole number; leave it out for 32",
+        ),
+        (
+            {"plan": {"n_steps": 0}},
+            "plan.n_steps = 0 is out of range: it must be at least 1; leave it out for 60",
+        ),
+        (
+            {"plan": {"mix_frac": 1.5}},
+            "plan.mix_frac = 1.5 is out of range: it must be at most 1.0; leave it out for 0.125",
+        ),
+        (
+            {"training": {"clip_low": 0}},
+            "training.clip_low = 0 is out of range: it must be greater than 0.0; leave it out for 0.2",
+        ),
+        (
+            {"training": {"lr": float("inf")}},
+            "training.lr = inf has the wrong type: it must be a finite number; leave it out for 0.0005",
+        ),
+        (
+            {"plan": {"use_quality": "maybe"}},
+            "plan.use_quality = 'maybe' has the wrong type: it must be true or false; leave it out for True",
+        ),
+        ({"plan": 3}, "plan = 3 has the wrong type: it must be a section with settings of its own"),
+        ({"prompts": {"path": 3}}, "prompts.path = 3 has the wrong type: it must be a text"),
+        ({"evaluation": {"ks": 3}}, "evaluation.ks = 3 has the wrong type: it must be a list; leave it out for [1, 8]"),
+        ({"evaluation": {"ks": [1, 0]}}, "evaluation.ks[1] = 0 is out of range: it must be at least 1"),
+        (
+            {"prompts": {"task_world": {"level_weights": [1, 2]}}},
+            "prompts.task_world.level_weights = [1, 2] has the wrong length: it must list 5 values; "
+            "leave it out for [1.0, 1.0, 1.0, 1.0, 1.0]",
+        ),
+    ],
+)
+def test_one_wrong_value_is_one_line(parameters, expected):
+    assert message(parameters) == expected
+
+
+def test_a_setting_like_no_other_is_answered_with_the_whole_list():
+    known = ", ".join(FeaturesConfig.model_fields)
+    assert message({"features": {"xyz": 1}}) == f"features.xyz is not a setting; section 'features' has {known}"
+
+
+def test_all_problems_are_told_at_once():
+    text = message({"seed": -1, "plan": {"strategy": "x", "n_steps": "y"}, "sae": {"kk": 1}})
+    lines = text.split("\n")
+    assert lines[0] == "the configuration has 4 problems:"
+    assert [line.split()[1] for line in lines[1:]] == ["seed", "sae.kk", "plan.strategy", "plan.n_steps"]
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "fields", "way_out"),
+    [
+        ({}, {"prompts": {"source": "hub"}, **{k: TEXT[k] for k in TEXT if k != "prompts"}}, "prompts.dataset", "name"),
+        (TEXT, {"prompts": {"path": None}}, "prompts.source is 'file', but prompts.path is not set", "name a JSONL"),
+        ({}, {"prompts": {"path": "a.csv"}}, "prompts.path is 'a.csv'", "set prompts.source to 'file'"),
+        ({}, {"prompts": {"dataset": "a/b"}}, "prompts.dataset is 'a/b'", "set prompts.source to 'hub'"),
+        ({}, {"prompts": {"eval_path": "a"}}, "prompts.eval_path is 'a'", "remove prompts.eval_path"),
+        (
+            {},
+            {"prompts": {"task_world": {"level_weights": [0, 0, 0, 0, 0]}}},
+            "prompts.task_world.level_weights",
+            "must be above 0",
+        ),
+        (PRETRAINED, {"policy": {"model": None}}, "policy.model is not set", "name a local folder"),
+        ({}, {"policy": {"model": "m"}}, "policy.model is 'm'", "set policy.source to 'pretrained'"),
+        (PRETRAINED, {"policy": {"source": "task_world", "model": None}}, "the built-in policy", "set policy.source"),
+        ({}, {"policy": {"hidden_size": 66}}, "policy.hidden_size is 66", "2 * policy.n_heads = 8; set it to 72"),
+        (TEXT, {"difficulty": {"label": "pass_rate"}}, "difficulty.label is 'pass_rate'", "set difficulty.label to"),
+        (TEXT, {"training": {"enabled": True}}, "training.enabled is true", "set training.enabled to false"),
+        (
+            TEXT,
+            {"evaluation": {"enabled": True}, "prompts": {"eval_path": "e"}},
+            "evaluation.enabled is true",
+            "set evaluation.enabled to false",
+        ),
+        ({}, {"sae": {"source": "load"}}, "sae.path is not set", "name a local sae-lens folder"),
+        ({}, {"sae": {"path": "p"}}, "sae.path is 'p'", "set sae.source to 'load'"),
+        ({}, {"sae": {"k": 512}}, "sae.k is 512", "set sae.k below 512 or raise sae.expansion"),
+        ({}, {"sae": {"hook_layer": 3}}, "sae.hook_layer is 3", "set it to at most 2"),
+        ({}, {"quality": {"labels": "column"}}, "quality.labels is 'column'", "prompts.columns.quality"),
+        ({}, {"quality": {"n_corruptions": 3}}, "quality.n_corruptions is 3", "use fewer folds"),
+        ({}, {"difficulty": {"label": "known_pass_rate"}}, "'known_pass_rate'", "prompts.columns.pass_rate"),
+        (TEXT, {"prompts": {"columns": {"level": None}}}, "prompts.columns.level is not set", "name the column"),
+        ({}, {"pass_rates": {"n_labelled": 4}}, "pass_rates.n_labelled is 4", "label more prompts"),
+        (TEXT, {"difficulty": {"n_labelled": 4}}, "difficulty.n_labelled is 4", "label more prompts"),
+        (
+            {},
+            {"plan": {"strategy": "vanilla", "mix_frac": 0.5}},
+            "plan.mix_frac is 0.5",
+            "set plan.strategy to 'saerl'",
+        ),
+        (
+            {},
+            {"plan": {"strategy": "difficulty", "use_clusters": False}},
+            "plan.use_clusters is False",
+            "remove plan.use_clusters",
+        ),
+        (
+            {},
+            {"plan": {"grouping": "interleaved", "use_clusters": False}},
+            "plan.grouping is 'interleaved'",
+            "set plan.use_clusters to true",
+        ),
+        ({}, {"plan": {"prompts_per_step": 2401}}, "plan.prompts_per_step is 2401", "n_train = 2400; lower it"),
+        (PRETRAINED, {"prompts": {"max_rows": 9}}, "plan.prompts_per_step is 32", "prompts.max_rows = 9"),
+        ({}, {"training": {"algorithm": "ppo"}}, "only the OpenRLHF backend", "grpo, dr_grpo, dapo, rloo"),
+        (
+            {},
+            {"training": {"backend": "openrlhf"}},
+            "training.backend is 'openrlhf'",
+            "set training.backend to 'embedded'",
+        ),
+        ({}, {"training": {"clip_high": 0.1}}, "training.clip_high is 0.1", "raise training.clip_high"),
+        (PRETRAINED, {"prompts": {"eval_path": None}}, "has no held-out split", "name a file in prompts.eval_path"),
+        (PRETRAINED, {"evaluation": {"split": "dev"}}, "evaluation.split is 'dev'", "set evaluation.split to 'test'"),
+        (
+            {},
+            {"evaluation": {"split": "dev"}, "prompts": {"task_world": {"n_dev": 0}}},
+            "there is no dev split",
+            "raise prompts.task_world.n_dev",
+        ),
+        ({}, {"evaluation": {"ks": [1, 16]}}, "evaluation.ks holds 16", "raise evaluation.n_samples"),
+        ({}, {"evaluation": {"ks": []}}, "evaluation.ks is empty", "name at least one k"),
+        ({}, {"evaluation": {"temperature": 0}}, "evaluation.n_samples is 8", "set evaluation.n_samples to 1"),
+        (PRETRAINED, {"grading": {"kind": "task_world"}}, "grading.kind is 'task_world'", "set grading.kind to 'math'"),
+    ],
+)
+def test_a_combination_that_cannot_work_is_one_line(base, changes, fields, way_out):
+    text = message(merged(base, changes))
+    assert "\n" not in text
+    assert fields in text
+    assert way_out in text
+
+
+def test_several_impossible_combinations_are_told_at_once():
+    text = message({"training": {"algorithm": "ppo", "backend": "openrlhf"}})
+    assert text.startswith("the configuration has 2 problems:\n  - training.algorithm is 'ppo'")
+
+
+def test_settings_that_are_switched_off_are_not_checked():
+    validate({"training": {"enabled": False, "algorithm": "ppo", "backend": "openrlhf"}})
+    validate({"evaluation": {"enabled": False, "ks": [100]}})
+
+
+def write(tmp_path, text):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_run_file_of_zenml_holds_our_sections_under_parameters(tmp_path):
+    path = write(
+        tmp_path, "enable_cache: false\nsettings: {docker: {}}\nparameters:\n  seed: 3\n  plan: {strategy: vanilla}\n"
+    )
+    config = load_config(path)
+    assert (config.seed, config.plan.strategy, config.plan.prompts_per_step) == (3, "vanilla", 32)
+
+
+def test_overrides_win_over_the_file(tmp_path):
+    path = write(tmp_path, "parameters:\n  plan: {n_steps: 5, prompts_per_step: 4}\n")
+    config = load_config(str(path), {"plan.n_steps": 7, "training": {"seed": 2}, "seed": 1})
+    assert (config.plan.n_steps, config.plan.prompts_per_step, config.training.seed, config.seed) == (7, 4, 2, 1)
+
+
+@pytest.mark.parametrize("text", ["", "enable_cache: true\n", "parameters:\n"])
+def test_a_file_without_parameters_is_the_default(tmp_path, text):
+    assert load_config(write(tmp_path, text)) == RunConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plan: {strategy: vanilla}\n", "'plan' stands at the top level of .*move it under the key 'parameters'"),
+        ("parameter: {}\n", "'parameter' stands at the top level of .*did you mean 'parameters'"),
+        ("parameters: [1]\n", r"'parameters' of .* is \[1\]; it must hold sections"),
+        ("- 1\n", r"holds \[1\]; it must hold keys"),
+        ("parameters: {plan: {n_steps: 5\n", "is not valid YAML: .*line 2"),
+        ("parameters:\n  plan: {n_stepz: 5}\n", "plan.n_stepz is not a setting; did you mean plan.n_steps"),
+    ],
+)
+def test_a_wrong_file_is_told_in_one_line(tmp_path, text, expected):
+    with pytest.raises(ConfigError, match=expected) as caught:
+        load_config(write(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_absent_or_not_text_is_told(tmp_path):
+    with pytest.raises(ConfigError, match=r"nothing\.yaml cannot be read \(No such file or directory\)"):
+        load_config(tmp_path / "nothing.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="is not valid YAML"):
+        load_config(tmp_path / "binary.yaml")
+
+
+def test_flat_settings_for_mlflow():
+    flat = flatten(validate({"plan": {"strategy": "vanilla"}, "seed": 4}))
+    assert flat["plan.strategy"] == "vanilla"
+    assert flat["seed"] == 4
+    assert flat["evaluation.ks"] == "1,8"
+    assert flat["sae.hook_layer"] == "none"
+    assert flat["prompts.task_world.bad_frac"] == 0.2
+    assert all(isinstance(v, str | int | float | bool) for v in flat.values())
