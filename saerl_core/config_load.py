@@ -133,7 +133,7 @@ def _wrong(kind: str, context: Mapping[str, object], default: object) -> tuple[s
     if kind == "literal_error":
         return "is not known", f"be {context['expected']}"
     wanted = _KINDS.get(kind.split("_", maxsplit=1)[0], "")
-    return "has the wrong type", f"be {wanted}" if wanted else "be of another kind"
+    return "has the wrong type", f"be {wanted}" if wanted else "be as saerl_core/config.py declares it"
 
 
 def _unknown(path: str) -> str:

@@ -75,9 +75,8 @@ class TableSchema:
             (column.hi, present > (column.hi if column.hi is not None else np.inf), "above"),
         ):
             if broken.any():
-                raise DataError(
-                    f"column '{name}' of table '{self.name}' holds {float(present[broken][0])!r}, which is {word} {bound}"
-                )
+                value = float(present[broken][0])
+                raise DataError(f"column '{name}' of table '{self.name}' holds {value}, which is {word} {bound}")
 
 
 def _cast(values: pd.Series, column: Column) -> pd.Series:
