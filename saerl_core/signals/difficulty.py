@@ -23,7 +23,7 @@ from saerl_core.tables import DIFFICULTY
 _INNER_FOLDS = 3
 _MIN_LABELLED = 10  # below this a probe would be fitted to noise
 
-Predictions = dict[str, Float[np.ndarray, " n"]]  # feature set -> clipped predictions
+Predictions = dict[str, np.ndarray]  # feature set -> clipped predictions
 
 
 @dataclass(frozen=True)

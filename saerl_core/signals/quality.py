@@ -35,20 +35,18 @@ def train_quality_probe(
 ) -> tuple[pd.DataFrame, LinearProbe, QualityReport]:
     """Score every prompt of the pool with a linear probe that never saw it.
 
-    Labels are usable pool prompts (1) against `corrupted` (0), or the column `quality_label`. Two classes are fitted
-    with a balanced logistic regression (score = sigmoid), other labels with ridge (score clipped to [0, 1]), on
-    log(1 + SAE features) divided by their standard deviation. A fold never parts a prompt from its corruptions, from
-    the partner of a corruption or from its own copies; every score is out of fold. `keep` is False for the lowest
-    `drop_quantile` of the usable prompts (ties by prompt_id), or for scores below `threshold`. The returned probe is
-    fitted on all labelled rows: sigmoid(log1p(x) @ weights + intercept).
-
-    Where no probe can be fitted (labels all equal, or fewer of a class than folds) every score is 1, everything is
-    kept, the weights are zero and the report says so. The column `truth` is only compared with, never learned from.
-    Raises `DataError` for an empty pool, missing features or missing corruptions.
+    Labels: usable prompts (1) against `corrupted` (0), or the column `quality_label`. Two classes: balanced logistic
+    regression on standardised log(1 + SAE features), score = sigmoid; other labels: ridge, score clipped to [0, 1].
+    A fold never parts a prompt from its copies, its corruptions or their partners; every score is out of fold. `keep`
+    is False for the lowest `drop_quantile` of the usable prompts (ties by prompt_id), or below `threshold`. The probe
+    returned is fitted on all labelled rows. Where none can be fitted (labels all equal, or fewer of a class than
+    folds) every score is 1, all is kept, the weights are zero and the report says so. `truth` is compared with, never
+    learned from. Raises `DataError` for an empty pool, missing features or missing corruptions.
     """
     if prompts.empty:
         raise DataError("the pool holds no prompt to score; load at least one")
     pool = prompts.sort_values("prompt_id", ignore_index=True)
+    corrupted = None if corrupted is None else corrupted.sort_values("prompt_id", ignore_index=True)
     items = collect_items(pool, corrupted, config)
     reason = why_not(items, config)
     if reason is not None:
