@@ -37,11 +37,19 @@ def load_model(ref: PolicyRef, *, device: str = "cpu", trust_remote_code: bool =
 
 
 def load_tokenizer(ref: PolicyRef, *, trust_remote_code: bool = False) -> "PreTrainedTokenizerBase":
-    """Load the tokenizer; it pads on the left, with the end token where it has no padding token."""
-    from transformers import AutoTokenizer
+    """Load the tokenizer; it pads on the left, with the end token where it has no padding token.
+
+    Use it instead of `AutoTokenizer`, which puts Qwen2's own splitting rules (and no BOS) in place of those that a local
+    folder of model type qwen2 was saved with: the task world's tokenizer would lose its blanks.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
     with _explained(ref), quiet_loading():
-        tokenizer = AutoTokenizer.from_pretrained(ref.path, trust_remote_code=trust_remote_code, padding_side="left")
+        described = get_tokenizer_config(ref.path) if ref.is_local else {}
+        as_saved = described.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
+        kind = PreTrainedTokenizerFast if as_saved else AutoTokenizer
+        tokenizer = kind.from_pretrained(ref.path, trust_remote_code=trust_remote_code, padding_side="left")
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise DataError(f"the tokenizer of '{ref.path}' has neither a padding nor an end token; add one to it")

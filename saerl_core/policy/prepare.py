@@ -20,8 +20,8 @@ def prepare_policy(
     """Obtain the policy that `config.source` names; a policy made here is saved to `out_dir` in Hugging Face format.
 
     task_world ignores `prompts` and draws problems of the train split; text learns the usable `prompts`; neither ever
-    sees a prompt of `held_out` (dev and test). The same config, texts and seed give the same `policy_id` on one machine.
-    A pretrained model stays where it is. `BackendError` where `out_dir` cannot be written, before any work starts.
+    sees a prompt of `held_out` (dev and test). The same config, texts and seed give the same id on one machine. A
+    pretrained model stays where it is. `BackendError` where `out_dir` cannot be written, before any work starts.
     """
     if config.source == "pretrained":
         return take_existing(config), PolicyReport(stage="policy", notes=(f"existing model {config.model}",))

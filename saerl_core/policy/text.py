@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
 MAX_TOKENS = 2048  # positions that the model is declared for
-SEQUENCE_TOKENS = 128  # of one packed training sequence
+SEQUENCE_TOKENS = 256  # of one packed training sequence
 _HELD_OUT_FRAC = 0.05
 _MAX_CHARS = 20_000  # of one text: the bound on what a single row can cost
 _RATES = Rates(0.02, 3e-3, 0.8)

@@ -135,6 +135,14 @@ def test_a_broken_config_is_explained(folder: Path):
         load_model(local(folder))
 
 
+@pytest.mark.parametrize("text", ["rev ab=", "ann has 7 gets 1=", "  a  b ", "count a in abca="])
+def test_the_tokenizer_loads_as_it_was_saved(folder: Path, text: str):
+    loaded, built = load_tokenizer(local(folder)), build_tokenizer()
+    assert loaded([text])["input_ids"] == built([text])["input_ids"]
+    assert loaded.decode(loaded(text)["input_ids"], skip_special_tokens=True) == text
+    assert (loaded.padding_side, loaded.pad_token, loaded.eos_token) == ("left", built.pad_token, built.eos_token)
+
+
 def test_a_tokenizer_without_padding_pads_with_the_end(folder: Path):
     tokenizer = build_tokenizer()
     tokenizer.pad_token = None

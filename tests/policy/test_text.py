@@ -47,6 +47,9 @@ def test_it_learns_and_does_not_know_the_row_order(pool: pd.DataFrame, tmp_path:
     assert again.policy_id == ref.policy_id
     model, tokenizer = load_model(ref), load_tokenizer(ref)
     assert model.config.vocab_size == len(tokenizer) == 300
+    ids = tokenizer("Find  the é.")["input_ids"]
+    assert ids[0] == model.config.bos_token_id
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "Find  the é."
 
 
 @pytest.mark.parametrize("text", ["Let $x^2 = 4$.", "naïve — 😀\n\tend", "  two  blanks ", "don't , stop ."])
