@@ -39,8 +39,8 @@ def load_model(ref: PolicyRef, *, device: str = "cpu", trust_remote_code: bool =
 def load_tokenizer(ref: PolicyRef, *, trust_remote_code: bool = False) -> "PreTrainedTokenizerBase":
     """Load the tokenizer; it pads on the left, with the end token where it has no padding token.
 
-    Use it instead of `AutoTokenizer`, which puts Qwen2's own splitting rules (and no BOS) in place of those that a local
-    folder of model type qwen2 was saved with: the task world's tokenizer would lose its blanks.
+    Use it instead of `AutoTokenizer`, which puts the splitting rules of Qwen2 (and no BOS) in place of those that a
+    local folder of model type qwen2 was saved with: the task world's tokenizer would lose its blanks.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
     from transformers.models.auto.tokenization_auto import get_tokenizer_config
