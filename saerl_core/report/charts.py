@@ -120,43 +120,46 @@ def bars(
     stacks: Sequence[tuple[str, Sequence[float], str]],
     x_label: str,
     *,
-    bounds: tuple[float, float | None] = (0.0, None),
+    high: float | None = None,
     write: str = "count",
     reference: float | None = None,
 ) -> Chart:
-    """Draw horizontal bars, one row a label, the stacks side by side in the row; `write` names the unit."""
+    """Draw horizontal bars from zero, one row a label, its stacks end to end; `write` names the unit.
+
+    A row without a finite value gets a dash. `reference` is a dashed line, such as the level of chance.
+    """
     texts = [numbers.short(label, 26) for label in labels]
-    totals = [sum(v for v in row if math.isfinite(v)) for row in zip(*(s[1] for s in stacks), strict=True)]
+    totals = [_total(row) for row in zip(*(s[1] for s in stacks), strict=True)]
     spell = _SPELLINGS[write]
     left = _label_px(texts)
+    if high is None:
+        plot = 460 - left - 14
+        room = max((text_width(spell(t)) for t in totals), default=0.0) + 8  # for the value at the bar's end
+        high = max((t for t in totals if math.isfinite(t)), default=0.0) * plot / (plot - room) or 1.0
+    x_ticks = [(t, numbers.percent(t, 0) if write == "share" else numbers.number(t, 4)) for t in ticks(0, high, 4)]
     height = _ROW_PX * len(labels) + 52
-    plot = 460 - left - 14
-    room = max((text_width(spell(t)) for t in totals), default=0.0) + 8  # for the value at the bar's end
-    high = bounds[1] if bounds[1] is not None else max([*totals, 0.0]) * plot / (plot - room) or 1.0
-    x_ticks = [
-        (t, numbers.percent(t, 0) if write == "share" else numbers.number(t, 4)) for t in ticks(bounds[0], high, 4)
-    ]
-    frame = Frame(
-        bounds[0], high, len(labels), 0, x_label, x_ticks=x_ticks, y_ticks=(), height=height, left=left, top=6
-    )
+    frame = Frame(0, high, len(labels), 0, x_label, x_ticks=x_ticks, y_ticks=(), height=height, left=left, top=6)
     canvas = Canvas(frame, title)
     canvas.axes(grid_x=True, grid_y=False)
     for row, text in enumerate(texts):
         canvas.text(left - 8, canvas.y(row + 0.5) + 4, text, anchor="end", css="name")
-        start = bounds[0]
+        end = 0.0
         for name, values, css in stacks:
             value = float(values[row])
             if math.isfinite(value):
-                end = start + value - (bounds[0] if start == bounds[0] else 0.0)
-                canvas.box(
-                    start, max(end, start), row + 0.16, row + 0.84, css, f"{labels[row]}, {name}: {spell(value)}"
-                )
-                start = max(end, start)
-        canvas.text(canvas.x(start) + 5, canvas.y(row + 0.5) + 4, spell(totals[row]), css="value")
-    if reference is not None and bounds[0] <= reference <= high:
+                tip = f"{labels[row]}, {name}: {spell(value)}"
+                canvas.box(end, end + value, row + 0.16, row + 0.84, css, tip)
+                end += value
+        canvas.text(canvas.x(end) + 5, canvas.y(row + 0.5) + 4, spell(totals[row]), css="value")
+    if reference is not None:
         x = canvas.x(reference)
         canvas.raw(f'<path class="reference" d="M{x:.1f} {frame.top}V{height - frame.bottom}"/>')
     return canvas.finish()
+
+
+def _total(values: Sequence[float]) -> float:
+    finite = [float(v) for v in values if math.isfinite(v)]
+    return sum(finite) if finite else math.nan
 
 
 def scatter(

@@ -176,7 +176,7 @@ def sae_verdict(
     best = max(rivals, key=lambda k: rivals[k])
     low, high = (values.get(f"{prefix}{metric}_gain_{end}", math.nan) for end in ("lo", "hi"))
     if math.isfinite(low) and math.isfinite(high):
-        why = f"95 % interval of the difference {low:+.2f} to {high:+.2f}".replace("-", "\N{MINUS SIGN}")
+        why = f"95 % interval of the difference {numbers.fixed(low, 3)} to {numbers.fixed(high, 3)}"
     else:
         n = max(r.n for r in table)
         margin = 2 / math.sqrt(3 * n if metric == "auc" else n) if n else math.inf
@@ -184,8 +184,8 @@ def sae_verdict(
         why = f"with n = {n:,} a difference below about {margin:.2f} can be chance"
     name = FEATURE_NAMES.get(best, best)
     verdict = "beats" if low > 0 else "is worse than" if high < 0 else "cannot be told from"
-    spelled = METRIC_NAMES.get(metric, metric)
-    return f"the SAE {verdict} the best baseline, {name} ({spelled} {own:.2f} against {rivals[best]:.2f}; {why})."
+    against = f"{METRIC_NAMES.get(metric, metric)} {numbers.fixed(own)} against {numbers.fixed(rivals[best])}"
+    return f"the SAE {verdict} the best baseline, {name} ({against}; {why})."
 
 
 def sae_verdicts(inputs: ReportInputs) -> list[str]:

@@ -26,6 +26,8 @@ from saerl_core.report.inputs import ReportInputs
 MAX_TOPICS = 20
 _MAX_EXAMPLES = 3
 _MAX_MATCHES = 12
+_MANY_DEAD = 0.3  # share of dead latents from which the page warns
+_LOW_EXPLAINED = 0.5  # explained variance below which it does
 _PASS_KEY = re.compile(r"^pass(?:@|_at_)(\d+)(?:[_/ ]level[_= ]?(\d+(?:\.\d+)?))?$")
 
 
@@ -210,9 +212,11 @@ def _competence(values: Mapping[str, float]) -> Figure | Missing:
     )
 
 
-def _loss_figure(title: str, curve: Sequence[tuple[int, float]], why: str) -> Figure | Missing:
+def _loss_figure(
+    title: str, curve: Sequence[tuple[int, float]], why: str, size: tuple[int, int] = (460, 270)
+) -> Figure | Missing:
     series = Series("loss", [float(s) for s, _ in curve], [v for _, v in curve], "c0")
-    return figure_or_missing(Figure(title, lines(title, [series], "step")), why)
+    return figure_or_missing(Figure(title, lines(title, [series], "step", size=size)), why)
 
 
 def sae(inputs: ReportInputs) -> Section:
@@ -237,23 +241,18 @@ def sae(inputs: ReportInputs) -> Section:
         ),
         stats,
     ]
-    if dead is not None and dead > 0.3:
-        blocks.append(
-            Callout(f"{numbers.percent(dead, 0)} of the latents never fire: the SAE is wider than its data supports.")
-        )
-    if explained is not None and explained < 0.5:
-        blocks.append(
-            Callout(
-                f"The SAE explains only {numbers.percent(explained, 0)} of the variance: read its features with care."
-            )
-        )
+    if dead is not None and dead > _MANY_DEAD:
+        blocks.append(Callout(f"{numbers.percent(dead, 0)} of the latents never fire: the SAE is wider than its data."))
+    if explained is not None and explained < _LOW_EXPLAINED:
+        text = f"The SAE explains only {numbers.percent(explained, 0)} of the variance: read its features with care."
+        blocks.append(Callout(text))
     why = "the SAE was loaded, not trained here."
-    loss = _loss_figure("SAE training loss", inputs.sae_report.loss_curve, why)
+    blocks.append(_loss_figure("SAE training loss", inputs.sae_report.loss_curve, why, (960, 220)))
     rows = [
         [name.replace("_", " "), numbers.number(v)] for name, v in {**values, **inputs.features_report.values}.items()
     ]
-    table = Table("All numbers of the SAE and the extraction", ["name", "value"], rows)
-    blocks.extend(side_by_side(loss, table) if rows else side_by_side(loss))
-    return Section(
-        "sae", "SAE health", blocks, lead="The instrument that reads the prompts. A poor SAE makes poor signals."
-    )
+    if rows:
+        title = "All numbers of the SAE and the extraction"
+        blocks.append(Table(title, ["name", "value"], rows, folded=True))
+    lead = "The instrument that reads the prompts. A poor SAE makes poor signals."
+    return Section("sae", "SAE health", blocks, lead=lead)

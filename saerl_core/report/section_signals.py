@@ -112,7 +112,7 @@ def _by_truth(inputs: ReportInputs) -> Figure | Missing:
 def _auc_bars(title: str, values: dict[str, float], css: str) -> Chart:
     labels = [name.replace("_", " ") for name in values]
     stacks = [("AUC", list(values.values()), css)]
-    return bars(title, labels, stacks, "AUC", bounds=(0.0, 1.12), write="number", reference=0.5)
+    return bars(title, labels, stacks, "AUC", high=1.12, write="number", reference=0.5)
 
 
 def clusters(inputs: ReportInputs) -> Section:

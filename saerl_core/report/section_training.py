@@ -62,11 +62,12 @@ def training(inputs: ReportInputs) -> Section:
 
 def _curve(log: pd.DataFrame, column: str, title: str, css: str, unit: str = "", caption: str = "") -> Figure | Missing:
     series = Series(title, [float(s) for s in log["step"]], [float(v) for v in log[column]], css)
+    why = "the backend did not report it" + (" (it is not computed at KL coefficient 0)." if column == "kl" else ".")
     low = 0.0 if float(log[column].min()) >= 0 else None
     chart = lines(
         title, [series], "step", y_label=unit, y_range=(low, None), smooth=5, as_share=column.endswith("_frac")
     )
-    return figure_or_missing(Figure(title, chart, caption=caption), "the backend did not report it.")
+    return figure_or_missing(Figure(title, chart, caption=caption), why)
 
 
 def _reward(inputs: ReportInputs, log: pd.DataFrame) -> Figure | Missing:

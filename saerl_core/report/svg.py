@@ -97,7 +97,8 @@ class Canvas:
             if grid_y:
                 self.parts.append(f'<path class="grid" d="M{f.left} {y:.1f}H{right}"/>')
             self.text(f.left - 6, y + 3.5, label, anchor="end", css="tick")
-        for value, label in f.x_ticks if f.x_ticks is not None else _labelled(ticks(f.x_lo, f.x_hi, 6)):
+        x_values = [t for t in ticks(f.x_lo, f.x_hi, 6) if t == round(t) or f.x_label != "step"]  # no step 1.5
+        for value, label in f.x_ticks if f.x_ticks is not None else _labelled(x_values):
             x = self.x(value)
             if grid_x:
                 self.parts.append(f'<path class="grid" d="M{x:.1f} {f.top}V{bottom}"/>')

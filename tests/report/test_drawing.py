@@ -88,6 +88,7 @@ def test_bars_tell_each_value_and_escape_labels() -> None:
     assert "<b>x</b>" not in chart.svg
     assert "&lt;b&gt;x&lt;/b&gt;, n: 3" in chart.svg
     assert chart.n_points == 1
+    assert str(chart.svg).count("\N{EN DASH}") == 1  # not a zero: nothing is known of the second row
 
 
 def test_running_mean_by_hand() -> None:

@@ -1,0 +1,95 @@
+"""Stage reports of a run that never happened."""
+
+import numpy as np
+import pandas as pd
+
+from saerl_core.records import ClusterCard, ClustersReport, DifficultyReport, PolicyReport, ProbeRow, QualityReport
+from tests.report.synthetic_tables import N_CLUSTERS
+
+
+def make_policy_report() -> PolicyReport:
+    values = {"pass@1": 0.29, "pass@8": 0.71, "zero_variance_frac": 0.47}
+    for level in range(1, 6):
+        values |= {f"pass@1_level{level}": 0.62 - 0.12 * level, f"pass@8_level{level}": 1.02 - 0.11 * level}
+    return PolicyReport(
+        stage="policy", values=values, loss_curve=tuple((s * 25, 2.9 * float(np.exp(-s / 14)) + 0.6) for s in range(60))
+    )
+
+
+def make_quality_report() -> QualityReport:
+    kinds = ("answer_leaked", "garbage", "merged", "truncated", "wrong_domain")
+    rows = (
+        ("sae", 0.92, 0.71),
+        ("dense", 0.94, 0.75),
+        ("random_sae", 0.88, 0.62),
+        ("tfidf", 0.9, 0.66),
+        ("length", 0.61, 0.2),
+    )
+    table = tuple(
+        ProbeRow(
+            features=f,
+            scores={"auc": a, "pearson_r": r, **{f"auc_{k}": a - 0.06 + 0.03 * i for i, k in enumerate(kinds)}},
+            n=1600,
+        )
+        for f, a, r in rows
+    )
+    truth = {
+        "auc_truth": 0.64,
+        "auc_truth_wrong_key": 0.52,
+        "auc_truth_garbled": 0.7,
+        "auc_truth_truncated": 0.81,
+        "auc_truth_ambiguous": 0.66,
+    }
+    note = "Out of fold the SAE probe reaches auc 0.920, which is not more than the best baseline (dense, 0.940)."
+    return QualityReport(
+        stage="quality", values={**table[0].scores, "keep_frac": 0.9, **truth}, table=table, notes=(note,)
+    )
+
+
+def make_difficulty_report() -> DifficultyReport:
+    rows = (
+        ("sae", 0.58, 0.35, 0.21, 0.44),
+        ("dense", 0.66, 0.46, 0.19, 0.5),
+        ("random_sae", 0.53, 0.3, 0.22, 0.4),
+        ("tfidf", 0.6, 0.38, 0.2, 0.45),
+        ("length", 0.49, 0.22, 0.24, 0.3),
+    )
+    table = (
+        *(
+            ProbeRow(features=f, scores={"spearman": s, "r2": r, "mae": m, "spearman_within": w}, n=240)
+            for f, s, r, m, w in rows
+        ),
+        ProbeRow(features="mean", scores={"spearman": 0.0, "r2": -0.01, "mae": 0.27}, n=240),
+    )
+    values = {**table[0].scores, "spearman_gain": -0.08, "spearman_gain_lo": -0.15, "spearman_gain_hi": -0.01}
+    return DifficultyReport(
+        stage="difficulty", values=values, table=table, notes=("The SAE probe is worse than dense.",)
+    )
+
+
+def make_clusters_report(train: pd.DataFrame, clusters: pd.DataFrame, rng: np.random.Generator) -> ClustersReport:
+    cards = []
+    for cluster in sorted(clusters["cluster_id"].unique()):
+        rows = train[clusters["cluster_id"] == cluster]
+        top = rows["topic"].value_counts(normalize=True)
+        cards.append(
+            ClusterCard(
+                cluster_id=int(cluster),
+                size=len(rows),
+                top_features=tuple(
+                    (int(f), float(v))
+                    for f, v in zip(rng.integers(512, size=6), sorted(rng.uniform(1.5, 9, size=6))[::-1], strict=True)
+                ),
+                nearest_prompts=tuple(rows["prompt"].head(3)),
+                main_topic=str(top.index[0]),
+                main_topic_frac=float(top.iloc[0]),
+            )
+        )
+    centres = rng.normal(size=(N_CLUSTERS, 2)) * 4
+    sample = clusters["cluster_id"].to_numpy()[:1500]
+    points = tuple(
+        (float(x), float(y), int(c))
+        for (x, y), c in zip(centres[sample] + rng.normal(size=(len(sample), 2)) * 0.8, sample, strict=True)
+    )
+    values = {"n_clusters": len(cards), "silhouette": 0.31, "nmi_topic": 0.78, "nmi_level": 0.01}
+    return ClustersReport(stage="clusters", values=values, cards=tuple(cards), map_points=points)
