@@ -153,7 +153,7 @@ def test_task_world_is_compared_by_whole_texts(monkeypatch):
 
 
 def test_planted_leaks_are_found_among_many_prompts_and_nothing_else_is():
-    words = [f"w{i * 7919 % 5003}" for i in range(750 * 60)]
+    words = [f"w{i}" for i in range(750 * 60)]
     prompts = [" ".join(words[i * 60 : i * 60 + 60]) for i in range(750)]
     halves = [" ".join(words[i * 60 : i * 60 + 30] + [f"other{j}" for j in range(n)]) for i, n in ((15, 15), (30, 60))]
     items = [EvalItem("exam", str(i), text) for i, text in enumerate([prompts[0], *halves])]
@@ -190,3 +190,13 @@ def test_traps_of_the_real_files_are_found(shared_data):
     choice = load(shared_data / "talscq_en_train.jsonl.gz", columns={"level": "difficulty"})
     assert choice.train["level"].notna().all()
     assert choice.report.counts["n_conflict"] == 20
+
+
+def test_largest_coverage_stands_in_the_table_whatever_the_order_of_the_items(tmp_path):
+    pool = write_jsonl(tmp_path / "pool.jsonl", [row(1, prompt=f"{_ITEM} Think first.")])
+    for items in ([_ITEM, f"{_ITEM} Not at six."], [f"{_ITEM} Not at six.", _ITEM]):
+        exam = write_jsonl(tmp_path / "exam.jsonl", [{"prompt": item} for item in items])
+        out = load(pool, decontaminate_against=(str(exam),))
+        assert out.train["contamination"].tolist() == [1.0]
+        assert out.matches["coverage"].is_monotonic_decreasing
+        assert len(out.matches) == 2
