@@ -193,10 +193,10 @@ def test_traps_of_the_real_files_are_found(shared_data):
 
 
 def test_largest_coverage_stands_in_the_table_whatever_the_order_of_the_items(tmp_path):
-    pool = write_jsonl(tmp_path / "pool.jsonl", [row(1, prompt=f"{_ITEM} Think first.")])
+    pool = write_jsonl(tmp_path / "pool.jsonl", [row(1, prompt=f"{_ITEM} Think first."), row(2)])
     for items in ([_ITEM, f"{_ITEM} Not at six."], [f"{_ITEM} Not at six.", _ITEM]):
         exam = write_jsonl(tmp_path / "exam.jsonl", [{"prompt": item} for item in items])
         out = load(pool, decontaminate_against=(str(exam),))
-        assert out.train["contamination"].tolist() == [1.0]
+        assert out.train["contamination"].tolist() == [1.0, 0.0]
         assert out.matches["coverage"].is_monotonic_decreasing
         assert len(out.matches) == 2
