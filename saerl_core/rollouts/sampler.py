@@ -139,7 +139,11 @@ class Sampler:
     def _memory_bytes(self) -> int:
         import torch
 
-        return torch.cuda.mem_get_info(self._device)[0] // 2 if self._device.type == "cuda" else CPU_BYTES
+        if self._device.type != "cuda":
+            return CPU_BYTES
+        free = torch.cuda.mem_get_info(self._device)[0]
+        unused = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+        return (free + unused) // 2
 
     def _decode(self, chunk: _Chunk, n: int, bar: "tqdm[object]") -> list[list[int]]:
         """Return the new tokens of every row: prefill once a prompt, then token by token until all rows have ended."""
