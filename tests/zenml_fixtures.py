@@ -11,6 +11,12 @@ import pytest
 
 from saerl_core.environment import defaults
 
+# ZenML, MLflow and what they import warn about themselves; in tests that run them, only warnings from our code fail.
+OUR_WARNINGS_ARE_ERRORS = [
+    pytest.mark.filterwarnings("error:::(saerl_core|steps|pipelines|materializers)"),
+    pytest.mark.filterwarnings("ignore"),
+]
+
 _HOME = Path(tempfile.mkdtemp(prefix="saerl-tests-"))
 os.environ["SAERL_HOME"] = str(_HOME)
 os.environ.update(defaults())

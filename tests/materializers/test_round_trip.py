@@ -16,6 +16,9 @@ from saerl_core.errors import BackendError
 from saerl_core.records import BatchPlan, ControlFeatures, FeatureMeta, LinearProbe, PolicyRef, SaeFeatures
 from scipy.sparse import csr_matrix
 from tests.plan_factory import tiny_plan
+from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
+
+pytestmark = OUR_WARNINGS_ARE_ERRORS
 
 
 @pytest.fixture
@@ -99,7 +102,7 @@ def test_plan_and_a_plan_edited_in_the_store(store):
     table = pd.read_parquet(file)
     table["prompt_id"] = table["prompt_id"].to_numpy()[::-1]
     table.to_parquet(file, index=False)
-    with pytest.raises(DataError, match="hash"):
+    with pytest.raises(DataError, match="changed after the plan was saved"):
         BatchPlanMaterializer(store).load(BatchPlan)
 
 

@@ -4,12 +4,13 @@ import copy
 
 import pytest
 from tests.pipelines.small import SMALL
+from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
 STAGES = {
     "load_prompts", "prepare_policy", "obtain_sae", "extract_sae_features", "train_quality_probe", "cluster_prompts",
     "measure_pass_rates", "calibrate_difficulty", "plan_batches", "train_policy", "evaluate_policy", "write_report",
 }  # fmt: skip
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, *OUR_WARNINGS_ARE_ERRORS]
 
 
 def _run(**changes):
@@ -69,7 +70,7 @@ def test_mlflow_holds_what_a_person_compares(first_run, mlflow_client):
     data = run.data
     assert data.params["plan.strategy"] == "saerl"
     assert data.params["training.group_size"] == "4"
-    assert data.params["sae.hook_layer"] == "None"  # defaults are parameters too
+    assert data.params["sae.hook_layer"] == "none"  # defaults are parameters too
     assert {"git_sha", "plan_hash", "sae_id"} <= set(data.tags)
     for prefix in ("probe/quality", "probe/difficulty", "plan", "train", "eval", "cost", "sae"):
         assert any(name.startswith(f"{prefix}/") for name in data.metrics), prefix
