@@ -78,13 +78,19 @@ class LinearEncoder:
         """Return the latent activations, dense."""
         import torch
 
-        pre = (x - self.b_dec if self.centre else x) @ self.w_enc + self.b_enc
-        if self.threshold is not None:
-            return (pre * (pre > self.threshold)).relu()
-        if self.k is None:
-            return pre.relu()
-        top = pre.topk(self.k, dim=-1, sorted=False)
-        return torch.zeros_like(pre).scatter_(-1, top.indices, top.values.relu())
+        if self.k is not None:
+            values, latents = self.top(x, self.k)
+            return torch.zeros(len(x), self.d_sae, device=x.device).scatter_(-1, latents, values)
+        pre = self._pre(x)
+        return pre.relu() if self.threshold is None else (pre * (pre > self.threshold)).relu()
+
+    def top(self, x: "Float[torch.Tensor, 'tokens d_in']", k: int) -> "tuple[torch.Tensor, torch.Tensor]":
+        """Return values (ReLU applied) and latents (tokens x k each) of the k largest pre-activations, in no order."""
+        top = self._pre(x).topk(k, dim=-1, sorted=False)
+        return top.values.relu(), top.indices
+
+    def _pre(self, x: "Float[torch.Tensor, 'tokens d_in']") -> "Float[torch.Tensor, 'tokens d_sae']":
+        return (x - self.b_dec if self.centre else x) @ self.w_enc + self.b_enc
 
     def decode(self, z: "Float[torch.Tensor, 'tokens d_sae']") -> "Float[torch.Tensor, 'tokens d_in']":
         """Return z W_dec + b_dec."""
@@ -119,15 +125,20 @@ def chunks(x: "Float[torch.Tensor, 'tokens d_in']", d_sae: int) -> "Iterator[tup
 
 
 def encode_codes(encoder: Encoder, x: "Float[torch.Tensor, 'tokens d_in']") -> TokenCodes:
-    """Encode tokens piece by piece and keep what is active, ordered by token, then latent."""
+    """Encode tokens piece by piece and keep what is active, ordered by token; a TopK code is never made dense."""
     import torch
 
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     with torch.inference_mode():
         for start, piece in chunks(x, encoder.d_sae):
-            z = encoder.encode(piece)
-            token, latent = z.nonzero(as_tuple=True)
-            value = z[token, latent]
+            if isinstance(encoder, LinearEncoder) and encoder.k is not None:
+                values, latents = encoder.top(piece, encoder.k)
+                token, slot = values.nonzero(as_tuple=True)
+                latent, value = latents[token, slot], values[token, slot]
+            else:
+                z = encoder.encode(piece)
+                token, latent = z.nonzero(as_tuple=True)
+                value = z[token, latent]
             found.append((token.cpu().numpy() + start, latent.cpu().numpy(), value.cpu().numpy()))
     if not found:
         empty = np.zeros(0, dtype=np.int64)

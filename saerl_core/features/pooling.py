@@ -38,6 +38,7 @@ def pool_codes(
     out["max"] = _csr(rows, latents, highest, shape)
     last = codes.token == _last_token(row_of_token, n_rows)[row]
     out["last"] = _csr(row[last], codes.latent[last], codes.value[last], shape)
+    out["last"].sort_indices()
     return out
 
 
