@@ -128,14 +128,14 @@ class TrainerContract:
     def test_a_stopped_run_goes_on_where_it_was_saved(self, run, steps):
         whole = run(FeedbackCurriculum(IDS, 4), work_dir="whole", n_steps=6)
 
-        class Stop(Exception):
+        class StopError(Exception):
             pass
 
         def stop(step, metrics):
             if step == 3:
-                raise Stop
+                raise StopError
 
-        with pytest.raises(Stop):
+        with pytest.raises(StopError):
             run(FeedbackCurriculum(IDS, 4), on_step=stop, n_steps=6)
         steps.clear()
         resumed = run(FeedbackCurriculum(IDS, 4), n_steps=6)

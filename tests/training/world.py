@@ -56,7 +56,10 @@ def tiny_policy(folder: Path, seed: int = 0, context: int = 64) -> PolicyRef:
 def tiny_prompts(n: int = 12) -> pd.DataFrame:
     texts = [f"{i:b}".replace("1", "a").replace("0", "b") for i in range(1, n + 1)]
     fixed = {"source": "test", "topic": None, "level": None, "known_pass_rate": None, "quality_label": None}
-    rows = [{"prompt_id": f"p{i:02d}", "prompt": t, "answer": "a" if i % 2 else "b", **fixed} for i, t in enumerate(texts)]
+    rows = [
+        {"prompt_id": f"p{i:02d}", "prompt": text, "answer": "a" if i % 2 else "b", **fixed}
+        for i, text in enumerate(texts)
+    ]
     state = {"duplicate_of": None, "conflict": False, "contamination": 0.0, "flags": "", "usable": True, "truth": None}
     return PROMPTS.check(pd.DataFrame(rows).assign(**state))
 

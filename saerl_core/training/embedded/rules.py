@@ -18,6 +18,7 @@ _FIXED = {
     "disable_dropout": True,  # one policy samples and trains
     "bf16": False,
     "gradient_checkpointing": False,
+    "use_bias_correction_kl": True,  # the gradient of ratio * k3 is that of the reverse KL; of k3 alone it is not
     "weight_decay": 0.0,
     "save_strategy": "steps",
     "ignore_data_skip": True,  # the loader yields placeholders; the session knows which batch is due
@@ -45,9 +46,10 @@ class Rules:
     | dapo      | (r_i - m) / (s + 1e-4)              | 1/(sum_i |o_i|) sum_i sum_t l_it, clip_high .28      |
     | rloo      | r_i - mean of the others            | 1/B sum_i sum_t l_it                                 |
 
-    l_it = -min(ratio * A_i, clip(ratio, 1 - clip_low, 1 + clip_high) * A_i) + kl_coef * k3. Sources: arXiv:2402.03300,
-    2503.20783, 2503.14476, 2402.14740. RLOO runs through the GRPO trainer: r_i minus the mean of the others is G/(G -
-    1) times (r_i - m), and its sequence-level loss is the sum over tokens, because on-policy the ratio is 1.
+    l_it = -min(ratio * A_i, clip(ratio, 1 - clip_low, 1 + clip_high) * A_i) + kl_coef * ratio * k3, where
+    k3 = exp(d) - d - 1 and d = log pi_base - log pi. Sources: arXiv:2402.03300, 2503.20783, 2503.14476, 2402.14740; the
+    ratio before k3: 2512.02556. RLOO runs through the GRPO trainer: r_i minus the mean of the others is G/(G - 1)
+    times (r_i - m), and its sequence-level loss is the sum over tokens, because on-policy the ratio is 1.
     """
 
     loss_type: Literal["grpo", "dr_grpo", "dapo"]

@@ -1,0 +1,58 @@
+"""Run in a process of its own: train in child processes that SIGKILL ends where each argument says, e.g. `after:4`."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from trl import GRPOTrainer  # noqa: F401  (imported once, before the children are forked: it takes long)
+
+from saerl_core.policy.storage import policy_id_of
+from saerl_core.records import PolicyRef
+from saerl_core.training import checkpoints
+from saerl_core.training.run import train_policy
+from tests.training.world import FeedbackCurriculum, tiny_job, tiny_prompts
+
+N_STEPS = 8
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train(policy: str, work_dir: str, where: str, step: int) -> None:
+    """Train until SIGKILL: `after` the step, or while `saving` the checkpoint that comes after so many steps."""
+    save = checkpoints.save_session
+
+    def save_or_die(folder, session, fingerprint):
+        if where == "saving" and session.next_step == step:
+            kill()
+        save(folder, session, fingerprint)
+
+    def on_step(done: int, metrics: dict[str, float]) -> None:
+        with Path(work_dir).with_suffix(".steps").open("a") as file:
+            file.write(f"{done}\n")
+        if where == "after" and done == step:
+            kill()
+
+    checkpoints.save_session = save_or_die
+    job = tiny_job(PolicyRef(policy, policy_id_of(policy)), Path(work_dir), n_steps=N_STEPS)
+    train_policy(job, FeedbackCurriculum(list(tiny_prompts()["prompt_id"]), 4), on_step)
+
+
+def main(policy: str, work_dir: str, kills: list[str]) -> None:
+    torch.set_num_threads(1)
+    for one in kills:
+        where, _, step = one.partition(":")
+        child = os.fork()
+        if child == 0:
+            train(policy, work_dir, where, int(step))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        saved = [p.name for p in checkpoints.checkpoints(Path(work_dir) / "checkpoints")]
+        sys.stdout.write(f"{one} {os.waitstatus_to_exitcode(status)} {' '.join(saved)}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])
