@@ -38,6 +38,12 @@ def test_planted_topics_are_found(planted):
     assert report.values["smallest"] == 20
 
 
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_the_largest_cluster_is_number_0(planted, seed):
+    table, _ = cluster_prompts(*planted, FOUR, seed)
+    assert table["cluster_id"].value_counts().sort_index().tolist() == [80, 60, 40, 20]
+
+
 def test_cards_name_the_planted_latents(planted):
     _, report = cluster_prompts(*planted, FOUR, 0)
     assert [card.size for card in report.cards] == [80, 60, 40, 20]

@@ -6,7 +6,9 @@ import pytest
 
 from saerl_core.config import DifficultyConfig
 from saerl_core.errors import DataError
+from saerl_core.signals import difficulty
 from saerl_core.signals.difficulty import calibrate_difficulty, rank_inside
+from saerl_core.signals.linear import LinearModel
 from tests.signals.factory import clusters, controls, features, noise, pass_rates, pool, shuffled
 
 CONFIG = DifficultyConfig()
@@ -23,6 +25,10 @@ def planted():
     frame = pool(400)
     rates = pass_rates(frame["prompt_id"][:200], rng.binomial(8, 1 - truth[:200]))
     return frame, features(frame["prompt_id"], x), clusters(frame, np.arange(400) % 4), rates, truth
+
+
+def memorise(x, y, *_):
+    return LinearModel(np.asarray(x.T @ y).ravel(), 0.0)
 
 
 def run(planted, config=CONFIG, seed=0, **changed):
@@ -82,6 +88,18 @@ def test_copies_of_a_prompt_never_sit_in_another_fold():
         frame, features(frame["prompt_id"], np.eye(50)[texts]), None, clusters(frame), rates, CONFIG, 0
     )
     assert report.values["spearman"] < 0.2
+
+
+def test_a_probe_that_memorises_knows_nothing_out_of_fold(monkeypatch):
+    # One latent a text: whoever has not seen a text, or a copy of it, predicts 0 for it.
+    texts = np.repeat(np.arange(60), 2)
+    frame = pool(120, prompt=[f"task number {t}" for t in texts])
+    rates = pass_rates(frame["prompt_id"], np.arange(120) % 8)
+    monkeypatch.setattr(difficulty, "fit_elastic_net", memorise)
+    table, _ = calibrate_difficulty(
+        frame, features(frame["prompt_id"], np.eye(60)[texts]), None, clusters(frame), rates, CONFIG, 0
+    )
+    assert (table["predicted"] == 0.0).all()
 
 
 def test_every_baseline_is_on_the_same_prompts(planted):

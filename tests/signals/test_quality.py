@@ -6,7 +6,9 @@ import pytest
 
 from saerl_core.config import QualityConfig
 from saerl_core.errors import DataError
+from saerl_core.signals import quality as room
 from saerl_core.signals.corruptions import corrupt_prompts
+from saerl_core.signals.linear import LinearModel
 from saerl_core.signals.quality import score_with, train_quality_probe
 from tests.signals.factory import controls, features, noise, pool, shuffled
 
@@ -74,6 +76,17 @@ def test_copies_and_corruptions_never_sit_in_another_fold():
     own = features(frame["prompt_id"], np.eye(50)[texts])
     _, _, report = train_quality_probe(frame, own, None, None, QualityConfig(labels="column"), 0)
     assert report.values["auc"] < 0.6
+
+
+def test_a_probe_that_memorises_knows_nothing_out_of_fold(monkeypatch):
+    # One latent a text: whoever has not seen a text, or a copy of it, is undecided about it.
+    texts = np.repeat(np.arange(60), 2)
+    frame = column_pool(np.arange(60)[texts] % 2.0, prompt=[f"task number {t}" for t in texts])
+    monkeypatch.setattr(room, "fit_logistic", lambda x, y, *_: LinearModel(np.asarray(x.T @ (y - 0.5)).ravel(), 0.0))
+    quality, _, _ = train_quality_probe(
+        frame, features(frame["prompt_id"], np.eye(60)[texts]), None, None, QualityConfig(labels="column"), 0
+    )
+    assert (quality["quality_score"] == 0.5).all()
 
 
 def test_partners_of_a_corruption_share_its_fold(planted):
