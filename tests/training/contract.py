@@ -125,6 +125,11 @@ class TrainerContract:
         assert all(np.array_equal(one[k], same[k]) for k in one)
         assert not all(np.array_equal(one[k], v) for k, v in weights_of(other.policy).items())
 
+    def test_every_step_has_rollouts_of_its_own(self, run):
+        """The same batch with a policy that hardly moves: other rollouts in each step."""
+        result = run(ListCurriculum([IDS[:4]] * 4), n_steps=4, lr=1e-12)
+        assert len({tuple(counts) for counts in correct_counts(result.consumed)}) > 1
+
     def test_a_stopped_run_goes_on_where_it_was_saved(self, run, steps):
         whole = run(FeedbackCurriculum(IDS, 4), work_dir="whole", n_steps=6)
 

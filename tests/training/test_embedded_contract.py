@@ -5,7 +5,6 @@ import pytest
 from tests.training.contract import TrainerContract
 
 
-@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
 class TestEmbedded(TrainerContract):
     @pytest.fixture
     def backend(self):
