@@ -21,7 +21,7 @@ class ColumnMap(Section):
     answer: str = "answer"
     topic: str | None = "topic"
     level: str | None = "level"
-    pass_rate: str | None = "pass_rate"
+    pass_rate: str | None = "pass_rate"  # noqa: S105 (the name of a column)
     quality: str | None = None
 
 

@@ -25,6 +25,19 @@ from saerl_core.records import StageReport
 
 R = TypeVar("R", bound=StageReport)
 
+PREFIXES = {  # of a stage's metrics in MLflow
+    "load_prompts": "prompts",
+    "prepare_policy": "policy",
+    "obtain_sae": "sae",
+    "extract_sae_features": "features",
+    "train_quality_probe": "probe/quality",
+    "cluster_prompts": "clusters",
+    "measure_pass_rates": "pass_rates",
+    "calibrate_difficulty": "probe/difficulty",
+    "plan_batches": "plan",
+    "train_policy": "train",
+    "evaluate_policy": "eval",
+}
 _ROOT = Path(__file__).resolve().parent.parent
 _SHARED = ("records.py", "tables.py", "seeds.py", "ids.py")
 logger = logging.getLogger("saerl")
@@ -64,11 +77,11 @@ def stage(name: str, *, torch_threads: int | None = None) -> Iterator[Clock]:
     yield Clock(name)
 
 
-def track(report: StageReport, prefix: str) -> None:
-    """Log a report's values to MLflow under `prefix/` and to the step's metadata in ZenML."""
+def track(stage_name: str, report: StageReport) -> None:
+    """Log a report's values to MLflow under the stage's prefix, and to the step's metadata in ZenML."""
     for note in report.notes:
-        logger.info("note (%s): %s", report.stage, note)
-    metrics = report.metrics(prefix)
+        logger.info("note (%s): %s", stage_name, note)
+    metrics = report.metrics(PREFIXES[stage_name])
     mlflow.log_metrics(metrics)
     log_metadata({"seconds": report.seconds, **metrics})
 

@@ -25,5 +25,5 @@ def calibrate_difficulty(
     with stage("calibrate_difficulty") as clock:
         difficulty, report = calibrate(prompts, features, controls, clusters, pass_rates, config, seed)
         report = clock.stamp(report)
-    track(report, "probe/difficulty")
+    track("calibrate_difficulty", report)
     return difficulty, report

@@ -19,5 +19,5 @@ def cluster_prompts(
     with stage("cluster_prompts") as clock:
         clusters, report = cluster(prompts, features, config, seed)
         report = clock.stamp(report)
-    track(report, "clusters")
+    track("cluster_prompts", report)
     return clusters, report

@@ -25,5 +25,5 @@ def evaluate_policy(
     with stage("evaluate_policy", torch_threads=torch_threads) as clock:
         scores, report = evaluate_policies(policy, trained_policy, held_out, config, grading, seed)
         report = clock.stamp(report)
-    track(report, "eval")
+    track("evaluate_policy", report)
     return scores, report

@@ -28,5 +28,5 @@ def extract_sae_features(
     with stage("extract_sae_features", torch_threads=torch_threads) as clock:
         features, controls, report = extract_features(prompts, policy, sae, config, seed, controls=True)
         report = clock.stamp(report)
-    track(report, "features")
+    track("extract_sae_features", report)
     return features, controls, report

@@ -26,5 +26,5 @@ def load_prompts(
     with stage("load_prompts") as clock:
         found = load(config, seed)
         report = clock.stamp(found.report)
-    track(report, "prompts")
+    track("load_prompts", report)
     return found.train, found.dev, found.test, found.issues, found.matches, report

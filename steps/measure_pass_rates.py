@@ -25,5 +25,5 @@ def measure_pass_rates(
     with stage("measure_pass_rates", torch_threads=torch_threads) as clock:
         pass_rates, report = measure(prompts, clusters, policy, config, grading, seed)
         report = clock.stamp(report)
-    track(report, "pass_rates")
+    track("measure_pass_rates", report)
     return pass_rates, report

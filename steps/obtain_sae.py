@@ -31,5 +31,5 @@ def obtain_sae(
         folder = work_dir("sae", config.model_dump_json(), policy.policy_id, seed)
         sae, report = obtain(config, features_config, policy, prompts, folder, seed)
         report = clock.stamp(report)
-    track(report, "sae")
+    track("obtain_sae", report)
     return sae, report

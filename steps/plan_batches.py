@@ -29,5 +29,5 @@ def plan_batches(
         inputs = PlanInputs(prompts=prompts, quality=quality, clusters=clusters, difficulty=difficulty)
         plan, report = plan_them(inputs, config, seed)
         report = clock.stamp(report)
-    track(report, "plan")
+    track("plan_batches", report)
     return plan, plan.decisions, report

@@ -32,5 +32,5 @@ def prepare_policy(
         folder = work_dir("policy", config.model_dump_json(), seed)
         policy, report = prepare(config, prompts, folder, seed, held_out=held_out)
         report = clock.stamp(report)
-    track(report, "policy")
+    track("prepare_policy", report)
     return policy, report

@@ -42,5 +42,5 @@ def train_policy(
         )  # fmt: skip
         result = train(job, StaticCurriculum(plan), log_training_step)
         report = clock.stamp(result.report)
-    track(report, "train")
+    track("train_policy", report)
     return result.policy, result.log, result.consumed, report

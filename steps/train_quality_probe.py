@@ -47,5 +47,5 @@ def train_quality_probe(
             controls=controls, corrupted_controls=corrupted_controls,
         )  # fmt: skip
         report = clock.stamp(report)
-    track(report, "probe/quality")
+    track("train_quality_probe", report)
     return quality, probe, report

@@ -33,74 +33,56 @@ from saerl_core.report.page import render_report
 from saerl_core.report.summary import summary_text
 from steps import _runtime as runtime
 
+Reports = dict[str, StageReport | None]
 _PACKAGES = ("saerl", "torch", "transformers", "trl", "sae-lens", "scikit-learn", "zenml", "mlflow")
 
 
+# One line an artifact would fill a screen before the first statement.
+# fmt: off
 @step(experiment_tracker=True, enable_cache=False)
 def write_report(
-    prompts: pd.DataFrame,
-    test_prompts: pd.DataFrame,
-    issues: pd.DataFrame,
-    matches: pd.DataFrame,
-    prompts_report: PromptsReport,
-    policy_report: PolicyReport,
-    sae: SaeRef,
-    sae_report: SaeReport,
-    features_report: FeaturesReport,
-    quality: pd.DataFrame,
-    quality_report: QualityReport,
-    clusters: pd.DataFrame,
-    clusters_report: ClustersReport,
-    difficulty: pd.DataFrame,
-    difficulty_report: DifficultyReport,
-    plan: BatchPlan,
-    plan_report: PlanReport,
-    pass_rates: pd.DataFrame | None = None,
-    pass_rates_report: PassRatesReport | None = None,
-    log: pd.DataFrame | None = None,
-    consumed: pd.DataFrame | None = None,
-    training_report: TrainingReport | None = None,
-    scores: pd.DataFrame | None = None,
-    evaluation_report: EvaluationReport | None = None,
+    prompts: pd.DataFrame, test_prompts: pd.DataFrame, issues: pd.DataFrame, matches: pd.DataFrame,
+    prompts_report: PromptsReport, policy_report: PolicyReport, sae: SaeRef, sae_report: SaeReport,
+    features_report: FeaturesReport, quality: pd.DataFrame, quality_report: QualityReport, clusters: pd.DataFrame,
+    clusters_report: ClustersReport, difficulty: pd.DataFrame, difficulty_report: DifficultyReport,
+    plan: BatchPlan, plan_report: PlanReport, pass_rates: pd.DataFrame | None = None,
+    pass_rates_report: PassRatesReport | None = None, log: pd.DataFrame | None = None,
+    consumed: pd.DataFrame | None = None, training_report: TrainingReport | None = None,
+    scores: pd.DataFrame | None = None, evaluation_report: EvaluationReport | None = None,
 ) -> tuple[Annotated[HTMLString, "report"], Annotated[pd.DataFrame, "costs"]]:
     """Render the page from all records and log every headline metric, so that a cached run is comparable too."""
     with runtime.stage("write_report"):
-        reports: dict[str, tuple[str, StageReport | None]] = {
-            "load_prompts": ("prompts", prompts_report),
-            "prepare_policy": ("policy", policy_report),
-            "obtain_sae": ("sae", sae_report),
-            "extract_sae_features": ("features", features_report),
-            "train_quality_probe": ("probe/quality", quality_report),
-            "cluster_prompts": ("clusters", clusters_report),
-            "measure_pass_rates": ("pass_rates", pass_rates_report),
-            "calibrate_difficulty": ("probe/difficulty", difficulty_report),
-            "plan_batches": ("plan", plan_report),
-            "train_policy": ("train", training_report),
-            "evaluate_policy": ("eval", evaluation_report),
+        reports: Reports = {
+            "load_prompts": prompts_report, "prepare_policy": policy_report, "obtain_sae": sae_report,
+            "extract_sae_features": features_report, "train_quality_probe": quality_report,
+            "cluster_prompts": clusters_report, "measure_pass_rates": pass_rates_report,
+            "calibrate_difficulty": difficulty_report, "plan_batches": plan_report,
+            "train_policy": training_report, "evaluate_policy": evaluation_report,
         }
-        costs = costs_table((stage, report) for stage, (_, report) in reports.items())
         training = None
         if log is not None and consumed is not None and training_report is not None:
             training = TrainingFacts(log, consumed, training_report)
-            runtime.log_training_curve(log)
         inputs = ReportInputs(
             config=runtime.run_config(), facts=_facts(), train=prompts, test=test_prompts, issues=issues,
             matches=matches, prompts_report=prompts_report, policy_report=policy_report, sae=SaeFacts.of(sae),
             sae_report=sae_report, features_report=features_report, quality=quality, quality_report=quality_report,
             clusters=clusters, clusters_report=clusters_report, difficulty=difficulty,
-            difficulty_report=difficulty_report, plan=plan, plan_report=plan_report, costs=costs,
-            pass_rates=pass_rates, pass_rates_report=pass_rates_report, training=training, scores=scores,
-            evaluation_report=evaluation_report,
-        )  # fmt: skip
+            difficulty_report=difficulty_report, plan=plan, plan_report=plan_report,
+            costs=costs_table(reports.items()), pass_rates=pass_rates, pass_rates_report=pass_rates_report,
+            training=training, scores=scores, evaluation_report=evaluation_report,
+        )
         page = render_report(inputs)
         _log(inputs, reports, page)
-    return HTMLString(page), costs
+    return HTMLString(page), inputs.costs
+# fmt: on
 
 
-def _log(inputs: ReportInputs, reports: dict[str, tuple[str, StageReport | None]], page: str) -> None:
+def _log(inputs: ReportInputs, reports: Reports, page: str) -> None:
     metrics = cost_metrics(inputs.costs)
-    for prefix, report in reports.values():
-        metrics |= report.metrics(prefix) if report else {}
+    for stage, report in reports.items():
+        metrics |= report.metrics(runtime.PREFIXES[stage]) if report else {}
+    if inputs.training is not None:
+        runtime.log_training_curve(inputs.training.log)
     source = inputs.config.prompts.path or inputs.config.prompts.dataset or "task_world"
     runtime.log_dataset(inputs.train, "prompts", source, "training")
     files = _write_files(inputs, page)

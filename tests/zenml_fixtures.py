@@ -40,6 +40,7 @@ def local_stack(saerl_home: Path) -> str:
 def mlflow_client(local_stack: str):
     """A client of the session's MLflow database."""
     import mlflow
+
     from pipelines.setup import mlflow_uri
 
     return mlflow.MlflowClient(tracking_uri=mlflow_uri())

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 CFG_NAME, WEIGHTS_NAME = "cfg.json", "sae_weights.safetensors"
+LensConfig = dict[str, Any]  # cfg.json: the format is sae-lens' own and differs by architecture and version
 OWN_ARCHITECTURES = ("topk", "standard", "jumprelu")
 _CHUNK_FLOATS = 2**23  # pre-activations held at once: 32 MiB
 
@@ -147,19 +148,19 @@ def encode_codes(encoder: Encoder, x: "Float[torch.Tensor, 'tokens d_in']") -> T
     return TokenCodes(token_, latent_, value_)
 
 
-def read_sae_config(folder: Path) -> dict[str, Any]:
+def read_sae_config(folder: Path) -> LensConfig:
     """Read cfg.json of a sae-lens folder; `ConfigError` when a file is missing or is not JSON."""
     missing = [n for n in (CFG_NAME, WEIGHTS_NAME) if not (folder / n).is_file()]
     if missing:
         raise ConfigError(f"SAE folder '{folder}' has no {' and no '.join(missing)}; give a folder that sae-lens saved")
     try:
-        config: dict[str, Any] = json.loads((folder / CFG_NAME).read_text(encoding="utf-8"))
+        config: LensConfig = json.loads((folder / CFG_NAME).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"'{folder / CFG_NAME}' is not JSON: {error}; save the SAE again with sae-lens") from error
     return config
 
 
-def reads_itself(config: dict[str, Any]) -> bool:
+def reads_itself(config: LensConfig) -> bool:
     """Tell whether the SAE is one linear map in sae-lens' format 6 that needs nothing at run time but its weights."""
     version = str((config.get("metadata") or {}).get("sae_lens_version") or "0")
     return (
@@ -180,7 +181,7 @@ def open_encoder(folder: Path, device: str = "cpu") -> Encoder:
     return LensEncoder(sae, int(sae.cfg.d_in), int(sae.cfg.d_sae))
 
 
-def _read_linear(folder: Path, config: dict[str, Any], device: str) -> LinearEncoder:
+def _read_linear(folder: Path, config: LensConfig, device: str) -> LinearEncoder:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -1,9 +1,9 @@
 """Hook names: every spelling of "the residual stream after block N" becomes N."""
 
 import re
-from typing import Any
 
 from saerl_core.errors import ConfigError
+from saerl_core.features.encoder import LensConfig
 
 _POST = re.compile(r"blocks\.(\d+)\.hook_resid_post")
 _PRE = re.compile(r"blocks\.(\d+)\.hook_resid_pre")
@@ -27,7 +27,7 @@ def hook_layer_of(hook_name: str) -> int:
     )
 
 
-def hook_layer_from(config: dict[str, Any], wanted: int | None, sae: str) -> int:
+def hook_layer_from(config: LensConfig, wanted: int | None, sae: str) -> int:
     """Return the block that an SAE's cfg.json names (`hook_name`, else `hf_hook_name`), checked against the setting.
 
     Raises `ConfigError` when the SAE names no hook and none is set, when the two differ, and for a transcoder, which

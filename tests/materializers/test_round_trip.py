@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
+
 from materializers import (
     BatchPlanMaterializer,
     ControlFeaturesMaterializer,
@@ -14,7 +16,6 @@ from materializers import (
 )
 from saerl_core.errors import BackendError
 from saerl_core.records import BatchPlan, ControlFeatures, FeatureMeta, LinearProbe, PolicyRef, SaeFeatures
-from scipy.sparse import csr_matrix
 from tests.plan_factory import tiny_plan
 from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
@@ -92,6 +93,7 @@ def test_hub_policy_is_a_name_only(store):
 
 def test_plan_and_a_plan_edited_in_the_store(store):
     import pandas as pd
+
     from saerl_core.errors import DataError
 
     plan = tiny_plan()
@@ -113,5 +115,5 @@ def test_a_full_disk_is_one_sentence(features, store, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(fileio, "copy", full)
-    with pytest.raises(BackendError, match="No space left on device.*free space"):
+    with pytest.raises(BackendError, match=r"No space left on device.*free space"):
         SaeFeaturesMaterializer(store).save(features)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from tests.pipelines.small import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,7 +92,10 @@ def _resumed_from(environment):
 )
 def test_a_wrong_configuration_is_one_message_before_any_work(ready, tmp_path, parameters, words):
     path = _config(tmp_path, parameters)
-    for command in (["zenml", "pipeline", "run", "saerl", "-c", path], [sys.executable, "-m", "pipelines", "run", "-c", path]):
+    for command in (
+        ["zenml", "pipeline", "run", "saerl", "-c", path],
+        [sys.executable, "-m", "pipelines", "run", "-c", path],
+    ):
         done = _call(command, ready)
         output = done.stdout + done.stderr
         assert done.returncode != 0
