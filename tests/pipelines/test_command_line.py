@@ -53,7 +53,7 @@ def test_literal_command_survives_sigkill_and_resumes(ready, tmp_path):
             command, cwd=ROOT, env=ready, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
         deadline = time.monotonic() + 400
-        while len(list(work.glob("train-*/checkpoint-*"))) < 2:
+        while len(list(work.glob("train-*/checkpoints/step-*"))) < 2:
             assert first.poll() is None, (tmp_path / "first.log").read_text()[-3000:]
             assert time.monotonic() < deadline, "no checkpoint appeared"
             time.sleep(0.05)
