@@ -13,6 +13,7 @@ from zenml.pipelines.pipeline_definition import Pipeline
 from saerl_core.config import RunConfig
 from saerl_core.config_load import validate
 from saerl_core.errors import BackendError, ConfigError, SaerlError
+from saerl_core.hub import allow_hub
 
 
 class SaerlPipeline(Pipeline):
@@ -25,6 +26,7 @@ class SaerlPipeline(Pipeline):
         if isinstance(given, RunConfig):
             parameters = {**given.model_dump(mode="json", exclude_unset=True), **parameters}
         config = validate(parameters)
+        allow_hub(config)
         seed = config.seed if config.training.seed is None else config.training.seed
         self._run_args.setdefault("run_name", f"{config.plan.strategy}-s{seed}-{{date}}-{{time}}")
         return {"config": config}

@@ -7,6 +7,8 @@ Hugging Face libraries stay offline. A variable that the user has set is never c
 import os
 from pathlib import Path
 
+OFFLINE_BY_DEFAULT = "SAERL_OFFLINE_BY_DEFAULT"  # set where HF_HUB_OFFLINE is our default, not the user's choice
+
 
 def project_root() -> Path:
     """Return the repository: the nearest folder above the working directory that holds saerl.py and pipelines/."""
@@ -45,5 +47,7 @@ def defaults() -> dict[str, str]:
 
 def apply() -> None:
     """Set every default that the environment does not have yet."""
+    if "HF_HUB_OFFLINE" not in os.environ:
+        os.environ[OFFLINE_BY_DEFAULT] = "1"
     for name, value in defaults().items():
         os.environ.setdefault(name, value)

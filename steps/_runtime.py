@@ -21,6 +21,7 @@ from zenml.config.cache_policy import CachePolicy
 from saerl_core.config import RunConfig
 from saerl_core.config_load import flatten
 from saerl_core.environment import state_dir
+from saerl_core.hub import allow_hub
 from saerl_core.records import StageReport
 
 R = TypeVar("R", bound=StageReport)
@@ -68,7 +69,8 @@ class Clock:
 
 @contextmanager
 def stage(name: str, *, torch_threads: int | None = None) -> Iterator[Clock]:
-    """Run one stage: set the torch threads, log the run's facts to MLflow, measure the time."""
+    """Run one stage: lift the offline default where it must be, set the torch threads, log the run's facts, measure."""
+    allow_hub(run_config())
     if torch_threads is not None:
         import torch
 

@@ -86,7 +86,7 @@ def _resumed_from(environment):
     [
         ({"plan": {"strategie": "saerl"}}, ["plan.strategie", "strategy"]),
         ({"plan": {"prompts_per_step": 0}}, ["plan.prompts_per_step", "0", "1"]),
-        ({"training": {"algorithm": "ppo"}}, ["ppo", "openrlhf"]),
+        ({"training": {"algorithm": "ppo"}}, ["ppo", "OpenRLHF"]),
         ({"nonsense": 1}, ["nonsense"]),
     ],
 )

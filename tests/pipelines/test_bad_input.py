@@ -1,0 +1,66 @@
+"""Bad input through the whole pipeline: one sentence that names the step and the way out, and no step after it."""
+
+import pytest
+
+from saerl_core.errors import BackendError, ConfigError
+from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
+
+pytestmark = OUR_WARNINGS_ARE_ERRORS
+
+FILE_RUN = {
+    "policy": {"source": "text"},
+    "difficulty": {"label": "level"},
+    "grading": {"kind": "exact"},
+    "training": {"enabled": False},
+    "evaluation": {"enabled": False},
+}
+
+
+def _run(path):
+    from pipelines.training import saerl_pipeline
+
+    return saerl_pipeline(**FILE_RUN, prompts={"source": "file", "path": str(path)})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "pool.jsonl"),
+        ("", "pool.jsonl"),
+        ('{"prompt": "", "answer": "1"}\n{"prompt": "2+2", "answer": ""}\n', "rejected"),
+        ('{"prompt": "half a r', "pool.jsonl"),
+    ],
+)
+def test_a_pool_without_a_usable_row(local_stack, tmp_path, content, words):
+    path = tmp_path / "pool.jsonl"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(BackendError, match=r"^step load_prompts failed: ") as failure:
+        _run(path)
+    assert words in str(failure.value)
+    assert "\n" not in str(failure.value)
+
+
+def test_settings_that_cannot_work_start_nothing(local_stack):
+    from pipelines.training import saerl_pipeline
+    from zenml.client import Client
+
+    before = Client().list_pipeline_runs().total
+    with pytest.raises(ConfigError, match="OpenRLHF"):
+        saerl_pipeline(training={"algorithm": "ppo"})
+    with pytest.raises(ConfigError, match=r"plan\.mix_frac"):
+        saerl_pipeline(plan={"mix_frac": 2})
+    assert Client().list_pipeline_runs().total == before
+
+
+def test_a_new_file_under_the_same_name_is_read_again(local_stack, tmp_path):
+    from zenml.client import Client
+
+    path = tmp_path / "pool.jsonl"
+    for answer in ("", " "):
+        path.write_text(f'{{"prompt": "two plus two is", "answer": "{answer}"}}\n')
+        with pytest.raises(BackendError, match="load_prompts"):
+            _run(path)
+    runs = Client().list_pipeline_runs(sort_by="desc:created", size=2).items
+    keys = {run.steps["load_prompts"].cache_key for run in runs}
+    assert len(keys) == 2

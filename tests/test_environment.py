@@ -1,0 +1,90 @@
+"""Defaults of the environment, and the offline mode that a Hub name lifts."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from saerl_core.config import RunConfig
+from saerl_core.environment import OFFLINE_BY_DEFAULT, apply, defaults, project_root, state_dir
+from saerl_core.fingerprint import fingerprint
+from saerl_core.hub import allow_hub, hub_names
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    for name in (*defaults(), OFFLINE_BY_DEFAULT):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def test_everything_goes_under_the_state_folder(monkeypatch):
+    monkeypatch.delenv("SAERL_HOME")
+    assert state_dir() == project_root() / ".saerl"
+    paths = [v for k, v in defaults().items() if k.endswith("_PATH")]
+    assert len(paths) == 3
+    assert all(Path(p).is_relative_to(state_dir()) for p in paths)
+
+
+def test_telemetry_is_off():
+    values = defaults()
+    assert values["ZENML_ANALYTICS_OPT_IN"] == "false"
+    assert values["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_a_users_variable_stays(bare):
+    bare.setenv("ZENML_ANALYTICS_OPT_IN", "true")
+    apply()
+    assert os.environ["ZENML_ANALYTICS_OPT_IN"] == "true"
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("sections", "names"),
+    [
+        ({}, []),
+        ({"policy": {"source": "pretrained", "model": "org/model"}}, ["org/model"]),
+        ({"policy": {"source": "pretrained", "model": "."}}, []),
+        ({"sae": {"source": "load", "path": "some-release", "sae_id": "l1"}}, ["some-release"]),
+    ],
+)
+def test_a_hub_name_lifts_the_offline_default(bare, sections, names):
+    extra = {"grading": {"kind": "exact"}} if "policy" in sections else {}
+    config = RunConfig.model_validate({**sections, **extra})
+    apply()
+    allow_hub(config)
+    assert hub_names(config) == names
+    assert os.environ["HF_HUB_OFFLINE"] == ("0" if names else "1")
+
+
+def test_a_users_offline_mode_is_not_lifted(bare):
+    bare.setenv("HF_HUB_OFFLINE", "1")
+    apply()
+    config = {"policy": {"source": "pretrained", "model": "org/model"}, "grading": {"kind": "exact"}}
+    allow_hub(RunConfig.model_validate(config))
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+def test_zenml_itself_applies_the_defaults():
+    program = "import zenml, os; print(os.environ['ZENML_ANALYTICS_OPT_IN'], os.environ['ZENML_CONFIG_PATH'])"
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("ZENML_")}
+    done = subprocess.run([sys.executable, "-c", program], env=clean, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == "false"
+    assert done.stdout.split()[1] == str(state_dir() / "zenml" / "config")
+
+
+def test_a_fingerprint_sees_contents_names_and_absence(tmp_path):
+    file = tmp_path / "a.jsonl"
+    absent = fingerprint(str(file))
+    file.write_text("1")
+    first = fingerprint(str(file))
+    file.write_text("2")
+    second = fingerprint(str(file))
+    assert len({absent, first, second, fingerprint(None)}) == 4
+    file.write_text("1")
+    assert fingerprint(str(file)) == first
+    folder = fingerprint(str(tmp_path))
+    file.rename(tmp_path / "b.jsonl")
+    assert fingerprint(str(tmp_path)) != folder
