@@ -42,8 +42,9 @@ def test_a_pool_without_a_usable_row(local_stack, tmp_path, content, words):
 
 
 def test_settings_that_cannot_work_start_nothing(local_stack):
-    from pipelines.training import saerl_pipeline
     from zenml.client import Client
+
+    from pipelines.training import saerl_pipeline
 
     before = Client().list_pipeline_runs().total
     with pytest.raises(ConfigError, match="OpenRLHF"):
