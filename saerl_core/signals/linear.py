@@ -14,6 +14,8 @@ from scipy.sparse import csr_matrix
 Matrix: TypeAlias = "csr_matrix | np.ndarray"  # n x d
 _ALPHAS = 24
 _ALPHA_RANGE = 1e-3  # smallest over largest penalty of the elastic net's path
+_GRAM_COLUMNS = 4096  # up to here the Gram matrix (134 MB) is cheaper than passing over the rows
+_GRAM_DENSITY = 0.1  # a sparser matrix is faster as it is
 _LOGISTIC_C = (1e-3, 1e-2, 1e-1, 1.0)
 _RIDGE_ALPHA = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
 
@@ -58,12 +60,14 @@ def fit_elastic_net(
     alpha_max = float(np.abs(scaled.T @ (y - y.mean())).max()) / (len(y) * l1_ratio)
     if alpha_max <= 1e-12:
         return constant_model(float(np.mean(y)), x.shape[1])
+    scaled, precompute = _for_descent(scaled)
     model = ElasticNetCV(
         l1_ratio=l1_ratio,
         alphas=np.geomspace(alpha_max, alpha_max * _ALPHA_RANGE, _ALPHAS),
         cv=list(_splits(inner_folds)),
         tol=1e-3,
         max_iter=1000,
+        precompute=precompute,
     )
     with _quiet():
         model.fit(scaled, y)
@@ -157,6 +161,20 @@ def _scaled(x: Matrix, keep: np.ndarray, scale: Float[np.ndarray, " d"]) -> Matr
     if isinstance(x, csr_matrix):
         return csr_matrix(x[:, keep].astype(np.float64) @ sparse.diags(1.0 / scale[keep]))
     return np.asarray(x, dtype=np.float64)[:, keep] / scale[keep]
+
+
+def _for_descent(x: Matrix) -> tuple[Matrix, bool]:
+    """Return the matrix in the form that coordinate descent is fastest on, and whether to precompute its Gram matrix.
+
+    The solution is the same. Mean-pooled SAE features are half full: there the Gram matrix is four times as fast.
+    """
+    if x.shape[1] > _GRAM_COLUMNS:
+        return x, False
+    if isinstance(x, csr_matrix):
+        if x.nnz < _GRAM_DENSITY * x.shape[0] * x.shape[1]:
+            return x, False
+        x = x.toarray()
+    return np.asfortranarray(x), True
 
 
 def _unfold(

@@ -45,7 +45,7 @@ def _config(tmp_path, parameters):
 
 @pytest.mark.slow
 def test_literal_command_survives_sigkill_and_resumes(ready, tmp_path):
-    long_run = {**SMALL, "plan": {"n_steps": 12, "prompts_per_step": 8}}
+    long_run = {**SMALL, "plan": {"n_steps": 24, "prompts_per_step": 8}}
     command = ["zenml", "pipeline", "run", "saerl", "-c", _config(tmp_path, long_run)]
     work = Path(ready["SAERL_HOME"]) / "work"
     with (tmp_path / "first.log").open("w") as log:
@@ -77,7 +77,7 @@ def _resumed_from(environment):
     )
     done = _call([sys.executable, "-c", f"from saerl_core.environment import apply; apply(); {program}"], environment)
     resumed, steps = json.loads(done.stdout.strip().splitlines()[-1])
-    assert sorted(steps) == list(range(12)), "the MLflow run of the resumed training lacks steps, or repeats some"
+    assert sorted(steps) == list(range(24)), "the MLflow run of the resumed training lacks steps, or repeats some"
     return resumed
 
 

@@ -66,3 +66,17 @@ def test_ridge_finds_the_value(planted):
     x, y = planted
     model = fit_ridge(sparse.csr_matrix(x), y, (folds(y, 4) == 0).astype(int), 5)
     assert spearman(model.predict(sparse.csr_matrix(x)), y) > 0.9
+
+
+def test_the_gram_matrix_changes_nothing(monkeypatch):
+    from saerl_core.signals import linear
+
+    rng = np.random.default_rng(3)
+    x = sparse.csr_matrix(np.where(rng.random((120, 30)) < 0.5, rng.random((120, 30)), 0.0))
+    y = np.asarray(x @ rng.normal(size=30)).ravel() + 0.1 * rng.normal(size=120)
+    inner = rng.integers(0, 4, 120)
+    with_gram = linear.fit_elastic_net(x, y, inner, 0.5, 1)
+    monkeypatch.setattr(linear, "_GRAM_COLUMNS", 0)
+    without = linear.fit_elastic_net(x, y, inner, 0.5, 1)
+    np.testing.assert_allclose(with_gram.weights, without.weights, atol=1e-6)
+    assert with_gram.intercept == pytest.approx(without.intercept, abs=1e-6)
