@@ -115,8 +115,8 @@ class ClustersConfig(Section):
 class PassRatesConfig(Section):
     """Rollouts on a small labelled subset."""
 
-    n_labelled: Positive = 240
-    n_rollouts: Positive = 8
+    n_labelled: Positive = 480  # many prompts with few rollouts teach more than few with many, at the same cost
+    n_rollouts: Positive = 4
     temperature: Annotated[float, Field(gt=0.0)] = 1.0
     max_completion_tokens: Positive = 24
 
