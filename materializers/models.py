@@ -1,6 +1,7 @@
 """Policies and SAEs: folders in their own libraries' formats, so that other tools open them as they are."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,19 +25,14 @@ class PolicyMaterializer(FolderMaterializer):
         """Load the reference; it points into the store, or into a downloaded copy."""
         folder = self.local_folder()
         meta = json.loads((folder / _POLICY_FILE).read_text())
-        path = str(folder) if meta["is_local"] else meta["path"]
-        return PolicyRef(path=path, policy_id=meta["policy_id"], is_local=meta["is_local"])
+        return PolicyRef(**{**meta, "path": str(folder) if meta["is_local"] else meta["path"]})
 
     def save(self, data: PolicyRef) -> None:
         """Copy the model's files and write the reference beside them."""
         if data.is_local:
             self.upload(Path(data.path))
         with self.staging() as folder:
-            meta = {
-                "path": None if data.is_local else data.path,
-                "policy_id": data.policy_id,
-                "is_local": data.is_local,
-            }
+            meta = {**asdict(data), "path": None if data.is_local else data.path}
             (folder / _POLICY_FILE).write_text(json.dumps(meta))
             self.upload(folder)
 

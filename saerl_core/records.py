@@ -50,6 +50,7 @@ class PolicyRef:
     path: str
     policy_id: str  # sha256 of weights and config, or the Hub name with its revision
     is_local: bool = True
+    trust_remote_code: bool = False  # run Python code that comes with the model; only where the configuration says so
 
 
 @dataclass(frozen=True)

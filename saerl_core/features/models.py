@@ -86,7 +86,9 @@ def load_lower_model(ref: PolicyRef, hook_layer: int, device: str = "cpu") -> Lo
         config.layer_types = list(config.layer_types)[: hook_layer + 1]
     dtype = torch.float32 if device == "cpu" else "auto"
     with _readable(ref), quiet_transformers():
-        module, info = AutoModel.from_pretrained(ref.path, config=config, dtype=dtype, output_loading_info=True)
+        module, info = AutoModel.from_pretrained(
+            ref.path, config=config, dtype=dtype, trust_remote_code=ref.trust_remote_code, output_loading_info=True
+        )
     if absent := sorted(info["missing_keys"]):  # the library fills what a checkpoint lacks with random numbers
         raise ConfigError(
             f"the weights of model '{ref.path}' lack {len(absent)} tensors, e.g. {absent[0]}; "
@@ -106,7 +108,7 @@ def _read_config(ref: PolicyRef) -> "PretrainedConfig":
     from transformers import AutoConfig
 
     with _readable(ref):
-        return AutoConfig.from_pretrained(ref.path)
+        return AutoConfig.from_pretrained(ref.path, trust_remote_code=ref.trust_remote_code)
 
 
 @contextlib.contextmanager

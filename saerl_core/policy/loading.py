@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def load_model(ref: PolicyRef, *, device: str = "cpu", trust_remote_code: bool = False) -> "PreTrainedModel":
+def load_model(ref: PolicyRef, *, device: str = "cpu") -> "PreTrainedModel":
     """Load the causal LM in evaluation mode: float32 on the CPU, the checkpoint's own precision elsewhere.
 
     `DataError` for a folder that is missing, broken or lacks weights; `ConfigError` for a Hub name that cannot be had.
@@ -24,7 +24,7 @@ def load_model(ref: PolicyRef, *, device: str = "cpu", trust_remote_code: bool =
         model, info = AutoModelForCausalLM.from_pretrained(
             ref.path,
             dtype=torch.float32 if device == "cpu" else "auto",
-            trust_remote_code=trust_remote_code,
+            trust_remote_code=ref.trust_remote_code,
             output_loading_info=True,
         )
     # The library fills what a checkpoint lacks with random numbers and goes on.
@@ -36,7 +36,7 @@ def load_model(ref: PolicyRef, *, device: str = "cpu", trust_remote_code: bool =
     return model.to(device).eval()
 
 
-def load_tokenizer(ref: PolicyRef, *, trust_remote_code: bool = False) -> "PreTrainedTokenizerBase":
+def load_tokenizer(ref: PolicyRef) -> "PreTrainedTokenizerBase":
     """Load the tokenizer; it pads on the left, with the end token where it has no padding token.
 
     Use it instead of `AutoTokenizer`, which puts the splitting rules of Qwen2 (and no BOS) in place of those that a
@@ -49,7 +49,7 @@ def load_tokenizer(ref: PolicyRef, *, trust_remote_code: bool = False) -> "PreTr
         described = get_tokenizer_config(ref.path) if ref.is_local else {}
         as_saved = described.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
         kind = PreTrainedTokenizerFast if as_saved else AutoTokenizer
-        tokenizer = kind.from_pretrained(ref.path, trust_remote_code=trust_remote_code, padding_side="left")
+        tokenizer = kind.from_pretrained(ref.path, trust_remote_code=ref.trust_remote_code, padding_side="left")
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise DataError(f"the tokenizer of '{ref.path}' has neither a padding nor an end token; add one to it")

@@ -20,12 +20,11 @@ def take_existing(config: PolicyConfig) -> PolicyRef:
         )
     folder = Path(config.model).expanduser()
     is_local = folder.is_dir() or config.model.startswith((".", "/", "~"))
-    ref = (
-        PolicyRef(str(folder), policy_id_of(folder))
-        if is_local
-        else PolicyRef(config.model, f"{config.model}@{_commit(config)}", is_local=False)
+    path, identity = (
+        (str(folder), policy_id_of(folder)) if is_local else (config.model, f"{config.model}@{_commit(config)}")
     )
-    load_tokenizer(ref, trust_remote_code=config.trust_remote_code)
+    ref = PolicyRef(path, identity, is_local=is_local, trust_remote_code=config.trust_remote_code)
+    load_tokenizer(ref)
     return ref
 
 

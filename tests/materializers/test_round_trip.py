@@ -87,8 +87,10 @@ def test_policy_is_copied_file_by_file(store, tmp_path):
 
 
 def test_hub_policy_is_a_name_only(store):
-    PolicyMaterializer(store).save(PolicyRef("org/model", "org/model@main", is_local=False))
-    assert PolicyMaterializer(store).load(PolicyRef) == PolicyRef("org/model", "org/model@main", is_local=False)
+    PolicyMaterializer(store).save(PolicyRef("org/model", "org/model@main", is_local=False, trust_remote_code=True))
+    assert PolicyMaterializer(store).load(PolicyRef) == PolicyRef(
+        "org/model", "org/model@main", is_local=False, trust_remote_code=True
+    )
 
 
 def test_plan_and_a_plan_edited_in_the_store(store):
