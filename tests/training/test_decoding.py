@@ -66,3 +66,15 @@ def test_the_generator_names_the_rollouts(model):
     assert sample(model).completion_ids == sample(model).completion_ids
     assert sample(model).completion_ids != sample(model, seed=1).completion_ids
     assert sample(model).n_prefill_tokens == sum(map(len, PROMPTS)), "each prompt is read once, not once a rollout"
+
+
+def test_libraries_do_not_start_talking_after_a_quiet_block(monkeypatch):
+    import logging
+
+    from saerl_core.training.embedded.quiet import quiet_libraries
+
+    logger = logging.getLogger("trl")
+    monkeypatch.setattr(logger, "level", logging.NOTSET)  # as it is before the library is imported
+    with quiet_libraries():
+        assert logger.level == logging.ERROR
+    assert logger.level == logging.WARNING

@@ -23,4 +23,5 @@ def quiet_libraries() -> Iterator[None]:
             yield
         finally:
             for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+                # a library that was first imported inside the block had no level yet; unset, it would tell everything
+                logger.setLevel(level or logging.WARNING)
