@@ -139,14 +139,16 @@ def _contamination(inputs: ReportInputs) -> list[Block]:
     matches = inputs.matches
     config = inputs.config.prompts
     if matches.empty:
-        if not config.decontaminate_against:
+        n_items = inputs.prompts_report.counts.get("n_eval_items", 0)
+        if not n_items and not config.decontaminate_against:
             return [
                 Missing(
                     "Contamination: not checked, because the run names no evaluation set "
                     "(prompts.decontaminate_against)."
                 )
             ]
-        return [Callout("Contamination: no prompt of the pool shares text with the named evaluation sets.", "good")]
+        how = "is one of" if config.source == "task_world" else "covers any of"
+        return [Callout(f"Contamination: no prompt of the pool {how} the {n_items:,} evaluation items.", "good")]
     threshold = config.coverage_threshold
     n_strong = matches.loc[(matches["coverage"] >= threshold) | matches["exact"], "prompt_id"].nunique()
     n_exact = matches.loc[matches["exact"], "prompt_id"].nunique()

@@ -206,3 +206,18 @@ def test_table_of_scores_holds_every_slice(full: ReportInputs, page: Page) -> No
     assert isinstance(full.scores, pd.DataFrame)
     for name in full.scores["slice"].unique():
         assert str(name) in page.texts["evaluation"]
+
+
+def test_the_seed_on_top_is_the_one_that_trained(full: ReportInputs) -> None:
+    trained = replace(full, plan=replace(full.plan, seed=7))
+    assert "seed <b>7</b>" in render_report(trained)
+
+
+def test_what_was_compared_for_contamination_is_said(full: ReportInputs) -> None:
+    counts = {**full.prompts_report.counts, "n_eval_items": 720}
+    clean = replace(
+        full,
+        matches=tables.MATCHES.empty(),
+        prompts_report=full.prompts_report.model_copy(update={"counts": counts}),
+    )
+    assert "720 evaluation items" in render_report(clean)
