@@ -40,11 +40,12 @@ def saerl_pipeline(config: RunConfig) -> None:
         prompts, features, controls, clusters, c.difficulty, seed, pass_rates
     )
     train_seed = seed if c.training.seed is None else c.training.seed
+    training = c.training.model_copy(update={"seed": None})  # in the cache key once, as the argument of its own
     plan, _, plan_report = plan_batches(prompts, quality, clusters, difficulty, c.plan, train_seed)
     trained = log = consumed = training_report = scores = evaluation_report = None
     if c.training.enabled:
         trained, log, consumed, training_report = train_policy(
-            prompts, plan, policy, c.training, c.grading, train_seed, threads
+            prompts, plan, policy, training, c.grading, train_seed, threads
         )
     if c.evaluation.enabled:
         held_out = test if c.evaluation.split == "test" else dev
