@@ -14,7 +14,7 @@ from steps._runtime import cache_policy, stage, track
 
 @step(
     experiment_tracker=True,
-    cache_policy=cache_policy("features", "policy"),
+    cache_policy=cache_policy("features", "policy", "world"),
     output_materializers={"features": SaeFeaturesMaterializer, "controls": ControlFeaturesMaterializer},
 )
 def extract_sae_features(

@@ -15,7 +15,7 @@ from steps._runtime import cache_policy, log_training_step, stage, track, work_d
 
 @step(
     experiment_tracker=True,
-    cache_policy=cache_policy("training", "rollouts", "policy"),
+    cache_policy=cache_policy("training", "rollouts", "policy", "world"),
     output_materializers={"trained_policy": PolicyMaterializer},
 )
 def train_policy(

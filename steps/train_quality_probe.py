@@ -16,7 +16,7 @@ from steps._runtime import cache_policy, stage, track
 
 @step(
     experiment_tracker=True,
-    cache_policy=cache_policy("signals", "features", "policy"),
+    cache_policy=cache_policy("signals", "features", "policy", "world"),
     output_materializers={"quality_probe": LinearProbeMaterializer},
 )
 def train_quality_probe(
