@@ -209,10 +209,12 @@ def _evaluation(config: "RunConfig") -> Iterator[str]:
 
 def _grading(config: "RunConfig") -> Iterator[str]:
     answers = config.difficulty.label == "pass_rate" or config.training.enabled or config.evaluation.enabled
-    if answers and config.grading.kind == "task_world" and config.policy.source == "pretrained":
+    # A trained policy of the task world may come back as a folder, but then the prompts are the task world's too.
+    foreign = config.policy.source == "pretrained" and config.prompts.source != "task_world"
+    if answers and config.grading.kind == "task_world" and foreign:
         yield (
-            "grading.kind is 'task_world', which reads the answer after '#', but policy.source is 'pretrained'; "
-            "set grading.kind to 'math' or 'exact'"
+            "grading.kind is 'task_world', which reads the answer after '#', but policy.source is 'pretrained' and "
+            f"prompts.source is '{config.prompts.source}'; set grading.kind to 'math' or 'exact'"
         )
 
 
