@@ -1,6 +1,6 @@
 """What the default policy of the task world costs and can do, before RL.
 
-    python benchmarks/base_policy.py --seed 0 --out /tmp/policy
+    python benchmarks/base_policy.py --seed 0 --out FOLDER
 
 Prints CPU seconds, pass@1 and pass@8 by topic and level on the clean test split (T = 1, 24 new tokens), and the share
 of zero-variance groups of 8 on the train pool, bad prompts included.

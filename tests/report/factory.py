@@ -37,6 +37,58 @@ from tests.report.synthetic_tables import (
 HOSTILE = "<script>alert('planted')</script><img src=x onerror=alert(1)>"
 
 
+def make_sae_report(rng: np.random.Generator) -> SaeReport:
+    """Make a healthy SAE's report."""
+    curve = ((s * 20, 2.2 * float(np.exp(-s / 9)) + 0.35 + 0.03 * float(rng.normal())) for s in range(40))
+    values = {"l0": 12.0, "explained_variance": 0.874, "dead_frac": 0.041, "d_sae": 512, "mse": 0.013}
+    return SaeReport(stage="sae", values=values, loss_curve=tuple(curve))
+
+
+def make_plan_report(n_steps: int) -> PlanReport:
+    """Make the report of a plan with a residual pool."""
+    return PlanReport(
+        stage="plan",
+        values={
+            "n_steps": n_steps,
+            "coherence": 0.91,
+            "coverage": 0.62,
+            "mixed_frac": 0.12,
+            "difficulty_trend": 0.83,
+            "left_out": 70,
+        },
+        notes=("7 clusters hold fewer prompts than a batch: their prompts went to the residual pool.",),
+    )
+
+
+def make_matches(train: pd.DataFrame) -> pd.DataFrame:
+    """Make an exact and a partial contamination match of the first two prompts."""
+    first = train.iloc[0]
+    return tables.MATCHES.check(
+        pd.DataFrame(
+            [
+                {
+                    "prompt_id": first["prompt_id"],
+                    "benchmark": "math500",
+                    "eval_id": "test/7",
+                    "coverage": 1.0,
+                    "exact": True,
+                    "prompt": first["prompt"],
+                    "eval_prompt": first["prompt"],
+                },
+                {
+                    "prompt_id": train.iloc[1]["prompt_id"],
+                    "benchmark": "math500",
+                    "eval_id": "test/9",
+                    "coverage": 0.62,
+                    "exact": False,
+                    "prompt": "Find the sum of all integers",
+                    "eval_prompt": "Find the sum of all even integers",
+                },
+            ]
+        )
+    )
+
+
 def full_run(n: int = 1200, n_steps: int = 40, seed: int = 0) -> ReportInputs:
     """Make the records of an embedded run: task world, training and evaluation on."""
     rng = np.random.default_rng(seed)
@@ -61,13 +113,7 @@ def full_run(n: int = 1200, n_steps: int = 40, seed: int = 0) -> ReportInputs:
         prompts_report=PromptsReport(stage="prompts", counts={"n_rows": n + 3, "n_train": n, "n_rejected": 2}),
         policy_report=make_policy_report(),
         sae=SaeFacts("ab" * 32, "blocks.1.hook_resid_post", 512, "topk"),
-        sae_report=SaeReport(
-            stage="sae",
-            values={"l0": 12.0, "explained_variance": 0.874, "dead_frac": 0.041, "d_sae": 512, "mse": 0.013},
-            loss_curve=tuple(
-                (s * 20, 2.2 * float(np.exp(-s / 9)) + 0.35 + 0.03 * float(rng.normal())) for s in range(40)
-            ),
-        ),
+        sae_report=make_sae_report(rng),
         features_report=FeaturesReport(
             stage="features", values={"n_prompts": n, "nnz_per_row": 71.4, "l0": 12.0, "prompts_per_s": 2100.0}
         ),
@@ -78,18 +124,7 @@ def full_run(n: int = 1200, n_steps: int = 40, seed: int = 0) -> ReportInputs:
         difficulty=difficulty,
         difficulty_report=make_difficulty_report(),
         plan=plan,
-        plan_report=PlanReport(
-            stage="plan",
-            values={
-                "n_steps": n_steps,
-                "coherence": 0.91,
-                "coverage": 0.62,
-                "mixed_frac": 0.12,
-                "difficulty_trend": 0.83,
-                "left_out": 70,
-            },
-            notes=("7 clusters hold fewer prompts than a batch: their prompts went to the residual pool.",),
-        ),
+        plan_report=make_plan_report(n_steps),
         costs=make_costs(training=True),
         pass_rates=rates,
         pass_rates_report=PassRatesReport(
@@ -130,38 +165,13 @@ def curation_run(n: int = 900) -> ReportInputs:
             "plan": {"n_steps": None},
         }
     )
-    first = train.iloc[0]
-    matches = tables.MATCHES.check(
-        pd.DataFrame(
-            [
-                {
-                    "prompt_id": first["prompt_id"],
-                    "benchmark": "math500",
-                    "eval_id": "test/7",
-                    "coverage": 1.0,
-                    "exact": True,
-                    "prompt": first["prompt"],
-                    "eval_prompt": first["prompt"],
-                },
-                {
-                    "prompt_id": train.iloc[1]["prompt_id"],
-                    "benchmark": "math500",
-                    "eval_id": "test/9",
-                    "coverage": 0.62,
-                    "exact": False,
-                    "prompt": "Find the sum of all integers",
-                    "eval_prompt": "Find the sum of all even integers",
-                },
-            ]
-        )
-    )
     report = base.difficulty_report
     return replace(
         base,
         config=config,
         train=tables.PROMPTS.check(train),
         test=tables.PROMPTS.empty(),
-        matches=matches,
+        matches=make_matches(train),
         quality_report=quality.model_copy(update={"values": no_truth}),
         clusters_report=base.clusters_report.model_copy(update={"cards": cards, "values": {"silhouette": 0.12}}),
         policy_report=PolicyReport(
