@@ -39,7 +39,7 @@ def test_no_file_is_needed():
 
 @pytest.mark.parametrize("base", [FILE | PRETRAINED, TEXT, {}])
 def test_the_bases_of_these_tests_work(base):
-    validate(base)
+    assert validate(base).model_dump(exclude_unset=True).keys() == base.keys()
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
@@ -204,8 +204,8 @@ def test_several_impossible_combinations_are_told_at_once():
 
 
 def test_settings_that_are_switched_off_are_not_checked():
-    validate({"training": {"enabled": False, "algorithm": "ppo", "backend": "openrlhf"}})
-    validate({"evaluation": {"enabled": False, "ks": [100]}})
+    assert validate({"training": {"enabled": False, "algorithm": "ppo", "backend": "openrlhf"}}).training.backend
+    assert validate({"evaluation": {"enabled": False, "ks": [100]}}).evaluation.ks == (100,)
 
 
 def write(tmp_path, text):

@@ -44,6 +44,26 @@ def make_prompts(n: int, rng: np.random.Generator, *, with_topics: bool, prefix:
     return tables.PROMPTS.check(frame)
 
 
+def make_decisions(train: pd.DataFrame, quality: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    ids = train["prompt_id"]
+    first = dict(zip(table["prompt_id"], table["step"], strict=True))
+    reason = [
+        "planned" if p in first else "not usable: duplicate" if not u else "low quality" if not k else "beyond n_steps"
+        for p, u, k in zip(ids, train["usable"], quality["keep"], strict=True)
+    ]
+    return tables.DECISIONS.check(
+        pd.DataFrame(
+            {
+                "prompt_id": ids,
+                "planned": [p in first for p in ids],
+                "reason": reason,
+                "n_uses": [int(p in first) for p in ids],
+                "first_step": [first.get(p, -1) for p in ids],
+            }
+        )
+    )
+
+
 def make_signals(train: pd.DataFrame, rng: np.random.Generator, n_steps: int, batch: int) -> tuple[pd.DataFrame, ...]:
     n, ids = len(train), train["prompt_id"]
     cluster = (train["topic"].map(TOPICS.index) + (rng.random(n) < 0.35) * rng.integers(0, 5, size=n)) % N_CLUSTERS
@@ -90,22 +110,7 @@ def make_signals(train: pd.DataFrame, rng: np.random.Generator, n_steps: int, ba
             }
         )
     )
-    first = dict(zip(table["prompt_id"], table["step"], strict=True))
-    reason = [
-        "planned" if p in first else "not usable: duplicate" if not u else "low quality" if not k else "beyond n_steps"
-        for p, u, k in zip(ids, train["usable"], quality["keep"], strict=True)
-    ]
-    decisions = tables.DECISIONS.check(
-        pd.DataFrame(
-            {
-                "prompt_id": ids,
-                "planned": [p in first for p in ids],
-                "reason": reason,
-                "n_uses": [int(p in first) for p in ids],
-                "first_step": [first.get(p, -1) for p in ids],
-            }
-        )
-    )
+    decisions = make_decisions(train, quality, table)
     return table, decisions, clusters, difficulty, quality
 
 
