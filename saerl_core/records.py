@@ -44,6 +44,15 @@ class PromptSet:
 
 
 @dataclass(frozen=True)
+class PromptFormat:
+    """How a prompt of the pool becomes what the policy reads; the same for labels, training and evaluation."""
+
+    chat_template: bool = False
+    system_prompt: str | None = None
+    prompt_suffix: str = ""
+
+
+@dataclass(frozen=True)
 class PolicyRef:
     """A causal LM in Hugging Face format with its tokenizer: a local folder, or a Hub name."""
 
@@ -51,6 +60,7 @@ class PolicyRef:
     policy_id: str  # sha256 of weights and config, or the Hub name with its revision
     is_local: bool = True
     trust_remote_code: bool = False  # run Python code that comes with the model; only where the configuration says so
+    prompt_format: PromptFormat = PromptFormat()
 
 
 @dataclass(frozen=True)
@@ -160,6 +170,7 @@ class TrainJob:
     seed: int
     curriculum_hash: str  # plan hash; a checkpoint of another plan is refused
     work_dir: Path  # checkpoints live here; the final policy too
+    eval_prompts: pd.DataFrame | None = None  # tables.PROMPTS; dev split, for scores while training
 
 
 @dataclass(frozen=True)
