@@ -1,0 +1,62 @@
+"""Lets OpenRLHF run on a machine without a GPU: test environment only, imported by a .pth at every start of its Python.
+
+Nothing of OpenRLHF is copied or replaced by file: each patch is applied right after the module that it concerns has
+been imported, whoever imports it – the trainer's own process or one of Ray's workers. `patches` says what and why.
+"""
+
+import os
+import sys
+from importlib.abc import MetaPathFinder
+
+ENVIRONMENT = {
+    "DS_ACCELERATOR": "cpu",
+    "OMP_NUM_THREADS": "1",  # five processes share few cores
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TORCHDYNAMO_DISABLE": "1",  # OpenRLHF compiles its entropy function: on a CPU that runs a C++ compiler
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_register_timeout_seconds": "300",  # a worker imports torch before it registers; cores may be busy
+    "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE": "1",  # containers have a small /dev/shm
+    # DeepSpeed's builds leave a lock file behind when killed, on which every later process of the user would wait
+    "TORCH_EXTENSIONS_DIR": os.path.join(sys.prefix, "torch_extensions"),
+}
+
+
+class PatchAfterImport(MetaPathFinder):
+    """Runs `saerl_cpu_shim.patches.PATCHES[name]` on a module as soon as its own code has run."""
+
+    names = frozenset(
+        {
+            "torch.cuda",
+            "ray._private.worker",
+            "deepspeed.comm.torch",
+            "openrlhf.utils.deepspeed.deepspeed",
+            "openrlhf.trainer.ray.ppo_actor",
+        }
+    )
+
+    def find_spec(self, name, path=None, target=None):
+        if name not in self.names:
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(name, path, target)
+            if spec is not None:
+                self.wrap(spec.loader, name)
+                return spec
+        return None
+
+    def wrap(self, loader, name):
+        run = loader.exec_module
+
+        def exec_module(module):
+            run(module)
+            from saerl_cpu_shim.patches import PATCHES
+
+            PATCHES[name](module)
+
+        loader.exec_module = exec_module  # a loader belongs to one module
+
+
+for _name, _value in ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
+sys.meta_path.insert(0, PatchAfterImport())

@@ -1,0 +1,2 @@
+class TokensPrompt(dict):
+    """As in vLLM: {"prompt_token_ids": [...]}."""
