@@ -10,7 +10,7 @@ from zenml.metadata.metadata_types import MetadataType
 
 from materializers.folder import FolderMaterializer
 from saerl_core.features.sae_folder import load_sae, save_sae
-from saerl_core.records import PolicyRef, SaeRef
+from saerl_core.records import PolicyRef, PromptFormat, SaeRef
 
 _POLICY_FILE = "saerl_policy.json"
 
@@ -25,7 +25,9 @@ class PolicyMaterializer(FolderMaterializer):
         """Load the reference; it points into the store, or into a downloaded copy."""
         folder = self.local_folder()
         meta = json.loads((folder / _POLICY_FILE).read_text())
-        return PolicyRef(**{**meta, "path": str(folder) if meta["is_local"] else meta["path"]})
+        prompt_format = PromptFormat(**meta.pop("prompt_format", {}))  # policies of before this field read plain text
+        path = str(folder) if meta["is_local"] else meta["path"]
+        return PolicyRef(**{**meta, "path": path, "prompt_format": prompt_format})
 
     def save(self, data: PolicyRef) -> None:
         """Copy the model's files and write the reference beside them."""
@@ -37,8 +39,8 @@ class PolicyMaterializer(FolderMaterializer):
             self.upload(folder)
 
     def compute_content_hash(self, data: PolicyRef) -> str | None:
-        """Return the id, which is a hash of the weights."""
-        return data.policy_id
+        """Return the id, which is a hash of the weights, with the prompt format: both decide what it answers."""
+        return f"{data.policy_id}:{data.prompt_format}"
 
     def extract_metadata(self, data: PolicyRef) -> dict[str, MetadataType]:
         """Describe the policy for the dashboard."""

@@ -51,6 +51,16 @@ def _policy(config: "RunConfig") -> Iterator[str]:
             f"policy.model is '{policy.model}', but policy.source '{policy.source}' trains its own model; "
             "set policy.source to 'pretrained' or remove policy.model"
         )
+    if policy.chat_template and policy.source != "pretrained":
+        yield (
+            f"policy.chat_template is true, but policy.source '{policy.source}' trains a model without a template; "
+            "set policy.source to 'pretrained' or policy.chat_template to false"
+        )
+    if policy.system_prompt is not None and not policy.chat_template:
+        yield (
+            "policy.system_prompt is set, but policy.chat_template is false and only a template has a place for it; "
+            "set policy.chat_template to true or remove policy.system_prompt"
+        )
     if policy.source == "task_world" and config.prompts.source != "task_world":
         yield (
             f"policy.source is 'task_world', but prompts.source is '{config.prompts.source}': the built-in policy "

@@ -34,7 +34,8 @@ def train_policy(
 ]:
     """Train; a killed run started again finds its checkpoints by the hash of plan, policy and settings."""
     with stage("train_policy", torch_threads=torch_threads) as clock:
-        key = (plan.plan_hash, policy.policy_id, config.model_dump_json(), grading.model_dump_json(), seed)
+        settings = (config.model_dump_json(), grading.model_dump_json(), seed)
+        key = (plan.plan_hash, policy.policy_id, policy.prompt_format, *settings)
         job = TrainJob(
             policy=policy, prompts=prompts, config=config, grading=grading, n_steps=plan.n_steps,
             prompts_per_step=plan.prompts_per_step, seed=seed, curriculum_hash=plan.plan_hash,

@@ -130,6 +130,8 @@ def test_all_problems_are_told_at_once():
         (PRETRAINED, {"policy": {"model": None}}, "policy.model is not set", "name a local folder"),
         ({}, {"policy": {"model": "m"}}, "policy.model is 'm'", "set policy.source to 'pretrained'"),
         (PRETRAINED, {"policy": {"source": "task_world", "model": None}}, "the built-in policy", "set policy.source"),
+        ({}, {"policy": {"chat_template": True}}, "policy.chat_template is true", "set policy.source to 'pretrained'"),
+        (PRETRAINED, {"policy": {"system_prompt": "x"}}, "policy.system_prompt is set", "remove policy.system_prompt"),
         ({}, {"policy": {"hidden_size": 66}}, "policy.hidden_size is 66", "2 * policy.n_heads = 8; set it to 72"),
         (TEXT, {"difficulty": {"label": "pass_rate"}}, "difficulty.label is 'pass_rate'", "set difficulty.label to"),
         (TEXT, {"training": {"enabled": True}}, "training.enabled is true", "set training.enabled to false"),

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Int
 
 from saerl_core.errors import DataError
+from saerl_core.policy.prompt_format import added_prefix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,19 +39,6 @@ class TokenizedPrompts:
         """Return the given prompts in the given order."""
         ids = tuple(self.ids[i] for i in rows)
         return TokenizedPrompts(tuple(self.prompt_ids[i] for i in rows), ids, self.n_prefix, self.n_truncated)
-
-
-def added_prefix(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """Return the ids that the tokenizer really puts in front of a text, whatever its config claims.
-
-    Qwen2.5 names a BOS token in some exports but never adds it; dropping position 0 there would lose a real token.
-    """
-    plain = tokenizer("1", add_special_tokens=False)["input_ids"]
-    full = tokenizer("1")["input_ids"]
-    for start in range(len(full) - len(plain) + 1):
-        if full[start : start + len(plain)] == plain:
-            return [int(t) for t in full[:start]]
-    return []
 
 
 def tokenize_prompts(

@@ -1,5 +1,6 @@
 """Obtain the policy: pre-train it here, or take an existing model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,7 @@ from saerl_core.config import PolicyConfig
 from saerl_core.ids import normalise_text
 from saerl_core.policy import task_world, text
 from saerl_core.policy.pretrained import take_existing
+from saerl_core.policy.prompt_format import format_of
 from saerl_core.policy.storage import check_writable, policy_id_of, save_policy
 from saerl_core.records import PolicyRef, PolicyReport
 
@@ -21,7 +23,8 @@ def prepare_policy(
 
     task_world ignores `prompts` and draws problems of the train split; text learns the usable `prompts`; neither ever
     sees a prompt of `held_out` (dev and test). The same config, texts and seed give the same id on one machine. A
-    pretrained model stays where it is. `BackendError` where `out_dir` cannot be written, before any work starts.
+    pretrained model stays where it is. The reference carries the prompt format that `config` asks for. `BackendError`
+    where `out_dir` cannot be written, before any work starts.
     """
     if config.source == "pretrained":
         return take_existing(config), PolicyReport(stage="policy", notes=(f"existing model {config.model}",))
@@ -38,7 +41,7 @@ def prepare_policy(
         values={**competence.values, "n_parameters": float(model.num_parameters())},
         loss_curve=tuple(curve),
     )
-    return save_policy(model, tokenizer, out_dir), report
+    return replace(save_policy(model, tokenizer, out_dir), prompt_format=format_of(config)), report
 
 
 def _from_text(
@@ -52,4 +55,4 @@ def _from_text(
         values={**values, "n_parameters": float(model.num_parameters())},
         loss_curve=tuple(curve),
     )
-    return save_policy(model, tokenizer, out_dir), report
+    return replace(save_policy(model, tokenizer, out_dir), prompt_format=format_of(config)), report

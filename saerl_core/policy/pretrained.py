@@ -5,6 +5,7 @@ from pathlib import Path
 from saerl_core.config import PolicyConfig
 from saerl_core.errors import ConfigError
 from saerl_core.policy.loading import load_tokenizer, loading_error
+from saerl_core.policy.prompt_format import format_of, prompt_tokens
 from saerl_core.policy.storage import policy_id_of
 from saerl_core.records import PolicyRef
 
@@ -23,8 +24,9 @@ def take_existing(config: PolicyConfig) -> PolicyRef:
     path, identity = (
         (str(folder), policy_id_of(folder)) if is_local else (config.model, f"{config.model}@{_commit(config)}")
     )
-    ref = PolicyRef(path, identity, is_local=is_local, trust_remote_code=config.trust_remote_code)
-    load_tokenizer(ref)
+    fmt = format_of(config)
+    ref = PolicyRef(path, identity, is_local, config.trust_remote_code, fmt)
+    prompt_tokens(load_tokenizer(ref), ["1"], fmt)  # a format that this tokenizer cannot give is refused here
     return ref
 
 

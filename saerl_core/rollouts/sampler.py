@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from saerl_core.errors import ConfigError, DataError
+from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.progress import track
 from saerl_core.records import PolicyRef
 
@@ -81,6 +82,7 @@ class Sampler:
         self._device = torch.device(device)
         self._model: PreTrainedModel = load_model(policy, device=device).eval()
         self._tokenizer = load_tokenizer(policy)
+        self._format = policy.prompt_format
         self._stop = _stop_tokens(self._model, self._tokenizer)
         self._takes_positions = "position_ids" in inspect.signature(self._model.forward).parameters
         self._takes_keep = "logits_to_keep" in inspect.signature(self._model.forward).parameters
@@ -88,7 +90,10 @@ class Sampler:
     def sample(self, prompts: list[str], n: int, *, desc: str = "sampling") -> list[list[Completion]]:
         """Return `n` completions for each prompt, in the order of the prompts; `desc` names the progress bar.
 
+        The policy reads every prompt in its own `prompt_format`.
+
         Raises:
+            ConfigError: the tokenizer cannot give the policy's prompt format.
             DataError: a prompt does not fit into the model's context, or has no token at all.
         """
         if not prompts or n < 1:
@@ -103,12 +108,8 @@ class Sampler:
         return results
 
     def _encode(self, prompts: list[str]) -> list[list[int]]:
-        encoded: list[list[int]] = self._tokenizer(prompts, add_special_tokens=True)["input_ids"]
-        start = self._tokenizer.bos_token_id
-        tokens = [t or ([start] if start is not None else []) for t in encoded]
+        tokens = prompt_tokens(self._tokenizer, prompts, self._format)
         longest = max(len(t) for t in tokens)
-        if not all(tokens):
-            raise DataError("a prompt has no tokens and the tokenizer has no BOS token; remove empty prompts")
         limit = getattr(self._model.config, "max_position_embeddings", None)
         if limit is not None and longest + self.max_completion_tokens > limit:
             raise DataError(

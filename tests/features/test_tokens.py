@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saerl_core.errors import DataError
-from saerl_core.features.tokens import added_prefix, length_batches, tokenize_prompts
+from saerl_core.features.tokens import length_batches, tokenize_prompts
 from saerl_core.policy.loading import load_tokenizer
+from saerl_core.policy.prompt_format import added_prefix
 
 
 def frame(*texts: str) -> pd.DataFrame:

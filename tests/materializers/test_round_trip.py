@@ -1,5 +1,6 @@
 """What goes into the artifact store comes out the same, file by file, without pickle."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -15,7 +16,15 @@ from materializers import (
     SaeFeaturesMaterializer,
 )
 from saerl_core.errors import BackendError
-from saerl_core.records import BatchPlan, ControlFeatures, FeatureMeta, LinearProbe, PolicyRef, SaeFeatures
+from saerl_core.records import (
+    BatchPlan,
+    ControlFeatures,
+    FeatureMeta,
+    LinearProbe,
+    PolicyRef,
+    PromptFormat,
+    SaeFeatures,
+)
 from tests.plan_factory import tiny_plan
 from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
@@ -91,6 +100,25 @@ def test_hub_policy_is_a_name_only(store):
     assert PolicyMaterializer(store).load(PolicyRef) == PolicyRef(
         "org/model", "org/model@main", is_local=False, trust_remote_code=True
     )
+
+
+def test_the_prompt_format_comes_back_and_changes_what_follows(store):
+    fmt = PromptFormat(chat_template=True, system_prompt="Be brief.", prompt_suffix=" Go.")
+    plain = PolicyRef("org/model", "org/model@main", is_local=False)
+    chat = dataclasses.replace(plain, prompt_format=fmt)
+    materializer = PolicyMaterializer(store)
+    materializer.save(chat)
+    assert PolicyMaterializer(store).load(PolicyRef) == chat
+    assert materializer.compute_content_hash(chat) != materializer.compute_content_hash(plain)
+
+
+def test_a_policy_stored_without_a_prompt_format_reads_plain_text(store):
+    PolicyMaterializer(store).save(PolicyRef("org/model", "org/model@main", is_local=False))
+    [file] = Path(store).rglob("saerl_policy.json")
+    old = json.loads(file.read_text())
+    del old["prompt_format"]
+    file.write_text(json.dumps(old))
+    assert PolicyMaterializer(store).load(PolicyRef) == PolicyRef("org/model", "org/model@main", is_local=False)
 
 
 def test_plan_and_a_plan_edited_in_the_store(store):

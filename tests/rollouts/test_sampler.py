@@ -1,5 +1,7 @@
+import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -9,7 +11,7 @@ from scipy import stats
 
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.policy.loading import load_model, load_tokenizer
-from saerl_core.records import PolicyRef
+from saerl_core.records import PolicyRef, PromptFormat
 from saerl_core.rollouts import sampler as sampling
 from saerl_core.rollouts.sampler import Sampler
 
@@ -170,6 +172,32 @@ def test_bad_input_is_one_clear_error(tiny_policy: MakePolicy) -> None:
         make(policy).sample(["a", "a " * 60], 1)
     with pytest.raises(DataError, match="no tokens"):
         make(policy).sample(["a", " "], 1)
+
+
+@pytest.mark.parametrize("system", [None, "f f"])
+def test_the_policy_reads_the_prompt_in_its_format(tiny_policy: MakePolicy, tmp_path, system: str | None) -> None:
+    """Formatted by the sampler, a prompt is answered as the same text that a plain policy is given."""
+    plain = tiny_policy("qwen2")
+    shutil.copytree(plain.path, tmp_path / "chat")
+    tokenizer = load_tokenizer(plain)
+    tokenizer.chat_template = "{% for m in messages %}{{ m.role[0] }} {{ m.content }} {% endfor %}b"
+    tokenizer.save_pretrained(tmp_path / "chat")
+    chat = PolicyRef(str(tmp_path / "chat"), "chat", prompt_format=PromptFormat(True, system, " c"))
+    suffixed = replace(plain, prompt_format=PromptFormat(prompt_suffix=" c"))
+    given = ["a b", "d"]
+    for policy, texts in (
+        (suffixed, ["a b c", "d c"]),
+        (chat, [("s f f " if system else "") + text for text in ("u a b c b", "u d c b")]),
+    ):
+        in_format, spelt = make(policy, temperature=0.0), make(plain, temperature=0.0)
+        assert in_format.sample(given, 1) == spelt.sample(texts, 1)
+        assert in_format.n_prefill_tokens == spelt.n_prefill_tokens
+
+
+def test_a_format_that_the_tokenizer_cannot_give_is_refused(tiny_policy: MakePolicy) -> None:
+    chat = replace(tiny_policy("qwen2"), prompt_format=PromptFormat(chat_template=True))
+    with pytest.raises(ConfigError, match="no chat template"):
+        make(chat).sample(["a"], 1)
 
 
 def test_the_task_world_tokenizer_round_trips(tmp_path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saerl_core.errors import BackendError
+from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.protocols import StepMetrics
 from saerl_core.seeds import stage_seed
 from saerl_core.training.embedded.decoding import Rollouts, sample_rollouts
@@ -127,13 +128,13 @@ class PlannedTrainer(_Trl):  # type: ignore[misc]  # trl ships no types
 
     def _encode(self, row: PromptRow) -> list[int]:
         if row.prompt_id not in self.encoded:
-            tokens: list[int] = self.processing_class(row.prompt)["input_ids"]
+            [tokens] = prompt_tokens(self.processing_class, [row.prompt], self.session.job.policy.prompt_format)
             limit = getattr(self.model.config, "max_position_embeddings", None)
-            if not tokens or (limit is not None and len(tokens) + self.max_completion_length > limit):
+            if limit is not None and len(tokens) + self.max_completion_length > limit:
                 raise BackendError(
                     f"prompt '{row.prompt_id}' has {len(tokens)} tokens; with training.max_completion_tokens "
                     f"{self.max_completion_length} it must have between 1 and "
-                    f"{(limit or 0) - self.max_completion_length}; "
+                    f"{limit - self.max_completion_length}; "
                     "lower prompts.max_prompt_chars or training.max_completion_tokens"
                 )
             self.encoded[row.prompt_id] = tokens

@@ -2,6 +2,7 @@
 
 import hashlib
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from saerl_core.policy.loading import load_model, load_tokenizer, quiet_loading
 from saerl_core.policy.storage import policy_id_of
 from saerl_core.progress import track
 from saerl_core.protocols import Curriculum, OnStep, StepMetrics
-from saerl_core.records import PolicyRef, TrainJob, TrainResult
+from saerl_core.records import TrainJob, TrainResult
 from saerl_core.rollouts.grading import Grader
 from saerl_core.training import checkpoints as store
 from saerl_core.training.embedded.planned import PlannedTrainer, planned_trainer
@@ -157,6 +158,7 @@ def fingerprint(job: TrainJob) -> store.Fingerprint:
     return {
         "curriculum_hash": job.curriculum_hash,
         "policy_id": job.policy.policy_id,
+        "prompt_format": str(job.policy.prompt_format),
         "seed": str(job.seed),
         "n_steps": str(job.n_steps),
         "prompts_per_step": str(job.prompts_per_step),
@@ -174,5 +176,5 @@ def _advance(bar: "tqdm[Any]", metrics: StepMetrics) -> None:
 
 def _result(job: TrainJob, session: TrainingSession) -> TrainResult:
     folder = job.work_dir / "policy"
-    policy = PolicyRef(str(folder), policy_id_of(folder), is_local=True)
+    policy = replace(job.policy, path=str(folder), policy_id=policy_id_of(folder), is_local=True)
     return TrainResult(policy, session.log(), session.consumed(), session.report())
