@@ -1,0 +1,65 @@
+"""What must be the same for a saved training to be continued. No torch."""
+
+import hashlib
+
+from saerl_core.config import OpenRlhfConfig, TrainingConfig
+from saerl_core.records import TrainJob
+from saerl_core.training.checkpoints import Fingerprint
+
+# Settings that may change between a run and its resume: where and how fast it runs, not what it trains.
+_FREE = {"enabled", "seed", "save_every_steps", "eval_every_steps", "eval_n_samples", "device", "openrlhf"}
+_FREE_OPENRLHF = {
+    "python",
+    "image",
+    "launch",
+    "ray_address",
+    "env",
+    "watchdog_s",
+    "vllm_engines",
+    "vllm_tensor_parallel",
+    "vllm_memory_frac",
+    "packing",
+    "gradient_checkpointing",
+    "attention",
+    "train_micro_batch",
+    "rollout_micro_batch",
+    "max_prompt_tokens",
+    "max_checkpoints",
+}
+
+
+def settings_of(config: TrainingConfig) -> Fingerprint:
+    """Return the settings that decide what is trained, each as a short text under the name that a person writes.
+
+    Those that only say where the training runs, how much memory it takes or how often it saves are left out.
+    """
+    settings = {f"training.{k}": str(v) for k, v in config.model_dump().items() if k not in _FREE}
+    if config.backend == "openrlhf":
+        inner: OpenRlhfConfig = config.openrlhf
+        named = inner.model_dump().items()
+        settings |= {f"training.openrlhf.{k}": str(v) for k, v in named if k not in _FREE_OPENRLHF}
+    return settings
+
+
+def job_fingerprint(job: TrainJob, **more: str) -> Fingerprint:
+    """Return the fingerprint of a job: plan, policy, prompts, seed, sizes, settings, and what the backend adds."""
+    columns = ["prompt_id", "prompt", "answer"]
+    prompts = job.prompts[columns].sort_values("prompt_id").to_json(orient="values")
+    return {
+        "curriculum_hash": job.curriculum_hash,
+        "policy_id": job.policy.policy_id,
+        "prompt_format": str(job.policy.prompt_format),
+        "seed": str(job.seed),
+        "n_steps": str(job.n_steps),
+        "prompts_per_step": str(job.prompts_per_step),
+        "prompts": hashlib.sha256(prompts.encode()).hexdigest()[:16],
+        "grading.kind": job.grading.kind,
+        **more,
+        **settings_of(job.config),
+    }
+
+
+def digest(fingerprint: Fingerprint) -> str:
+    """Return a short hash of a fingerprint, for messages and file names."""
+    lines = "".join(f"{key}\t{fingerprint[key]}\n" for key in sorted(fingerprint))
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]

@@ -1,0 +1,229 @@
+"""The trainer as a process of its own: started without a shell, watched, and ended with everything that it started."""
+
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from saerl_core.errors import BackendError, ConfigError
+
+if TYPE_CHECKING:
+    import psutil
+
+MARK = "SAERL_TRAINER_OF"  # environment variable that every process of a trainer inherits: the folder it works for
+_GRACE_S = 15.0  # for a trainer to end by itself: Ray and its workers, or a job on a cluster
+_TAIL_BYTES = 64 * 1024
+_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_RAY_PREFIX = re.compile(r"^\((?:[\w:.]+ )?pid=\d+[^)]*\) ?")  # Ray puts the worker in front of each line
+_ERROR_LINE = re.compile(r"^[\w.]*(?:Error|Exception|Interrupt|Exit)\b.*")
+
+
+class TrainerProcess:
+    """A running trainer; a context manager that leaves no process of it behind, however the block ends."""
+
+    def __init__(self, command: list[str], *, log: Path, env: dict[str, str], grace_s: float = _GRACE_S) -> None:
+        """Start the command in a session of its own; `env[MARK]` names the folder that it works for.
+
+        Raises:
+            ConfigError: the program cannot be started.
+            BackendError: the log file cannot be written.
+        """
+        self.log = log
+        self._mark = env[MARK]
+        self._grace_s = grace_s
+        try:
+            stream = log.open("ab")
+        except OSError as error:
+            raise BackendError(f"could not write {log}: {error}; free disk space and start again") from error
+        with stream:
+            try:
+                self._child = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    env=env,
+                    cwd=log.parent,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise ConfigError(
+                    f"the trainer's program '{command[0]}' cannot be started ({error}); set training.openrlhf.python "
+                    "to the interpreter of the trainer's environment"
+                ) from error
+
+    def __enter__(self) -> "TrainerProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the trainer; also the id of its session."""
+        return self._child.pid
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while it runs."""
+        return self._child.poll()
+
+    def failure(self) -> BackendError:
+        """Return the error that explains how it ended: the exit code, its last error, where its log is."""
+        code = self._child.poll()
+        return BackendError(f"{explain_exit(code)}{_quoted(last_error(self.log))} (log: {self.log})")
+
+    def stop(self) -> None:
+        """Ask it to end, wait a little, then kill it and everything that it started, in other sessions too."""
+        try:
+            if self._child.poll() is None:
+                self._child.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    self._child.wait(self._grace_s)
+        finally:  # a second Ctrl-C while it waits kills at once
+            kill_family(self._mark, self._child.pid)
+            self._child.wait()
+
+
+def kill_family(mark: str, session: int | None = None) -> int:
+    """Kill every process with this mark or in this session, and their descendants; returns how many there were."""
+    import psutil
+
+    killed: set[int] = set()
+    for _ in range(5):  # what starts while we look is found in the next round
+        family = [p for p in _family(mark, session) if p.status() != psutil.STATUS_ZOMBIE]
+        if not family:
+            break
+        for process in family:
+            killed.add(process.pid)
+            with suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(family, timeout=5)
+    return len(killed)
+
+
+def _family(mark: str, session: int | None) -> "list[psutil.Process]":
+    """Return the processes of a trainer: by session, by mark (Ray's workers overwrite it), and all their children."""
+    import psutil
+
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if os.getsid(process.pid) == session or process.environ().get(MARK) == mark:
+                found[process.pid] = process
+                found.update({child.pid: child for child in process.children(recursive=True)})
+    found.pop(os.getpid(), None)
+    return [p for p in found.values() if p.is_running()]
+
+
+@contextmanager
+def only_driver(root: Path) -> Iterator[None]:
+    """Hold the folder for this process, and end a trainer that a killed driver has left behind.
+
+    Raises:
+        BackendError: another process of saerl trains in this folder now.
+    """
+    path = root / "driver.lock"
+    with path.open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            raise BackendError(
+                f"process {lock.read().strip() or 'unknown'} trains in {root} already; wait for it, or end it"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        kill_family(str(root))
+        yield
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Turn SIGTERM into `SystemExit` for the length of a block, so that the trainer is ended before this process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may do this; the trainer notices by itself that its driver is gone
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def explain_exit(code: int | None) -> str:
+    """Return a sentence about an exit code; a shell and a container say 128 + n for signal n."""
+    if code is None:
+        return "the trainer was ended"
+    number = -code if code < 0 else code - 128
+    if number == signal.SIGKILL:
+        return (
+            "the trainer was killed by signal 9 (SIGKILL), most likely because the machine ran out of memory: lower "
+            "training.openrlhf.vllm_memory_frac, train_micro_batch or rollout_micro_batch, or take a larger machine; "
+            "the same command goes on at the last checkpoint"
+        )
+    if code < 0 or code > 128:
+        with suppress(ValueError):
+            return f"the trainer was ended by signal {number} ({signal.Signals(number).name})"
+    if code == 0:
+        return "the trainer ended before the plan did"
+    return f"the trainer failed with exit code {code}"
+
+
+def last_error(log: Path) -> str:
+    """Return a log's last sentence for people, else its last error, else its last line; empty without any."""
+    if not log.is_file():
+        return ""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        text = stream.read().decode("utf-8", errors="replace")
+    lines = [_RAY_PREFIX.sub("", _CONTROL.sub("", line)).strip() for line in re.split(r"[\r\n]+", text)]
+    lines = [line for line in lines if line]
+    for found in (
+        [line.removeprefix("saerl: ") for line in lines if line.startswith("saerl: ")],
+        [line for line in lines if _ERROR_LINE.match(line)],
+        lines,
+    ):
+        if found:
+            return found[-1][:2000]
+    return ""
+
+
+def trainer_environment(python: Path | None, code: Path, root: Path, more: dict[str, str]) -> dict[str, str]:
+    """Return the trainer's environment variables: ours without what belongs to our interpreter, and the user's own."""
+    inherited = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
+    if python is not None:  # its programs too: ray, ninja
+        inherited["PATH"] = os.pathsep.join([str(python.parent), inherited.get("PATH", os.defpath)])
+    env = {**inherited, "PYTHONUNBUFFERED": "1", **more}
+    env["PYTHONPATH"] = os.pathsep.join([str(code), *filter(None, [more.get("PYTHONPATH")])])
+    return {**env, MARK: str(root)}
+
+
+def wait_for_end(process: TrainerProcess, timeout_s: float, poll_s: float = 0.1) -> None:
+    """Wait until a trainer that has nothing left to do ends; `BackendError` where it fails or does not end."""
+    deadline = time.monotonic() + timeout_s
+    while process.poll() is None:
+        if time.monotonic() > deadline:
+            raise BackendError(
+                f"the trainer did not end within {timeout_s:.0f} s after its last step (log: {process.log}); raise "
+                "training.openrlhf.watchdog_s where saving takes longer"
+            )
+        time.sleep(poll_s)
+    if process.poll() != 0:
+        raise process.failure()
+
+
+def _quoted(error: str) -> str:
+    return f"; its last error: {error}" if error else ""
