@@ -3,10 +3,12 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TRAINER := .venv-openrlhf
+TRAINER_PIP := $(TRAINER)/bin/pip install --quiet --disable-pip-version-check -c deploy/openrlhf-cpu.txt
 export ZENML_ANALYTICS_OPT_IN := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install setup demo test check format ui clean
+.PHONY: help install setup demo openrlhf-cpu-env test check format ui clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -26,6 +28,18 @@ demo: setup      ## run the whole pipeline on this machine and say where the rep
 	PATH="$(CURDIR)/$(BIN):$$PATH" zenml pipeline run saerl
 	$(BIN)/python -m pipelines where
 
+$(TRAINER)/.installed: deploy/openrlhf-cpu.txt pyproject.toml
+	$(PYTHON) -m venv $(TRAINER)
+	$(TRAINER_PIP) setuptools wheel
+	$(TRAINER_PIP) torch transformers datasets 'ray[default]' accelerate peft torchdata tensorboard jsonlines loralib pylatexenc
+	DS_BUILD_OPS=0 $(TRAINER_PIP) --no-build-isolation deepspeed -e .  # the project without extras; deepspeed without compiled kernels
+	$(TRAINER_PIP) --no-deps openrlhf  # its dependencies are for GPUs
+	printf '%s\nimport saerl_cpu_shim\n' '$(CURDIR)/tests/openrlhf_cpu/site' >"$$($(TRAINER)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/saerl_cpu_shim.pth"
+	$(TRAINER)/bin/python -m compileall -q -j 0 $(TRAINER)/lib >/dev/null 2>&1 || true
+	touch $@
+
+openrlhf-cpu-env: $(TRAINER)/.installed ## create .venv-openrlhf, in which the tests train with OpenRLHF on a CPU
+
 test: $(STAMP)   ## the whole test suite
 	$(BIN)/python -m pytest
 
@@ -42,5 +56,5 @@ format: $(STAMP) ## fix what can be fixed automatically
 ui: $(STAMP)     ## MLflow UI on 127.0.0.1:5000
 	$(BIN)/python -m pipelines ui
 
-clean:           ## remove what runs wrote (not .venv)
+clean:           ## remove what runs wrote (not the environments)
 	rm -rf .saerl

@@ -1,0 +1,110 @@
+"""OpenRLHF's own CLI in the CPU test environment: it trains, its engines follow the policy, its order is not the file's.
+
+The last point is why there is a launcher; it also shows that a test of the launcher's order can fail.
+"""
+
+import ast
+import importlib.util
+import json
+import os
+import re
+import subprocess
+
+import pytest
+from safetensors.numpy import load_file
+
+from tests.training.world import tiny_prompts
+
+PROMPTS_PER_STEP, GROUP_SIZE, N_STEPS = 4, 2, 4
+
+REWARD = """
+import os
+
+def reward_func(queries, prompts, labels):
+    with open(os.environ["SEEN"], "a") as seen:
+        seen.write(labels[0] + "\\n")
+    right = float(queries[0][len(prompts[0]):].startswith("a"))
+    return {"rewards": right, "scores": right, "extra_logs": {}}
+"""
+
+FLAGS = {
+    "--data.input_key": "prompt",
+    "--data.label_key": "label",
+    "--data.max_len": 64,
+    "--actor.num_gpus_per_node": 1,
+    "--ref.num_gpus_per_node": 1,
+    "--vllm.num_engines": 1,
+    "--rollout.batch_size": PROMPTS_PER_STEP,
+    "--rollout.n_samples_per_prompt": GROUP_SIZE,
+    "--rollout.max_new_tokens": 6,
+    "--train.batch_size": PROMPTS_PER_STEP * GROUP_SIZE,
+    "--train.micro_batch_size": PROMPTS_PER_STEP * GROUP_SIZE,
+    "--algo.advantage.estimator": "group_norm",
+    "--algo.advantage.is_correction_level": "token",  # logs how far the engine's probabilities are from the policy's
+    "--algo.kl.estimator": "k3",
+    "--algo.kl.init_coef": 1e-6,
+    "--actor.adam.lr": 3e-2,  # so that an engine left behind would be seen after one step
+    "--actor.lr_scheduler": "constant",
+    "--ds.attn_implementation": "eager",
+}
+
+
+@pytest.fixture(scope="module")
+def stock_run(openrlhf_python, policy, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stock")
+    rows = tiny_prompts(PROMPTS_PER_STEP * N_STEPS)
+    with open(folder / "prompts.jsonl", "w") as file:
+        for row in rows.itertuples():
+            file.write(json.dumps({"prompt": row.prompt, "label": row.prompt_id}) + "\n")
+    (folder / "reward.py").write_text(REWARD)
+    paths = {
+        "--actor.model_name_or_path": policy.path,
+        "--data.prompt_dataset": folder / "prompts.jsonl",
+        "--reward.remote_url": folder / "reward.py",
+        "--ckpt.path": folder / "ckpt",
+        "--ckpt.output_dir": folder / "final",
+    }
+    flags = [str(part) for pair in {**FLAGS, **paths}.items() for part in pair]
+    command = [openrlhf_python, "-m", "openrlhf.cli.train_ppo_ray", "--algo.kl.use_loss", *flags]
+    with open(folder / "log", "w") as log:
+        ended = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, "SEEN": str(folder / "seen")},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            timeout=600,
+            check=False,
+        )
+    text = (folder / "log").read_text()
+    assert ended.returncode == 0, text[-5000:]
+    return rows["prompt_id"].tolist(), folder, text
+
+
+@pytest.mark.openrlhf
+def test_stock_openrlhf_does_not_follow_the_order_of_the_file(stock_run):
+    ids, folder, _ = stock_run
+    seen = (folder / "seen").read_text().split()
+    assert sorted(seen) == sorted(ids * GROUP_SIZE)  # every prompt, but
+    size = PROMPTS_PER_STEP * GROUP_SIZE
+    batches = [set(seen[i : i + size]) for i in range(0, len(seen), size)]
+    planned = [set(ids[i : i + PROMPTS_PER_STEP]) for i in range(0, len(ids), PROMPTS_PER_STEP)]
+    assert all(len(batch) == PROMPTS_PER_STEP for batch in batches)
+    assert batches != planned  # one shuffle in 60 million gives the planned batches by chance
+
+
+@pytest.mark.openrlhf
+def test_the_policy_learns_and_the_engine_follows(stock_run, policy):
+    _, folder, text = stock_run
+    reports = [ast.literal_eval(found) for found in re.findall(r"Global step \d+: (\{.*?\})", text)]
+    assert len(reports) == N_STEPS
+    before, after = load_file(f"{policy.path}/model.safetensors"), load_file(folder / "final" / "model.safetensors")
+    assert any((before[name] != after[name]).any() for name in before)
+    last = reports[-1]
+    assert last["vllm_kl"] < 0.2 * last["kl"]
+
+
+def test_the_stand_ins_stay_out_of_the_normal_environment():
+    """TRL takes any package named vllm for the real one and breaks."""
+    here = [importlib.util.find_spec(name) for name in ("vllm", "flash_attn", "saerl_cpu_shim")]
+    assert not [spec.origin for spec in here if spec is not None and "openrlhf_cpu" in spec.origin]
