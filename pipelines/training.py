@@ -49,7 +49,9 @@ def saerl_pipeline(config: RunConfig) -> None:
         )
     if c.evaluation.enabled:
         held_out = test if c.evaluation.split == "test" else dev
-        scores, evaluation_report = evaluate_policy(held_out, policy, c.evaluation, c.grading, seed, threads, trained)
+        scores, _, evaluation_report = evaluate_policy(
+            held_out, policy, c.evaluation, c.grading, seed, threads, trained
+        )
     write_report(
         prompts=prompts, test_prompts=test, issues=issues, matches=matches, prompts_report=prompts_report,
         policy_report=policy_report, sae=sae, sae_report=sae_report, features_report=features_report,

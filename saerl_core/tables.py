@@ -237,6 +237,19 @@ SCORES = TableSchema(
     },
     key=("policy", "benchmark", "slice", "metric"),
 )
+ITEM_SCORES = TableSchema(  # what `SCORES` are means of: one row a policy and prompt, for paired comparisons
+    "item_scores",
+    {
+        "policy": Column("str"),  # before, after
+        "benchmark": Column("str"),
+        "prompt_id": _ID,
+        "topic": Column("str", nullable=True),
+        "level": Column("float", nullable=True),
+        "n_samples": Column("int", 1),
+        "n_correct": Column("int", 0),
+    },
+    key=("policy", "benchmark", "prompt_id"),
+)
 COSTS = TableSchema(  # the ledger, one row a stage
     "costs",
     {

@@ -20,10 +20,14 @@ def evaluate_policy(
     seed: int,
     torch_threads: int,
     trained_policy: PolicyRef | None = None,
-) -> tuple[Annotated[pd.DataFrame, "scores"], Annotated[EvaluationReport, "evaluation_report"]]:
+) -> tuple[
+    Annotated[pd.DataFrame, "scores"],
+    Annotated[pd.DataFrame, "item_scores"],
+    Annotated[EvaluationReport, "evaluation_report"],
+]:
     """Score both policies on the same prompts; without training only the base policy is scored."""
     with stage("evaluate_policy", torch_threads=torch_threads) as clock:
-        scores, report = evaluate_policies(policy, trained_policy, held_out, config, grading, seed)
+        scores, items, report = evaluate_policies(policy, trained_policy, held_out, config, grading, seed)
         report = clock.stamp(report)
     track("evaluate_policy", report)
-    return scores, report
+    return scores, items, report

@@ -13,7 +13,7 @@ from saerl_core.records import EvaluationReport, PolicyRef
 from saerl_core.rollouts.grading import Grader
 from saerl_core.rollouts.sampler import Sampler
 from saerl_core.seeds import stage_seed
-from saerl_core.tables import SCORES
+from saerl_core.tables import ITEM_SCORES, SCORES
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ def evaluate_policies(
     seed: int,
     *,
     device: str = "auto",
-) -> tuple[pd.DataFrame, EvaluationReport]:
-    """Score both policies on the usable prompts: `tables.SCORES`, and the report with the paired gain.
+) -> tuple[pd.DataFrame, pd.DataFrame, EvaluationReport]:
+    """Score both policies on the usable prompts: `tables.SCORES`, `ITEM_SCORES`, the report with the paired gain.
 
     Slices are "all", "topic=..." and "level=..."; pass@1 is always among the metrics. Both policies answer the same
     prompts with the same random numbers, and the gain's standard error is that of the differences per prompt.
@@ -61,7 +61,8 @@ def evaluate_policies(
         runs = [_run(name, policy, items, config, grader, seed, device) for name, policy in named]
         unknown = grader.unknown_reasons()
     table = SCORES.check(pd.DataFrame([row for run in runs for row in _rows(run, items, config, ks)]))
-    return table, _report(runs, config, ks, len(prompts) - len(items), unknown)
+    per_item = ITEM_SCORES.check(pd.concat([_item_rows(run, items, config) for run in runs]))
+    return table, per_item, _report(runs, config, ks, len(prompts) - len(items), unknown)
 
 
 def _run(
@@ -109,6 +110,12 @@ def _rows(run: _Run, items: pd.DataFrame, config: EvaluationConfig, ks: list[int
                 }
             )
     return rows
+
+
+def _item_rows(run: _Run, items: pd.DataFrame, config: EvaluationConfig) -> pd.DataFrame:
+    return items[["prompt_id", "topic", "level"]].assign(
+        policy=run.name, benchmark=config.split, n_samples=config.n_samples, n_correct=run.n_correct
+    )
 
 
 def _slices(items: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from saerl_core.evaluation import evaluate
 from saerl_core.evaluation.evaluate import evaluate_policies
 from saerl_core.records import EvaluationReport, PolicyRef
 from saerl_core.rollouts.sampler import Completion
-from saerl_core.tables import SCORES
+from saerl_core.tables import ITEM_SCORES, SCORES
 
 BEFORE, AFTER = PolicyRef("before", "1"), PolicyRef("after", "2")
 CORRECT = {"before": [0, 1, 2, 3], "after": [2, 1, 4, 3]}  # of 4 completions, by prompt
@@ -48,7 +48,20 @@ def items() -> pd.DataFrame:
 
 
 def run(prompts: pd.DataFrame, after: PolicyRef | None = AFTER) -> tuple[pd.DataFrame, EvaluationReport]:
-    return evaluate_policies(BEFORE, after, prompts, CONFIG, GradingConfig(), 5)
+    scores, _, report = evaluate_policies(BEFORE, after, prompts, CONFIG, GradingConfig(), 5)
+    return scores, report
+
+
+def test_outcomes_of_every_item_say_what_the_scores_are_means_of() -> None:
+    table, per_item, _ = evaluate_policies(BEFORE, AFTER, items(), CONFIG, GradingConfig(), 5)
+    pd.testing.assert_frame_equal(per_item, ITEM_SCORES.check(per_item))
+    cells = per_item.set_index(["policy", "prompt_id"])
+    assert [cells.loc[("after", i), "n_correct"] for i in "abcd"] == CORRECT["after"]
+    assert cells.loc[("before", "d"), "topic"] == "mod"
+    assert cells.loc[("before", "b"), ["topic", "level"]].isna().all()
+    rates = (per_item["n_correct"] / per_item["n_samples"]).groupby(per_item["policy"]).mean()
+    means = table[(table["slice"] == "all") & (table["metric"] == "pass@1")].set_index("policy")["value"]
+    assert rates.to_dict() == pytest.approx(means.to_dict())
 
 
 def test_scores_by_hand() -> None:
@@ -97,7 +110,7 @@ def test_without_training_there_is_no_gain() -> None:
 def test_unknown_verdicts_are_not_correct_and_counted() -> None:
     prompts = items()
     prompts.loc[prompts["prompt"] == "3", "answer"] = " "
-    _, report = evaluate_policies(BEFORE, AFTER, prompts, CONFIG, GradingConfig(kind="math"), 5)
+    *_, report = evaluate_policies(BEFORE, AFTER, prompts, CONFIG, GradingConfig(kind="math"), 5)
     assert report.values["unknown_frac"] == 1 / 4
     assert report.values["unknown_frac_after"] == 1 / 4
     assert "8 x gold not readable" in report.notes[0]
