@@ -1,5 +1,6 @@
 """`python -m pipelines`: the same pipeline and the same checks as `zenml pipeline run saerl`, and a few helpers."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -50,6 +51,18 @@ def show_config(path: str | None) -> None:
     """Print the resolved configuration, defaults included, as JSON."""
     _refuse_bad_config(path)
     click.echo(load_config(path).model_dump_json(indent=2))
+
+
+@main.command("show-command")
+@CONFIG
+def show_command(path: str | None) -> None:
+    """Print the command that would start the OpenRLHF trainer, as a JSON list; starts nothing."""
+    from saerl_core.training.openrlhf.command import preview_command
+
+    try:
+        click.echo(json.dumps(preview_command(load_config(path))))
+    except SaerlError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command()

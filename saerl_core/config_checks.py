@@ -6,6 +6,8 @@ Each check yields one sentence a problem: the fields with their values, why they
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from saerl_core.config_checks_training import training_problems
+
 if TYPE_CHECKING:
     from saerl_core.config import RunConfig
 
@@ -167,27 +169,6 @@ def _plan(config: "RunConfig") -> Iterator[str]:
         )
 
 
-def _training(config: "RunConfig") -> Iterator[str]:
-    training = config.training
-    if not training.enabled:
-        return
-    if training.algorithm == "ppo":
-        yield (
-            "training.algorithm is 'ppo', which needs a critic: only the OpenRLHF backend has one, and this version "
-            "trains with 'embedded' only; set training.algorithm to one of grpo, dr_grpo, dapo, rloo"
-        )
-    if training.backend == "openrlhf":
-        yield (
-            "training.backend is 'openrlhf', but this version trains with 'embedded' only; "
-            "set training.backend to 'embedded'"
-        )
-    if training.clip_high is not None and training.clip_high < training.clip_low:
-        yield (
-            f"training.clip_high is {training.clip_high}, below training.clip_low = {training.clip_low}; "
-            "raise training.clip_high or leave it out"
-        )
-
-
 def _evaluation(config: "RunConfig") -> Iterator[str]:
     evaluation, prompts = config.evaluation, config.prompts
     if not evaluation.enabled:
@@ -239,7 +220,7 @@ _CHECKS: tuple[Callable[["RunConfig"], Iterator[str]], ...] = (
     _sae,
     _labels,
     _plan,
-    _training,
+    training_problems,
     _evaluation,
     _grading,
 )

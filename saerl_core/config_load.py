@@ -58,14 +58,14 @@ def validate(parameters: Mapping[str, object]) -> RunConfig:
 def flatten(config: BaseModel, prefix: str = "") -> dict[str, Scalar]:
     """Return every setting by its dotted path ("plan.strategy": "saerl"), for MLflow parameters.
 
-    A list becomes its values joined by commas; a setting that is not set becomes the text `none`.
+    A list becomes its values joined by commas, a mapping its keys; a setting that is not set becomes the text `none`.
     """
     flat: dict[str, Scalar] = {}
     for name in type(config).model_fields:
         value = getattr(config, name)
         if isinstance(value, BaseModel):
             flat |= flatten(value, f"{prefix}{name}.")
-        elif isinstance(value, tuple):
+        elif isinstance(value, tuple | dict):  # of environment variables the names only: a value may be a secret
             flat[prefix + name] = ",".join(str(v) for v in value)
         else:
             flat[prefix + name] = "none" if value is None else value

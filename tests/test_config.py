@@ -171,14 +171,6 @@ def test_all_problems_are_told_at_once():
         ),
         ({}, {"plan": {"prompts_per_step": 2401}}, "plan.prompts_per_step is 2401", "n_train = 2400; lower it"),
         (PRETRAINED, {"prompts": {"max_rows": 9}}, "plan.prompts_per_step is 32", "prompts.max_rows = 9"),
-        ({}, {"training": {"algorithm": "ppo"}}, "only the OpenRLHF backend", "grpo, dr_grpo, dapo, rloo"),
-        (
-            {},
-            {"training": {"backend": "openrlhf"}},
-            "training.backend is 'openrlhf'",
-            "set training.backend to 'embedded'",
-        ),
-        ({}, {"training": {"clip_high": 0.1}}, "training.clip_high is 0.1", "raise training.clip_high"),
         (PRETRAINED, {"prompts": {"eval_path": None}}, "has no held-out split", "name a file in prompts.eval_path"),
         (PRETRAINED, {"evaluation": {"split": "dev"}}, "evaluation.split is 'dev'", "set evaluation.split to 'test'"),
         (
@@ -201,8 +193,9 @@ def test_a_combination_that_cannot_work_is_one_line(base, changes, fields, way_o
 
 
 def test_several_impossible_combinations_are_told_at_once():
-    text = message({"training": {"algorithm": "ppo", "backend": "openrlhf"}})
-    assert text.startswith("the configuration has 2 problems:\n  - training.algorithm is 'ppo'")
+    text = message({"training": {"algorithm": "ppo"}, "sae": {"k": 512}})
+    assert text.startswith("the configuration has 2 problems:\n  - sae.k is 512")
+    assert "\n  - training.algorithm is 'ppo'" in text
 
 
 def test_settings_that_are_switched_off_are_not_checked():

@@ -1,7 +1,8 @@
 """OpenRLHF's own argument parser and its own checks after it, without ray, torch, vllm or flash-attn being imported.
 
 Runs in the interpreter of an OpenRLHF environment; of that, only the openrlhf wheel is needed. Reads a JSON object
-{name: [flag, ...]} from stdin and prints {"options": {flag: nargs}, "parsed": {name: {"args": {...}} or {"error": ...}}}.
+{name: [flag, ...]} from stdin and prints {"options": {flag: number of values}, "parsed": {name: result}}, a result being
+{"args": {...}} or {"error": text}.
 
 The command line module has everything under `if __name__ == "__main__"` and ends in `train(args)`, which first asks
 `get_strategy(args)`. So that name gets a function that takes the arguments away, and what stands for the heavy
@@ -101,7 +102,7 @@ def options():
     argparse.ArgumentParser.parse_args = look
     try:
         parse([])
-    except TypeError:  # no flags at all do not survive the checks after the parser
+    except AttributeError:  # no flags at all do not survive the checks after the parser
         pass
     finally:
         argparse.ArgumentParser.parse_args = original

@@ -1,0 +1,178 @@
+"""Combinations of training settings that cannot work, or that the chosen backend would ignore."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from saerl_core.openrlhf_flags import extra_args_problems
+from saerl_core.openrlhf_layout import gpu_layout
+
+if TYPE_CHECKING:
+    from saerl_core.config import OpenRlhfConfig, RunConfig, TrainingConfig
+
+EMBEDDED_ALGORITHMS = ("grpo", "dr_grpo", "dapo", "rloo")
+_HERE = "training.openrlhf"
+
+
+def training_problems(config: "RunConfig") -> Iterator[str]:
+    """Yield one sentence a problem of the training section; none where training is off."""
+    training = config.training
+    if not training.enabled:
+        return
+    if training.clip_high is not None and training.clip_high < training.clip_low:
+        yield (
+            f"training.clip_high is {training.clip_high}, below training.clip_low = {training.clip_low}; "
+            "raise training.clip_high or leave it out"
+        )
+    yield from _no_dev_split(config)
+    if training.backend == "embedded":
+        yield from _embedded(training)
+    else:
+        yield from _environment(training.openrlhf)
+        yield from _ignored(training)
+        yield from _engines(training.openrlhf)
+        yield from _sizes(config)
+        yield from _algorithm(training)
+        yield from extra_args_problems(training.openrlhf.extra_args)
+
+
+def _no_dev_split(config: "RunConfig") -> Iterator[str]:
+    every, prompts = config.training.eval_every_steps, config.prompts
+    if every is not None and (prompts.source != "task_world" or prompts.task_world.n_dev == 0):
+        yield (
+            f"training.eval_every_steps is {every}, but there is no dev split to score; remove it"
+            + (" or raise prompts.task_world.n_dev above 0" if prompts.source == "task_world" else "")
+        )
+
+
+def _embedded(training: "TrainingConfig") -> Iterator[str]:
+    if training.algorithm not in EMBEDDED_ALGORITHMS:
+        reason = "needs a critic" if training.algorithm == "ppo" else "is not part of the embedded backend"
+        yield (
+            f"training.algorithm is '{training.algorithm}', which {reason}: only the OpenRLHF backend trains it; "
+            f"set training.backend to 'openrlhf', or training.algorithm to one of {', '.join(EMBEDDED_ALGORITHMS)}"
+        )
+    changed = _changed(training.openrlhf, *type(training.openrlhf).model_fields)
+    if changed:
+        yield (
+            f"training.openrlhf sets {', '.join(changed)}, but training.backend 'embedded' does not read that section; "
+            "set training.backend to 'openrlhf' or remove the section"
+        )
+    if training.eval_every_steps is not None:
+        yield (
+            f"training.eval_every_steps is {training.eval_every_steps}, but training.backend 'embedded' does not "
+            "evaluate while it trains; remove it or set training.backend to 'openrlhf'"
+        )
+
+
+def _environment(settings: "OpenRlhfConfig") -> Iterator[str]:
+    if settings.python is None and settings.image is None:
+        yield (
+            f"training.backend is 'openrlhf', but neither {_HERE}.python nor {_HERE}.image is set, and the trainer has "
+            "an environment of its own; name its Python interpreter or an image (docs/openrlhf.md says how)"
+        )
+    if settings.python is not None and settings.image is not None:
+        yield (
+            f"{_HERE}.python is '{settings.python}' and {_HERE}.image is '{settings.image}', but the trainer runs in "
+            "one of them; remove one"
+        )
+    if settings.launch == "ray_job" and settings.image is not None:
+        yield (
+            f"{_HERE}.image is '{settings.image}', but with {_HERE}.launch 'ray_job' the cluster's own nodes run the "
+            f"trainer; start the cluster from that image and name its interpreter in {_HERE}.python"
+        )
+    if settings.launch == "process" and _changed(settings, "ray_address"):
+        yield (
+            f"{_HERE}.ray_address is '{settings.ray_address}', but {_HERE}.launch is 'process'; "
+            f"set {_HERE}.launch to 'ray_job' or remove {_HERE}.ray_address"
+        )
+    for name in settings.env:
+        if not name or "=" in name or "\0" in name + settings.env[name]:
+            yield f"{_HERE}.env names the variable '{name}', which no environment can hold; correct the name"
+
+
+def _ignored(training: "TrainingConfig") -> Iterator[str]:
+    if training.micro_batch_rollouts is not None:
+        yield (
+            f"training.micro_batch_rollouts is {training.micro_batch_rollouts}, but training.backend 'openrlhf' does "
+            f"not read it; use {_HERE}.train_micro_batch (rollouts on one GPU)"
+        )
+    if training.device != "auto":
+        yield (
+            f"training.device is '{training.device}', but training.backend 'openrlhf' trains on the GPUs that Ray has; "
+            "remove training.device"
+        )
+
+
+def _engines(settings: "OpenRlhfConfig") -> Iterator[str]:
+    actor_gpus, width = settings.n_nodes * settings.gpus_per_node, settings.vllm_tensor_parallel
+    given = f"{_HERE}.n_nodes x gpus_per_node = {actor_gpus}"
+    if settings.vllm_engines is not None:
+        if settings.colocate and settings.vllm_engines * width != actor_gpus:
+            yield (
+                f"{_HERE}.vllm_engines x vllm_tensor_parallel is {settings.vllm_engines} x {width}, but colocated "
+                f"engines fill the actor's GPUs exactly, {given}; leave out {_HERE}.vllm_engines or set "
+                f"{_HERE}.colocate to false"
+            )
+    elif actor_gpus % width:
+        yield (
+            f"{_HERE}.vllm_tensor_parallel is {width}, which does not divide {given}; choose a divisor, or set "
+            f"{_HERE}.colocate to false and {_HERE}.vllm_engines"
+        )
+    if settings.packing and "flash_attention" not in settings.attention:
+        yield (
+            f"{_HERE}.packing is true with {_HERE}.attention '{settings.attention}', for which OpenRLHF would silently "
+            f"take flash_attention_2; set {_HERE}.packing to false or {_HERE}.attention to 'flash_attention_2'"
+        )
+
+
+def _sizes(config: "RunConfig") -> Iterator[str]:
+    """Yield sizes that do not divide: OpenRLHF drops the rest, or carries its gradient into the next planned batch."""
+    training, settings = config.training, config.training.openrlhf
+    n_rollouts, gpus = config.plan.prompts_per_step * training.group_size, gpu_layout(training).actor_gpus
+    given = (
+        f"plan.prompts_per_step x training.group_size is {config.plan.prompts_per_step} x {training.group_size} = "
+        f"{n_rollouts} rollouts, no multiple of"
+    )
+    leak = "the gradient of the rest would leak into the next batch"
+    if n_rollouts % gpus:
+        yield f"{given} the {gpus} GPUs of {_HERE}.n_nodes x gpus_per_node: {leak}; make it a multiple of {gpus}"
+        return
+    for field in ("train_micro_batch", "rollout_micro_batch"):
+        micro = getattr(settings, field)
+        if n_rollouts % (micro * gpus):
+            yield (
+                f"{given} {_HERE}.{field} = {micro} on {gpus} GPU{'s' * (gpus != 1)}: {leak}; "
+                f"set {_HERE}.{field} to a divisor of {n_rollouts // gpus}"
+            )
+
+
+def _algorithm(training: "TrainingConfig") -> Iterator[str]:
+    settings, algorithm = training.openrlhf, training.algorithm
+    changed = _changed(settings, "critic_lr", "critic_value_clip", "gae_lambda", "gae_gamma")
+    if algorithm != "ppo" and changed:
+        yield (
+            f"{_HERE} sets {', '.join(changed)}, but training.algorithm '{algorithm}' has no critic; "
+            "set training.algorithm to 'ppo' or remove them"
+        )
+    buffer = settings.overlong_buffer_tokens
+    if buffer is None and _changed(settings, "overlong_penalty"):
+        yield (
+            f"{_HERE}.overlong_penalty is {settings.overlong_penalty}, but {_HERE}.overlong_buffer_tokens is not set "
+            f"and nothing is penalised; set {_HERE}.overlong_buffer_tokens or remove {_HERE}.overlong_penalty"
+        )
+    if buffer is not None and algorithm != "dapo":
+        yield (
+            f"{_HERE}.overlong_buffer_tokens is {buffer}, which belongs to 'dapo', but training.algorithm is "
+            f"'{algorithm}'; set training.algorithm to 'dapo' or remove {_HERE}.overlong_buffer_tokens"
+        )
+    if buffer is not None and buffer > training.max_completion_tokens:
+        yield (
+            f"{_HERE}.overlong_buffer_tokens is {buffer}, more than training.max_completion_tokens = "
+            f"{training.max_completion_tokens}; lower it"
+        )
+
+
+def _changed(settings: "OpenRlhfConfig", *fields: str) -> list[str]:
+    """Return those of the fields that differ from their default."""
+    defaults = type(settings)()
+    return [field for field in fields if getattr(settings, field) != getattr(defaults, field)]

@@ -1,0 +1,212 @@
+"""The command that starts the trainer: OpenRLHF's flags from our settings, as a list that no shell ever reads."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from saerl_core.config import RunConfig, TrainingConfig
+from saerl_core.environment import state_dir
+from saerl_core.errors import ConfigError
+from saerl_core.openrlhf_layout import gpu_layout
+from saerl_core.seeds import stage_seed
+from saerl_core.training.openrlhf.algorithms import SPELLINGS, algorithm_flags
+from saerl_core.training.openrlhf.files import CHECKPOINTS, CODE, EVALUATION, FINAL, JOB, PROMPTS, REWARD
+from saerl_core.training.openrlhf.process import MARK, trainer_environment
+from saerl_core.training.openrlhf.ray_jobs import submit_command
+
+_LAUNCH = "saerl_core.training.openrlhf.launch"
+
+
+@dataclass(frozen=True)
+class CommandJob:
+    """What the flags of one attempt depend on."""
+
+    policy_path: str  # a local folder or a Hub name
+    config: TrainingConfig
+    n_steps: int
+    prompts_per_step: int
+    seed: int
+    work_dir: Path
+    resume: bool  # there is a checkpoint to go on from
+    has_eval: bool  # there are prompts to score while training
+
+
+def openrlhf_flags(job: CommandJob) -> list[str]:
+    """Return the flags of OpenRLHF's own command line: full names only, nothing left to a default that matters.
+
+    One batch of the plan is one rollout batch, one epoch and one optimizer step. `ConfigError` where the work folder
+    has a comma: OpenRLHF takes a path with one for a list of paths.
+    """
+    if "," in str(job.work_dir):
+        raise ConfigError(
+            f"the work folder {job.work_dir} has a comma in its path, at which OpenRLHF splits lists of files; "
+            "set SAERL_HOME to a folder without one"
+        )
+    parts = (_models(job), _placement(job.config), _data(job), _batches(job), _optimizer(job), _books(job))
+    flags = [flag for part in parts for flag in part]
+    return [*flags, *algorithm_flags(job.config), *job.config.openrlhf.extra_args]
+
+
+def launch_command(job: CommandJob) -> list[str]:
+    """Return the trainer's command: our launcher, which hands the flags to OpenRLHF's, in its environment or image.
+
+    With `launch: ray_job` this is what `ray_jobs.submit_command` submits.
+    """
+    settings = job.config.openrlhf
+    run = ["-m", _LAUNCH, str(job.work_dir / JOB), "--", *openrlhf_flags(job)]
+    if settings.image is not None:
+        return [*_container(job, settings.image), "python", *run]
+    if settings.python is None:
+        raise ConfigError("training.openrlhf.python is not set, and no image either; set one of them")
+    return [settings.python, *run]
+
+
+def preview_command(config: RunConfig) -> list[str]:
+    """Return what a run's first attempt starts, without needing the interpreter, the model or the data.
+
+    What only a run can know has a name in angle brackets: the policy that it pre-trains, the hash in the work folder.
+    `ConfigError` where the configuration starts no command, or one that depends on the number of prompts.
+    """
+    training, plan = config.training, config.plan
+    if not training.enabled or training.backend != "openrlhf":
+        raise ConfigError(
+            f"training.enabled is {training.enabled} and training.backend is '{training.backend}', which starts no "
+            "command; only training.backend 'openrlhf' does"
+        )
+    if plan.n_steps is None:
+        raise ConfigError(
+            "plan.n_steps is not set, so the command depends on how many prompts there are; set plan.n_steps"
+        )
+    job = CommandJob(
+        policy_path=_policy_path(config),
+        config=training,
+        n_steps=plan.n_steps,
+        prompts_per_step=plan.prompts_per_step,
+        seed=config.seed if training.seed is None else training.seed,
+        work_dir=state_dir().absolute() / "work" / "train-<hash>",
+        resume=False,
+        has_eval=training.eval_every_steps is not None,
+    )
+    command, settings = launch_command(job), training.openrlhf
+    if settings.launch == "process" or settings.python is None:
+        return command
+    python, attempt = Path(settings.python), job.work_dir / "attempt-01"
+    env = trainer_environment(python, attempt / CODE, job.work_dir, settings.env)
+    return submit_command(settings, python, attempt, env, command)
+
+
+def container_name(work_dir: Path) -> str:
+    """Return the name of the trainer's container: one work folder never has two trainers."""
+    return f"saerl-{work_dir.name}"
+
+
+def _policy_path(config: RunConfig) -> str:
+    if config.policy.model is None:
+        return f"<policy of prepare_policy, source {config.policy.source}>"
+    folder = Path(config.policy.model).expanduser()
+    return str(folder.absolute()) if folder.is_dir() else config.policy.model
+
+
+def _models(job: CommandJob) -> Iterator[str]:
+    yield from ("--actor.model_name_or_path", job.policy_path)
+    if SPELLINGS[job.config.algorithm].has_critic:
+        settings = job.config.openrlhf
+        yield from ("--critic.model_name_or_path", job.policy_path)
+        yield from ("--critic.value_clip", str(settings.critic_value_clip))
+    if job.config.openrlhf.gradient_checkpointing:
+        yield "--actor.gradient_checkpointing_enable"
+    yield from ("--actor.entropy_coef", "0")  # 0 logs the entropy, leaving it out does not
+
+
+def _placement(config: TrainingConfig) -> Iterator[str]:
+    settings, layout = config.openrlhf, gpu_layout(config)
+    for model in ("actor", "ref", "critic"):
+        yield from (f"--{model}.num_nodes", str(settings.n_nodes))
+        yield from (f"--{model}.num_gpus_per_node", str(settings.gpus_per_node))
+    yield from ("--vllm.num_engines", str(layout.n_engines))
+    yield from ("--vllm.tensor_parallel_size", str(layout.engine_gpus))
+    yield from ("--vllm.gpu_memory_utilization", str(settings.vllm_memory_frac))
+    if settings.colocate:
+        yield from ("--train.colocate_all", "--vllm.enable_sleep", "--ds.enable_sleep")
+    yield from ("--ds.zero_stage", str(settings.zero_stage))
+    yield from ("--ds.attn_implementation", settings.attention)
+    if settings.adam_offload:
+        yield "--ds.adam_offload"
+    if settings.packing:
+        yield "--ds.packing_samples"
+
+
+def _data(job: CommandJob) -> Iterator[str]:
+    """Yield where prompts and rewards come from; prompts are rendered already, so there is no template."""
+    config = job.config
+    yield from ("--reward.remote_url", str(job.work_dir / REWARD))
+    yield from ("--data.prompt_dataset", str(job.work_dir / PROMPTS))
+    yield from ("--data.input_key", "prompt", "--data.label_key", "label")
+    yield from ("--data.max_len", str(config.openrlhf.max_prompt_tokens + config.max_completion_tokens))
+    yield from ("--rollout.max_new_tokens", str(config.max_completion_tokens))
+    yield from ("--rollout.temperature", str(config.temperature))
+    if job.has_eval and config.eval_every_steps is not None:
+        yield from ("--eval.dataset", str(job.work_dir / EVALUATION))
+        yield from ("--eval.steps", str(config.eval_every_steps))
+        yield from ("--eval.n_samples_per_prompt", str(config.eval_n_samples))
+        yield from ("--eval.temperature", str(config.temperature))
+
+
+def _batches(job: CommandJob) -> Iterator[str]:
+    config, settings = job.config, job.config.openrlhf
+    yield from ("--rollout.batch_size", str(job.prompts_per_step))
+    yield from ("--rollout.n_samples_per_prompt", str(config.group_size))
+    yield from ("--rollout.micro_batch_size", str(settings.rollout_micro_batch))
+    yield from ("--train.batch_size", str(job.prompts_per_step * config.group_size))
+    yield from ("--train.micro_batch_size", str(settings.train_micro_batch))
+    yield from ("--train.num_episodes", "1", "--train.max_epochs", "1")
+    yield from ("--train.seed", str(stage_seed(job.seed, "training")))
+
+
+def _optimizer(job: CommandJob) -> Iterator[str]:
+    """Yield learning rates, and a warm-up whose first step already learns: lr * min(1, (step + 1) / warmup_steps).
+
+    The obvious `constant_with_warmup` has a learning rate of 0 in the first step, which would waste the first
+    planned batch. This scheduler starts at 1 / warmup_steps, and with a minimum ratio of 1 its cosine is flat.
+    """
+    config = job.config
+    # ceil(ratio * n_steps) is taken; half a step less makes it exactly warmup_steps, whatever the rounding
+    ratio = max(0.0, config.warmup_steps - 0.5) / job.n_steps
+    rates = {"actor": config.lr}
+    if SPELLINGS[config.algorithm].has_critic:
+        rates["critic"] = config.openrlhf.critic_lr
+    for model, rate in rates.items():
+        yield from (f"--{model}.adam.lr", str(rate))
+        yield from (f"--{model}.max_norm", str(config.max_grad_norm))
+        yield from (f"--{model}.lr_scheduler", "cosine_warmup_with_min_lr", f"--{model}.min_lr_ratio", "1.0")
+        yield from (f"--{model}.lr_warmup_ratio", str(ratio))
+
+
+def _books(job: CommandJob) -> Iterator[str]:
+    yield from ("--ckpt.path", str(job.work_dir / CHECKPOINTS), "--ckpt.output_dir", str(job.work_dir / FINAL))
+    yield from ("--ckpt.save_steps", str(job.config.save_every_steps))
+    yield from ("--ckpt.max_num", str(job.config.openrlhf.max_checkpoints))
+    yield from ("--ckpt.best_metric_key", "none")  # it would keep the best and delete the one to resume from
+    if job.resume:
+        yield "--ckpt.load_enable"
+    yield from ("--logger.logging_steps", "1")
+
+
+def _container(job: CommandJob, image: str) -> list[str]:
+    """Return `docker run` with the folders that the trainer needs under the same paths as outside.
+
+    The container sees the host's processes, so that the launcher notices when the driver is gone. Variables are passed
+    by name: their values, which may be secrets, stand in no process list.
+    """
+    hub = os.environ.get("HF_HOME") or str(Path.home() / ".cache" / "huggingface")
+    folders = [f"{job.work_dir}:{job.work_dir}", f"{hub}:{hub}"]
+    if Path(job.policy_path).is_absolute():
+        folders.append(f"{job.policy_path}:{job.policy_path}:ro")
+    command = ["docker", "run", "--rm", "--init", "--name", container_name(job.work_dir)]
+    command += ["--gpus", "all", "--ipc", "host", "--network", "host", "--pid", "host"]
+    command += ["--user", f"{os.getuid()}:{os.getgid()}", "--env", f"HOME={job.work_dir}", "--env", f"HF_HOME={hub}"]
+    command += [part for folder in folders for part in ("--volume", folder)]
+    variables = ["PYTHONPATH", "PYTHONUNBUFFERED", MARK, *sorted(job.config.openrlhf.env)]
+    command += [part for name in variables for part in ("--env", name)]
+    return [*command, image]
