@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
 
 from saerl_core.errors import BackendError
 from saerl_core.rollouts.grading import Grader, Verdict
@@ -63,12 +63,10 @@ class RewardFunction:
         job = JobFile.load(Path(path))
         return cls(job, _read_answers(job.answers_file))
 
-    def __call__(
-        self, queries: list[str], prompts: list[str], labels: list[object], *args: object, **kwargs: object
-    ) -> Reward:
+    def __call__(self, queries: object, prompts: object, labels: object, *args: object, **kwargs: object) -> Reward:
         """Return the reward of the one rollout in the three lists; OpenRLHF always sends one. Never raises."""
         try:
-            seen = self._grade(queries, prompts, labels)
+            seen = self._grade(cast(list[str], queries), cast(list[str], prompts), cast(list[object], labels))
         except Exception as error:  # noqa: BLE001 (whatever it is: OpenRLHF would swallow it and die later)
             seen = _failed(labels, error)
         try:
