@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.policy.prompt_format import prompt_tokens
@@ -49,19 +49,26 @@ class _Chunk:
 
 
 class Sampler:
-    """Samples from one policy: temperature only, no top-k or top-p; greedy where the temperature is 0.
+    """Samples from one policy with temperature and top-p; greedy where the temperature is 0. No top-k.
 
     The same seed and the same prompts give the same completions, in each call again.
     `n_prefill_tokens` and `n_generated_tokens` count what the model has read and written so far.
     """
 
     def __init__(
-        self, policy: PolicyRef, *, temperature: float, max_completion_tokens: int, seed: int, device: str = "cpu"
+        self,
+        policy: PolicyRef,
+        *,
+        temperature: float,
+        max_completion_tokens: int,
+        seed: int,
+        top_p: float = 1.0,
+        device: str = "cpu",
     ) -> None:
         """Load the policy; `device` is a torch device, or "auto" for a GPU where there is one.
 
         Raises:
-            ConfigError: temperature below 0, or no room for a completion token.
+            ConfigError: temperature below 0, top_p outside (0, 1], or no room for a completion token.
         """
         import torch
 
@@ -72,9 +79,12 @@ class Sampler:
                 f"temperature {temperature} and max_completion_tokens {max_completion_tokens}: "
                 "the first must be >= 0, the second >= 1"
             )
+        if not 0.0 < top_p <= 1.0:
+            raise ConfigError(f"top_p is {top_p}; it must be above 0 and at most 1, and 1 leaves out no token")
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.temperature = temperature
+        self.top_p = top_p
         self.max_completion_tokens = max_completion_tokens
         self.seed = seed
         self.n_prefill_tokens = 0
@@ -208,9 +218,14 @@ class Sampler:
 
         if self.temperature == 0:
             return logits.argmax(-1)
-        cumulative = (logits.double() / self.temperature).softmax(-1).cumsum(-1)
-        at = torch.from_numpy(uniform).to(self._device)[:, None] * cumulative[:, -1:]
-        return torch.searchsorted(cumulative, at, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+        probabilities = (logits.double() / self.temperature).softmax(-1)
+        if self.top_p < 1.0:
+            probabilities = nucleus(probabilities, self.top_p)
+        cumulative = probabilities.cumsum(-1)
+        total = cumulative[:, -1:].contiguous()
+        at = torch.from_numpy(uniform).to(self._device)[:, None] * total
+        last = torch.searchsorted(cumulative, total)  # token of the nucleus; rounding must not lead beyond it
+        return torch.searchsorted(cumulative, at, right=True).minimum(last)[:, 0]
 
     def _completion(self, row: list[int]) -> Completion:
         ended = row[-1] in self._stop
@@ -241,6 +256,20 @@ class _State:
         self.mask = self.mask[keep]
         self.rows, self.going = self.rows[self.going], self.going[self.going]
         return token[keep]
+
+
+def nucleus(probabilities: "Float[torch.Tensor, 'rows vocab']", top_p: float) -> "Float[torch.Tensor, 'rows vocab']":
+    """Return the probabilities with 0 outside the nucleus, not normalised.
+
+    The nucleus is the smallest set of the most probable tokens whose probabilities sum to at least `top_p`; of equally
+    probable tokens the first in the vocabulary counts as the more probable (Holtzman et al. 2020, "The Curious Case of
+    Neural Text Degeneration", section 3.1). The most probable token is always in it.
+    """
+    from torch.nn.functional import pad
+
+    descending, order = probabilities.sort(dim=-1, descending=True, stable=True)
+    outside = pad(descending.cumsum(-1)[:, :-1], (1, 0)) >= top_p  # of a token: what the more probable ones sum to
+    return probabilities.masked_fill(outside.gather(-1, order.argsort(-1)), 0.0)
 
 
 def _uniforms(prompts: list[str], n: int, length: int, seed: int) -> list[Float64[np.ndarray, "n length"]]:

@@ -7,21 +7,23 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.policy.loading import load_model, load_tokenizer
 from saerl_core.records import PolicyRef, PromptFormat
 from saerl_core.rollouts import sampler as sampling
-from saerl_core.rollouts.sampler import Sampler
+from saerl_core.rollouts.sampler import Sampler, nucleus
 
 MakePolicy = Callable[[str], PolicyRef]
 PROMPTS = ["a b c d e f a", "b", "c c", "d e a b", "f e d c b a a b c d", "a", "b b b b b"]
 KINDS = ["qwen2", "gpt2"]
 
 
-def make(policy: PolicyRef, temperature: float = 1.0, length: int = 12, seed: int = 0) -> Sampler:
-    return Sampler(policy, temperature=temperature, max_completion_tokens=length, seed=seed)
+def make(policy: PolicyRef, temperature: float = 1.0, length: int = 12, seed: int = 0, top_p: float = 1.0) -> Sampler:
+    return Sampler(policy, temperature=temperature, max_completion_tokens=length, seed=seed, top_p=top_p)
 
 
 def generate_greedily(policy: PolicyRef, prompt: str, length: int) -> list[int]:
@@ -93,6 +95,56 @@ def test_sampled_pairs_follow_the_softmax(tiny_policy: MakePolicy, kind: str) ->
         assert len(likely) > 8
         statistic = float((((observed - wanted) ** 2) / np.maximum(wanted, 1.0)).sum())
         assert statistic < stats.chi2.ppf(0.9999, df=len(likely))
+
+
+def test_the_nucleus_by_hand() -> None:
+    probabilities = torch.tensor([[0.1, 0.5, 0.1, 0.3], [0.25, 0.25, 0.25, 0.25], [0.0, 0.0, 0.0, 1.0]]).double()
+    for top_p, kept in (
+        (0.1, [[1], [0], [3]]),
+        (0.5, [[1], [0, 1], [3]]),  # reached exactly: nothing more is taken
+        (0.6, [[1, 3], [0, 1, 2], [3]]),
+        (0.85, [[0, 1, 3], [0, 1, 2, 3], [3]]),  # of the two at 0.1 the first
+    ):
+        cut = nucleus(probabilities, top_p)
+        assert [row.nonzero()[:, 0].tolist() for row in cut] == kept
+        assert torch.equal(cut[cut > 0], probabilities[cut > 0])
+
+
+@given(
+    weights=st.lists(st.integers(0, 50), min_size=1, max_size=12).filter(any),
+    top_p=st.floats(0.0, 1.0, exclude_min=True),
+)
+def test_the_nucleus_is_the_smallest_set_that_is_likely_enough(weights: list[int], top_p: float) -> None:
+    probabilities = torch.tensor([weights]).double()
+    probabilities /= probabilities.sum()
+    kept = nucleus(probabilities, top_p)[0]
+    inside = probabilities[0][kept > 0]
+    assert len(inside) > 0
+    assert float(inside.sum()) >= top_p - 1e-12
+    assert float(inside.sum() - inside.min()) < top_p + 1e-12
+    outside = probabilities[0][kept == 0]
+    assert len(outside) == 0 or float(outside.max()) <= float(inside.min())
+
+
+@pytest.mark.parametrize("top_p", [0.3, 0.8, 0.999999])
+def test_tokens_are_drawn_from_the_nucleus_only(tiny_policy: MakePolicy, top_p: float) -> None:
+    """A sweep over the unit interval draws every token of the nucleus as often as its share says, ends included."""
+    sampler = make(tiny_policy("qwen2"), temperature=0.7, top_p=top_p)
+    logits = torch.randn(1, 40, generator=torch.Generator().manual_seed(1))
+    wanted = nucleus((logits.double() / 0.7).softmax(-1), top_p)[0]
+    n = 20_001
+    uniform = np.linspace(0.0, np.nextafter(1.0, 0.0), n)
+    drawn = sampler._choose(logits.expand(n, -1), uniform)
+    shares = torch.bincount(drawn, minlength=40) / n
+    assert set(drawn.tolist()) == set(wanted.nonzero()[:, 0].tolist())
+    torch.testing.assert_close(shares.double(), wanted / wanted.sum(), atol=2 / n, rtol=0.0)
+
+
+def test_all_of_the_mass_is_no_cut_and_hardly_any_is_greedy(tiny_policy: MakePolicy) -> None:
+    policy = tiny_policy("qwen2")
+    assert make(policy, top_p=1.0).sample(PROMPTS, 4) == make(policy).sample(PROMPTS, 4)
+    assert make(policy, top_p=1e-9).sample(PROMPTS, 1) == make(policy, temperature=0.0).sample(PROMPTS, 1)
+    assert make(policy, top_p=0.5).sample(PROMPTS, 4) != make(policy).sample(PROMPTS, 4)
 
 
 def test_the_same_seed_gives_the_same_and_another_seed_does_not(tiny_policy: MakePolicy) -> None:
@@ -168,6 +220,9 @@ def test_bad_input_is_one_clear_error(tiny_policy: MakePolicy) -> None:
     policy = tiny_policy("qwen2")
     with pytest.raises(ConfigError, match="temperature -1"):
         make(policy, temperature=-1.0)
+    for top_p in (0.0, 1.5):
+        with pytest.raises(ConfigError, match=rf"top_p is {top_p}"):
+            make(policy, top_p=top_p)
     with pytest.raises(DataError, match=r"longest prompt has 60 tokens .* context is 64"):
         make(policy).sample(["a", "a " * 60], 1)
     with pytest.raises(DataError, match="no tokens"):
