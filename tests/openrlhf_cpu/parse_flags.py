@@ -1,7 +1,7 @@
 """OpenRLHF's own argument parser and its own checks after it, without ray, torch, vllm or flash-attn being imported.
 
 Runs in the interpreter of an OpenRLHF environment; of that, only the openrlhf wheel is needed. Reads a JSON object
-{name: [flag, ...]} from stdin and prints {"options": {flag: number of values}, "parsed": {name: result}}, a result being
+{name: [flag, ...]} from stdin and prints {"options": {flag: number of values}, "parsed": {name: result}}; a result is
 {"args": {...}} or {"error": text}.
 
 The command line module has everything under `if __name__ == "__main__"` and ends in `train(args)`, which first asks

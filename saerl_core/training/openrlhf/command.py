@@ -59,7 +59,7 @@ def launch_command(job: CommandJob) -> list[str]:
         return [*_container(job, settings.image), "python", *run]
     if settings.python is None:
         raise ConfigError("training.openrlhf.python is not set, and no image either; set one of them")
-    return [settings.python, *run]
+    return [str(Path(settings.python).expanduser().absolute()), *run]
 
 
 def preview_command(config: RunConfig) -> list[str]:
@@ -91,7 +91,7 @@ def preview_command(config: RunConfig) -> list[str]:
     command, settings = launch_command(job), training.openrlhf
     if settings.launch == "process" or settings.python is None:
         return command
-    python, attempt = Path(settings.python), job.work_dir / "attempt-01"
+    python, attempt = Path(command[0]), job.work_dir / "attempt-01"
     env = trainer_environment(python, attempt / CODE, job.work_dir, settings.env)
     return submit_command(settings, python, attempt, env, command)
 
