@@ -1,4 +1,4 @@
-"""OpenRLHF's own CLI in the CPU test environment: it trains, its engines follow the policy, its order is not the file's.
+"""OpenRLHF's own CLI in the CPU test environment: it trains, its engines follow the policy, the file's order is lost.
 
 The last point is why there is a launcher; it also shows that a test of the launcher's order can fail.
 """
@@ -11,7 +11,7 @@ import re
 import subprocess
 
 import pytest
-from safetensors.numpy import load_file
+from safetensors.torch import load_file
 
 from tests.training.world import tiny_prompts
 
@@ -100,8 +100,8 @@ def test_the_policy_learns_and_the_engine_follows(stock_run, policy):
     assert len(reports) == N_STEPS
     before, after = load_file(f"{policy.path}/model.safetensors"), load_file(folder / "final" / "model.safetensors")
     assert any((before[name] != after[name]).any() for name in before)
-    last = reports[-1]
-    assert last["vllm_kl"] < 0.2 * last["kl"]
+    drift = {name: sum(report[name] for report in reports[1:]) for name in ("vllm_kl", "kl")}
+    assert drift["vllm_kl"] < 0.3 * drift["kl"]  # the engine is nearer to the policy than to where it began
 
 
 def test_the_stand_ins_stay_out_of_the_normal_environment():

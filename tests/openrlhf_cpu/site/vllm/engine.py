@@ -41,7 +41,7 @@ class AsyncLLMEngine:
                 batch = self.take()
                 try:
                     outputs = await asyncio.to_thread(self.run, [ids for ids, _, _ in batch], batch[0][1])
-                except Exception as error:  # whoever waits gets it
+                except Exception as error:  # noqa: BLE001 - whoever waits gets it
                     outputs = [error] * len(batch)
                 for (_, _, result), output in zip(batch, outputs, strict=True):
                     (result.set_exception if isinstance(output, Exception) else result.set_result)(output)
