@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+MEAN_BENCHMARK = "mean"  # in the scores: the unweighted mean over all benchmarks
 
 
 class Section(BaseModel):
@@ -204,6 +205,20 @@ class TrainingConfig(Section):
     openrlhf: OpenRlhfConfig = OpenRlhfConfig()
 
 
+class BenchmarkConfig(Section):
+    """One named evaluation set: a file, or a split of a Hugging Face data set."""
+
+    name: str  # as it stands in the scores; letters, digits and . _ -
+    path: str | None = None  # JSONL (also .gz), parquet or CSV; relative to the working directory
+    dataset: str | None = None  # in place of `path`: a Hugging Face name
+    dataset_config: str | None = None
+    split: str = "test"
+    columns: ColumnMap = ColumnMap()
+    answer_after: str | None = None  # the answer is what follows the last of these, e.g. "####" in GSM8K's solutions
+    n_samples: Positive | None = None  # completions a prompt; None: evaluation.n_samples
+    max_rows: Positive | None = None
+
+
 class EvaluationConfig(Section):
     """Held-out evaluation before and after."""
 
@@ -212,7 +227,9 @@ class EvaluationConfig(Section):
     n_samples: Positive = 8  # completions a prompt
     ks: tuple[Positive, ...] = (1, 8)
     temperature: Annotated[float, Field(ge=0.0)] = 1.0
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     max_completion_tokens: Positive = 24
+    benchmarks: tuple[BenchmarkConfig, ...] = ()  # evaluated in place of `split`
 
 
 class GradingConfig(Section):
@@ -221,6 +238,21 @@ class GradingConfig(Section):
     kind: Literal["task_world", "exact", "math"] = "task_world"
     timeout_s: Annotated[float, Field(gt=0.0)] = 5.0
     n_workers: Positive = 1
+
+
+class GateConfig(Section):
+    """What a retrained policy must show before it becomes the champion; read by `python -m pipelines retrain` only."""
+
+    model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "saerl"  # in both model registries
+    min_gain: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.0  # paired, in pass@1; below 0: "not worse" is enough
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95  # of every interval; the groups of items share one
+    floor_overall: Unit = 0.0  # of pass@1, also for the first champion
+    max_topic_loss: Unit = 0.05  # no topic may lose more in pass@1
+    min_prompts: Annotated[int, Field(ge=2)] = 20  # fewest an interval is trusted for; smaller topics are judged as one
+    max_rollouts: Positive | None = None  # of the whole run, by the cost ledger
+    max_generated_tokens: Positive | None = None
+    contamination_must_be_clean: bool = True  # nothing that was trained on may match an evaluation item
+    n_bootstrap: Annotated[int, Field(ge=1000)] = 10_000
 
 
 class RunConfig(Section):
@@ -240,6 +272,7 @@ class RunConfig(Section):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     grading: GradingConfig = GradingConfig()
+    gate: GateConfig = GateConfig()
 
     @model_validator(mode="after")
     def _combinations(self) -> "RunConfig":

@@ -1,9 +1,10 @@
 """From a run file or plain parameters to a `RunConfig`; every problem of a file is told at once, in one message."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -58,7 +59,8 @@ def validate(parameters: Mapping[str, object]) -> RunConfig:
 def flatten(config: BaseModel, prefix: str = "") -> dict[str, Scalar]:
     """Return every setting by its dotted path ("plan.strategy": "saerl"), for MLflow parameters.
 
-    A list becomes its values joined by commas, a mapping its keys; a setting that is not set becomes the text `none`.
+    A list becomes its values joined by commas (of sections their names), a mapping its keys; a setting that is not set
+    becomes the text `none`.
     """
     flat: dict[str, Scalar] = {}
     for name in type(config).model_fields:
@@ -66,7 +68,7 @@ def flatten(config: BaseModel, prefix: str = "") -> dict[str, Scalar]:
         if isinstance(value, BaseModel):
             flat |= flatten(value, f"{prefix}{name}.")
         elif isinstance(value, tuple | dict):  # of environment variables the names only: a value may be a secret
-            flat[prefix + name] = ",".join(str(v) for v in value)
+            flat[prefix + name] = ",".join(str(getattr(v, "name", v)) for v in value)
         else:
             flat[prefix + name] = "none" if value is None else value
     return flat
@@ -112,12 +114,14 @@ def _told(detail: ErrorDetails) -> list[str]:
     loc, kind, context = list(detail["loc"]), detail["type"], detail.get("ctx", {})
     if kind == "value_error" and not loc:
         return str(context["error"]).split("\n")
-    if kind == "missing":  # an item of a list that is too short; the input is the list
+    if kind == "missing" and isinstance(loc[-1], int):  # an item of a list that is too short; the input is the list
         loc.pop()
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+    if kind == "missing" and isinstance(loc[-1], str) and isinstance(detail["input"], Mapping):
+        return [f"{path} is not set; it must be"]
     if kind in ("extra_forbidden", "invalid_key"):
         return [_unknown(path)]
-    default = dict(_settings()).get(path)
+    default = dict(_settings()).get(_in_any_item(path))
     wrong, bound = _wrong(kind, context, default)
     way_out = "" if default is None or isinstance(default, BaseModel) else f"; leave it out for {_shown(default)}"
     return [f"{path} = {_shown(detail['input'])} {wrong}: it must {bound}{way_out}"]
@@ -139,10 +143,10 @@ def _wrong(kind: str, context: Mapping[str, object], default: object) -> tuple[s
 def _unknown(path: str) -> str:
     """Name the setting that was probably meant: the same name in another section, else a sibling spelt alike."""
     parent, _, name = path.rpartition(".")
-    known = dict(_settings())
-    siblings = [p.rpartition(".")[2] for p in known if p.rpartition(".")[0] == parent]
+    known, sections = dict(_settings()), _in_any_item(parent)
+    siblings = [p.rpartition(".")[2] for p in known if p.rpartition(".")[0] == sections]
     near = difflib.get_close_matches(name, siblings, n=1, cutoff=0.6)
-    elsewhere = [p for p in known if p.rpartition(".")[2] == name]
+    elsewhere = [p for p in known if p.rpartition(".")[2] == name and "[" not in p]
     meant = elsewhere[0] if elsewhere else f"{parent}.{near[0]}".lstrip(".") if near else None
     if meant:
         return f"{path} is not a setting; did you mean {meant}?"
@@ -152,13 +156,20 @@ def _unknown(path: str) -> str:
 
 
 def _settings(section: BaseModel | None = None, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield every section and setting by its dotted path, with its default."""
+    """Yield every section and setting by its dotted path, with its default; of a list of sections under `name[]`."""
     section = section or RunConfig()
-    for name in type(section).model_fields:
-        value = getattr(section, name)
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name, None)  # what an item of a list must set has no default
         yield prefix + name, value
         if isinstance(value, BaseModel):
             yield from _settings(value, f"{prefix}{name}.")
+        for item in get_args(field.annotation):
+            if isinstance(item, type) and issubclass(item, BaseModel):
+                yield from _settings(item.model_construct(), f"{prefix}{name}[].")
+
+
+def _in_any_item(path: str) -> str:
+    return re.sub(r"\[\d+\]", "[]", path)
 
 
 def _shown(value: object) -> str:

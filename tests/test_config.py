@@ -86,6 +86,16 @@ def test_the_configs_of_the_repository_are_valid(path):
             {"plan": {"use_quality": "maybe"}},
             "plan.use_quality = 'maybe' has the wrong type: it must be true or false; leave it out for True",
         ),
+        ({"evaluation": {"benchmarks": [{"path": "p"}]}}, "evaluation.benchmarks[0].name is not set; it must be"),
+        (
+            {"evaluation": {"benchmarks": [{"name": "a", "path": "p", "n_samples": 0}]}},
+            "evaluation.benchmarks[0].n_samples = 0 is out of range: it must be at least 1",
+        ),
+        (
+            {"evaluation": {"benchmarks": [{"name": "a", "path": "p", "columns": {"promt": "q"}}]}},
+            "evaluation.benchmarks[0].columns.promt is not a setting; did you mean "
+            "evaluation.benchmarks[0].columns.prompt?",
+        ),
         ({"plan": 3}, "plan = 3 has the wrong type: it must be a section with settings of its own"),
         ({"prompts": {"path": 3}}, "prompts.path = 3 has the wrong type: it must be a text"),
         ({"evaluation": {"ks": 3}}, "evaluation.ks = 3 has the wrong type: it must be a list; leave it out for [1, 8]"),
@@ -181,6 +191,40 @@ def test_all_problems_are_told_at_once():
         ),
         ({}, {"evaluation": {"ks": [1, 16]}}, "evaluation.ks holds 16", "raise evaluation.n_samples"),
         ({}, {"evaluation": {"ks": []}}, "evaluation.ks is empty", "name at least one k"),
+        ({}, {"evaluation": {"benchmarks": [{"name": "mean", "path": "p"}]}}, "name is 'mean'", "use letters, digits"),
+        ({}, {"evaluation": {"benchmarks": [{"name": "a/b", "path": "p"}]}}, "name is 'a/b'", "use letters, digits"),
+        (
+            {},
+            {"evaluation": {"benchmarks": [{"name": "a", "path": "p"}, {"name": "a", "path": "q"}]}},
+            "evaluation.benchmarks[1].name is 'a'",
+            "its own name",
+        ),
+        ({}, {"evaluation": {"benchmarks": [{"name": "a"}]}}, "'a' has neither of path and dataset", "name either"),
+        (
+            {},
+            {"evaluation": {"benchmarks": [{"name": "a", "path": "p", "dataset": "q"}]}},
+            "'a' has both of path and dataset",
+            "name either",
+        ),
+        (
+            {},
+            {"evaluation": {"ks": [1, 8], "benchmarks": [{"name": "a", "path": "p", "n_samples": 4}]}},
+            "evaluation.ks holds 8, but no benchmark has more than 4",
+            "remove that k",
+        ),
+        (
+            {},
+            {
+                "evaluation": {
+                    "temperature": 0,
+                    "n_samples": 1,
+                    "ks": [1],
+                    "benchmarks": [{"name": "a", "path": "p", "n_samples": 4}],
+                }
+            },
+            "evaluation.n_samples of a benchmark is 4",
+            "raise the temperature",
+        ),
         ({}, {"evaluation": {"temperature": 0}}, "evaluation.n_samples is 8", "set evaluation.n_samples to 1"),
         (PRETRAINED, {"grading": {"kind": "task_world"}}, "grading.kind is 'task_world'", "set grading.kind to 'math'"),
     ],
@@ -196,6 +240,13 @@ def test_several_impossible_combinations_are_told_at_once():
     text = message({"training": {"algorithm": "ppo"}, "sae": {"k": 512}})
     assert text.startswith("the configuration has 2 problems:\n  - sae.k is 512")
     assert "\n  - training.algorithm is 'ppo'" in text
+
+
+def test_benchmarks_are_held_out_prompts_enough():
+    named = [{"name": "a", "path": "p", "n_samples": 16}, {"name": "b", "dataset": "o/b", "n_samples": 1}]
+    config = validate(merged(PRETRAINED, {"prompts": {"eval_path": None}, "evaluation": {"benchmarks": named}}))
+    assert flatten(config)["evaluation.benchmarks"] == "a,b"
+    assert validate({"evaluation": {"ks": [1, 16], "benchmarks": named}}).evaluation.n_samples == 8
 
 
 def test_settings_that_are_switched_off_are_not_checked():
