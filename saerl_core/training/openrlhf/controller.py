@@ -4,6 +4,7 @@ Nothing of OpenRLHF is copied or edited: its class is subclassed, and every step
 that they are of the batch that was planned.
 """
 
+import inspect
 import numbers
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,7 +95,8 @@ def use_own_tokenizer(base: type, job: JobFile) -> None:
     OpenRLHF's `get_tokenizer` runs whatever code comes with a model and splits the task world's texts otherwise.
     Ray ships `base` by value, with names of its own: they are not those of the module that it came from.
     """
-    names: dict[str, object] = getattr(base.__init__, "__globals__", {})  # type: ignore[misc]
+    constructor = inspect.unwrap(base.__init__)  # type: ignore[misc]  # Ray wraps it
+    names: dict[str, object] = getattr(constructor, "__globals__", {})
     if "get_tokenizer" not in names:
         raise PlanNotInForceError("OpenRLHF's PPOTrainer no longer takes its tokenizer from get_tokenizer")
     local = Path(job.policy_path).is_dir()
