@@ -41,6 +41,8 @@ class Totals:
     n_generated_tokens: int = 0
     n_prefill_tokens: int = 0
     n_unknown: int = 0  # rollouts that the grader could not judge: trained with reward 0
+    n_reward_errors: int = 0  # rollouts on which the reward function failed: trained with reward 0
+    first_reward_error: str = ""
 
 
 class TrainingSession:
@@ -96,6 +98,10 @@ class TrainingSession:
         self._on_step(step, full)
         return full
 
+    def evaluated(self, step: int, metrics: StepMetrics) -> None:
+        """Pass on held-out scores of the policy after `step`; they are no part of the books."""
+        self._on_step(step, metrics)
+
     def _group_metrics(self, groups: list[TrainedGroup]) -> StepMetrics:
         """Return the metrics that follow from the pass counts, and the running totals."""
         n_rollouts = sum(g.n_rollouts for g in groups)
@@ -133,19 +139,12 @@ class TrainingSession:
     def report(self) -> TrainingReport:
         """Return headline numbers and cost of the whole run, the steps before a resume included."""
         log = self.log()
-        notes: tuple[str, ...] = ()
-        if self.totals.n_unknown:
-            notes = (
-                f"{self.totals.n_unknown} of {self.totals.n_rollouts} rollouts could not be judged by the grader and "
-                "were "
-                "trained with reward 0",
-            )
         return TrainingReport(
             stage="train_policy",
             n_rollouts=self.totals.n_rollouts,
             n_generated_tokens=self.totals.n_generated_tokens,
             n_prefill_tokens=self.totals.n_prefill_tokens,
-            notes=notes,
+            notes=self._notes(),
             values={
                 "n_steps": float(len(log)),
                 "resumed_from_step": float(self.resumed_from_step),
@@ -156,3 +155,17 @@ class TrainingSession:
                 "n_unknown": float(self.totals.n_unknown),
             },
         )
+
+    def _notes(self) -> tuple[str, ...]:
+        totals, notes = self.totals, []
+        if totals.n_unknown:
+            notes.append(
+                f"{totals.n_unknown} of {totals.n_rollouts} rollouts could not be judged by the grader and were "
+                "trained with reward 0"
+            )
+        if totals.n_reward_errors:
+            notes.append(
+                f"the reward function failed on {totals.n_reward_errors} of {totals.n_rollouts} rollouts, which were "
+                f"trained with reward 0; the first failure: {totals.first_reward_error}"
+            )
+        return tuple(notes)

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -77,8 +76,12 @@ class TrainerProcess:
 
     def failure(self) -> BackendError:
         """Return the error that explains how it ended: the exit code, its last error, where its log is."""
-        code = self._child.poll()
-        return BackendError(f"{explain_exit(code)}{_quoted(last_error(self.log))} (log: {self.log})")
+        return BackendError(f"{explain_exit(self._child.poll())}; {self.last_words()}")
+
+    def last_words(self) -> str:
+        """Return the last error in its log and where the log is."""
+        error = last_error(self.log)
+        return f"its last error: {error} (log: {self.log})" if error else f"its log is empty: {self.log}"
 
     def stop(self) -> None:
         """Ask it to end, wait a little, then kill it and everything that it started, in other sessions too."""
@@ -209,21 +212,3 @@ def trainer_environment(python: Path | None, code: Path, root: Path, more: dict[
     env = {**inherited, "PYTHONUNBUFFERED": "1", **more}
     env["PYTHONPATH"] = os.pathsep.join([str(code), *filter(None, [more.get("PYTHONPATH")])])
     return {**env, MARK: str(root)}
-
-
-def wait_for_end(process: TrainerProcess, timeout_s: float, poll_s: float = 0.1) -> None:
-    """Wait until a trainer that has nothing left to do ends; `BackendError` where it fails or does not end."""
-    deadline = time.monotonic() + timeout_s
-    while process.poll() is None:
-        if time.monotonic() > deadline:
-            raise BackendError(
-                f"the trainer did not end within {timeout_s:.0f} s after its last step (log: {process.log}); raise "
-                "training.openrlhf.watchdog_s where saving takes longer"
-            )
-        time.sleep(poll_s)
-    if process.poll() != 0:
-        raise process.failure()
-
-
-def _quoted(error: str) -> str:
-    return f"; its last error: {error}" if error else ""
