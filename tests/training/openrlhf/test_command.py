@@ -1,4 +1,4 @@
-"""The launch command as a list: what is in it, in every way to launch; OpenRLHF's own word on it is in test_real_parser."""
+"""The launch command as a list: what is in it, in every way to launch (OpenRLHF's own word on it: test_real_parser)."""
 
 import json
 import re

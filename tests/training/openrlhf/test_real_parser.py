@@ -105,14 +105,15 @@ def test_the_command_of_a_config_is_accepted_and_says_what_the_config_says(answe
     assert args["data.max_len"] == t.openrlhf.max_prompt_tokens + t.max_completion_tokens <= 4096
     assert args["rollout.max_new_tokens"] == t.max_completion_tokens
     assert args["rollout.temperature"] == t.temperature
-    assert args["actor.num_nodes"] * args["actor.num_gpus_per_node"] == t.openrlhf.gpus_per_node
-    assert args["vllm.num_engines"] * args["vllm.tensor_parallel_size"] == t.openrlhf.gpus_per_node
+    n_gpus = t.openrlhf.n_nodes * t.openrlhf.gpus_per_node
+    assert args["actor.num_nodes"] * args["actor.num_gpus_per_node"] == n_gpus
+    assert args["vllm.num_engines"] * args["vllm.tensor_parallel_size"] == n_gpus
     assert args["ds.zero_stage"] == t.openrlhf.zero_stage
     assert args["algo.kl.init_coef"] == t.kl_coef
     assert args["train.seed"] == stage_seed(config.seed, "training")
     assert args["train.colocate_all"]
     assert args["vllm.enable_sleep"]
-    assert args["vllm.enforce_eager"]
+    assert args["vllm.enforce_eager"] is ("--vllm.enforce_eager" in t.openrlhf.extra_args)
     work = Path(args["ckpt.path"]).parent
     assert args["data.prompt_dataset"] == str(work / "prompts.jsonl")
     assert args["reward.remote_url"] == [str(work / "reward.py")]  # OpenRLHF splits it at commas
