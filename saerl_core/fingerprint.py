@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from saerl_core.config import PromptsConfig
+from saerl_core.config import EvaluationConfig, PromptsConfig
 
 
 def fingerprint(*paths: str | None) -> str:
@@ -23,9 +23,34 @@ def fingerprint(*paths: str | None) -> str:
     return digest.hexdigest()[:16]
 
 
+def content_hash(*paths: Path, suffix: str = "") -> str:
+    """Return a hash over every byte of files and folders, with names below each path; the same on every machine.
+
+    Slower than `fingerprint`, which trusts the modification time of large files: a fresh clone changes all of them.
+    A path that does not exist counts as such. `suffix` keeps only the files of a folder that end so.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        found = sorted(p for p in path.rglob(f"*{suffix}") if p.is_file()) if path.is_dir() else [path]
+        for file in found:
+            digest.update(f"{file.relative_to(path.parent).as_posix()}\0".encode())
+            if not file.is_file():
+                digest.update(b"missing")
+                continue
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
 def prompts_fingerprint(config: PromptsConfig) -> str:
     """Return the fingerprint of all files that a prompts section names."""
     return fingerprint(config.path, config.eval_path, *config.decontaminate_against)
+
+
+def benchmarks_fingerprint(config: EvaluationConfig) -> str:
+    """Return the fingerprint of the benchmarks' files and local folders; a Hub name is known by its name only."""
+    local = [b.dataset for b in config.benchmarks if b.dataset is not None and Path(b.dataset).exists()]
+    return fingerprint(*(b.path for b in config.benchmarks), *local)
 
 
 def _content(file: Path) -> bytes:
