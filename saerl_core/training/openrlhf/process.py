@@ -6,19 +6,19 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+
+import psutil
 
 from saerl_core.errors import BackendError, ConfigError
 
-if TYPE_CHECKING:
-    import psutil
-
 MARK = "SAERL_TRAINER_OF"  # environment variable that every process of a trainer inherits: the folder it works for
 _GRACE_S = 15.0  # for a trainer to end by itself: Ray and its workers, or a job on a cluster
+_KILL_S = 5.0  # for the system to carry out a SIGKILL
 _TAIL_BYTES = 64 * 1024
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _RAY_PREFIX = re.compile(r"^\((?:[\w:.]+ )?pid=\d+[^)]*\) ?")  # Ray puts the worker in front of each line
@@ -85,37 +85,44 @@ class TrainerProcess:
 
     def stop(self) -> None:
         """Ask it to end, wait a little, then kill it and everything that it started, in other sessions too."""
+        family = _family(self._mark, self._child.pid)  # a worker whose parent has ended may not be found any more
         try:
             if self._child.poll() is None:
                 self._child.terminate()
                 with suppress(subprocess.TimeoutExpired):
                     self._child.wait(self._grace_s)
         finally:  # a second Ctrl-C while it waits kills at once
-            kill_family(self._mark, self._child.pid)
+            kill_family(self._mark, self._child.pid, family)
             self._child.wait()
 
 
-def kill_family(mark: str, session: int | None = None) -> int:
-    """Kill every process with this mark or in this session, and their descendants; returns how many there were."""
-    import psutil
-
+def kill_family(mark: str, session: int | None = None, known: Sequence[psutil.Process] = ()) -> int:
+    """Kill every process with this mark or in this session, their descendants, and those known; returns how many."""
     killed: set[int] = set()
     for _ in range(5):  # what starts while we look is found in the next round
-        family = [p for p in _family(mark, session) if p.status() != psutil.STATUS_ZOMBIE]
+        found = {p.pid: p for p in (*known, *_family(mark, session))}
+        family = [p for p in found.values() if _lives(p)]
         if not family:
             break
         for process in family:
             killed.add(process.pid)
             with suppress(psutil.Error):
                 process.kill()
-        psutil.wait_procs(family, timeout=5)
+        deadline = time.monotonic() + _KILL_S
+        while any(map(_lives, family)) and time.monotonic() < deadline:
+            time.sleep(0.02)
     return len(killed)
 
 
-def _family(mark: str, session: int | None) -> "list[psutil.Process]":
-    """Return the processes of a trainer: by session, by mark (Ray's workers overwrite it), and all their children."""
-    import psutil
+def _lives(process: psutil.Process) -> bool:
+    """Return whether a process runs; psutil's own wait would take the exit code of a child of ours away."""
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
+
+def _family(mark: str, session: int | None) -> list[psutil.Process]:
+    """Return the processes of a trainer: by session, by mark (Ray's workers overwrite it), and all their children."""
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
@@ -123,7 +130,7 @@ def _family(mark: str, session: int | None) -> "list[psutil.Process]":
                 found[process.pid] = process
                 found.update({child.pid: child for child in process.children(recursive=True)})
     found.pop(os.getpid(), None)
-    return [p for p in found.values() if p.is_running()]
+    return list(found.values())
 
 
 @contextmanager
