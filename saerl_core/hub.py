@@ -12,6 +12,8 @@ def hub_names(config: RunConfig) -> list[str]:
     named = [config.sae.model]
     if config.prompts.source == "hub":
         named.append(config.prompts.dataset)
+    if config.evaluation.enabled:
+        named += [benchmark.dataset for benchmark in config.evaluation.benchmarks]
     if config.policy.source == "pretrained":
         named.append(config.policy.model)
     if config.sae.source == "load":

@@ -189,6 +189,10 @@ class PromptsReport(StageReport):
     counts: dict[str, int] = Field(default_factory=dict)  # n_rows, n_train, n_rejected, n_duplicate, n_<flag> ...
 
 
+class BenchmarksReport(StageReport):
+    """values: n_<name of a benchmark>, its prompts that can be evaluated."""
+
+
 class PolicyReport(StageReport):
     """How the policy came to be, and how competent it is (values: pass@1, pass@8 by level where known)."""
 

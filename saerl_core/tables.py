@@ -116,6 +116,9 @@ PROMPTS = TableSchema(
     },
     key=("prompt_id",),
 )
+BENCHMARKS = TableSchema(  # evaluation sets, one after the other in the order of the configuration
+    "benchmarks", {"benchmark": Column("str"), **PROMPTS.columns}, key=("benchmark", "prompt_id")
+)
 ISSUES = TableSchema(  # every rejected or suspicious row of the input, one line an issue
     "prompt_issues",
     {
@@ -223,13 +226,29 @@ CONSUMED = TableSchema(  # what was really trained on, one row a group
     },
     key=("step", "slot"),
 )
+LIKELIHOOD = TableSchema(  # negative log-likelihood under the policy, nats a token
+    "likelihood",
+    {
+        "prompt_id": _ID,
+        "prompt_nll_mean": Column("float", 0.0),
+        "prompt_nll_max": Column("float", 0.0),
+        "answer_nll_mean": Column("float", 0.0),
+        "answer_nll_max": Column("float", 0.0),
+    },
+    key=("prompt_id",),
+)
+PREDICTIONS = TableSchema(  # what an online curriculum expected of a prompt when it chose it
+    "predictions",
+    {"step": Column("int", 0), "prompt_id": _ID, "predicted": _UNIT},
+    key=("step", "prompt_id"),
+)
 SCORES = TableSchema(
     "scores",
     {
         "policy": Column("str"),  # before, after
         "benchmark": Column("str"),
         "slice": Column("str"),  # "all", "topic=mod", "level=3"
-        "metric": Column("str"),  # "pass@1", "pass@8"
+        "metric": Column("str"),  # "pass@1", "pass@8"; of benchmarks "avg@k" too, which is pass@1 from k samples
         "k": Column("int", 1),
         "value": _UNIT,
         "stderr": Column("float", 0.0, nullable=True),  # over prompts; a slice of one prompt has none

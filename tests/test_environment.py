@@ -48,6 +48,10 @@ def test_a_users_variable_stays(bare):
         ({"policy": {"source": "pretrained", "model": "org/model"}}, ["org/model"]),
         ({"policy": {"source": "pretrained", "model": "."}}, []),
         ({"sae": {"source": "load", "path": "some-release", "sae_id": "l1"}}, ["some-release"]),
+        (
+            {"evaluation": {"benchmarks": [{"name": "a", "dataset": "org/set"}, {"name": "b", "path": "b.jsonl"}]}},
+            ["org/set"],
+        ),
     ],
 )
 def test_a_hub_name_lifts_the_offline_default(bare, sections, names):

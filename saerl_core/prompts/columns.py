@@ -12,7 +12,7 @@ from decimal import Decimal
 from saerl_core.config import ColumnMap
 from saerl_core.errors import DataError
 from saerl_core.prompts.inspect import PROOF, SWALLOWED
-from saerl_core.prompts.rows import Issue, RawRow, Row, Suspicion, excerpt
+from saerl_core.prompts.rows import POOL_SETTINGS, Issue, RawRow, Row, Settings, Suspicion, excerpt
 
 _EXACT_FLOAT = 2.0**53  # above this a float no longer holds every integer
 _LEVEL_WORD = re.compile(r"\s*level\s+", re.IGNORECASE)  # "Level 3" is how the MATH files write a level
@@ -24,7 +24,7 @@ class _RejectedError(Exception):
         self.reason, self.detail = reason, detail
 
 
-def check_columns(columns: ColumnMap, seen: Iterable[str], file: str) -> None:
+def check_columns(columns: ColumnMap, seen: Iterable[str], file: str, settings: Settings = POOL_SETTINGS) -> None:
     """Raise `DataError` where no row has the prompt or answer column, or an optional one that was renamed.
 
     An optional column under its default name may be absent: then no row has that value.
@@ -35,7 +35,7 @@ def check_columns(columns: ColumnMap, seen: Iterable[str], file: str) -> None:
         needed = field in ("prompt", "answer") or (name is not None and name != default)
         if needed and name not in present:
             raise DataError(
-                f"'{file}' has no column '{name}' (prompts.columns.{field}); it has {present}: map one of these"
+                f"'{file}' has no column '{name}' ({settings.columns}.{field}); it has {present}: map one of these"
             )
 
 

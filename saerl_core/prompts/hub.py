@@ -8,48 +8,51 @@ from typing import TYPE_CHECKING
 from saerl_core.config import ColumnMap
 from saerl_core.errors import DataError
 from saerl_core.prompts.columns import check_columns
-from saerl_core.prompts.rows import RawRow
+from saerl_core.prompts.rows import POOL_SETTINGS, RawRow, Settings
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def read_hub(name: str, config: str | None, split: str, columns: ColumnMap) -> Iterator[RawRow]:
+def read_hub(
+    name: str, config: str | None, split: str, columns: ColumnMap, settings: Settings = POOL_SETTINGS
+) -> Iterator[RawRow]:
     """Yield the rows of one split, numbered from 1; only the mapped columns are decoded.
 
     `DataError` where the data set cannot be had: offline, misspelt, gated, without that split, or of mixed types.
     """
     with _quiet():
-        data = _load(name, config, split)
-        check_columns(columns, data.column_names, name)
+        data = _load(name, config, split, settings)
+        check_columns(columns, data.column_names, name, settings)
         wanted = [c for c in columns.model_dump().values() if c in data.column_names]
         for i, values in enumerate(data.select_columns(list(dict.fromkeys(wanted)))):
             yield RawRow(i + 1, values)
 
 
-def _load(name: str, config: str | None, split: str) -> "Dataset":
+def _load(name: str, config: str | None, split: str, settings: Settings) -> "Dataset":
     try:
         from datasets import load_dataset
         from datasets.exceptions import DatasetsError
     except ImportError as error:
-        raise DataError("prompts.source 'hub' needs the package 'datasets'; install saerl[models]") from error
+        raise DataError(f"{settings.dataset} needs the package 'datasets'; install saerl[models]") from error
     try:
         return load_dataset(name, config, split=split)
     except (DatasetsError, OSError, ValueError, RuntimeError) as error:  # network failures are OSError
-        raise DataError(_explain(name, config, split, error)) from error
+        raise DataError(_explain(name, config, split, settings, error)) from error
 
 
-def _explain(name: str, config: str | None, split: str, error: Exception) -> str:
+def _explain(name: str, config: str | None, split: str, settings: Settings, error: Exception) -> str:
     from datasets import config as datasets_config
 
     text = " ".join(str(error).split())[:300]
     where = f"data set '{name}'" + (f", config '{config}'" if config else "") + f", split '{split}'"
     if Path(name).exists():
-        return f"{where} is a local folder that `datasets` cannot read ({text}); or name one of its files: prompts.path"
+        way = f"or name one of its files with {settings.file}"
+        return f"{where} is a local folder that `datasets` cannot read ({text}); {way}"
     if datasets_config.HF_HUB_OFFLINE:
-        way = "set HF_HUB_OFFLINE=0 to allow the download, or give a local file with prompts.source 'file'"
+        way = f"set HF_HUB_OFFLINE=0 to allow the download, or give a local file with {settings.file}"
         return f"{where} is not in the local cache and the Hugging Face libraries are offline; {way}"
-    way = "check prompts.dataset, dataset_config, dataset_split and the network, or use prompts.source 'file'"
+    way = f"check {settings.to_check} and the network, or use {settings.file}"
     return f"{where} cannot be loaded ({type(error).__name__}: {text}); {way}"
 
 

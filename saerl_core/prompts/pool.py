@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from saerl_core.config import PromptsConfig
+from saerl_core.config import ColumnMap, PromptsConfig
 from saerl_core.errors import DataError
 from saerl_core.progress import track
 from saerl_core.prompts.columns import check_columns, prompt_only, to_row
@@ -17,7 +17,7 @@ from saerl_core.prompts.decontaminate import EvalItem
 from saerl_core.prompts.hub import read_hub
 from saerl_core.prompts.inspect import inspect_answer, inspect_prompt
 from saerl_core.prompts.read import existing_file, format_of, read_rows
-from saerl_core.prompts.rows import Issue, RawRow, Row, Suspicion
+from saerl_core.prompts.rows import POOL_SETTINGS, Issue, RawRow, Row, Settings, Suspicion
 
 _OTHER_PROMPT_COLUMNS = ("prompt", "problem", "question")  # of evaluation files, after the mapped one
 
@@ -35,13 +35,13 @@ def pool_from_file(setting: str, path: str, config: PromptsConfig, max_rows: int
     """Read prompts with answers; `ConfigError` for the path, `DataError` for an unusable or empty file."""
     found = existing_file(setting, path)
     raws = read_rows(found, format_of(found, config.format))
-    return _collect(found.name, raws, config, max_rows)
+    return collect(found.name, raws, config.columns, config.max_prompt_chars, max_rows)
 
 
 def pool_from_hub(config: PromptsConfig, name: str) -> Pool:
     """Read one split of a Hugging Face data set; `DataError` where it cannot be had or is empty."""
     raws = read_hub(name, config.dataset_config, config.dataset_split, config.columns)
-    return _collect(Path(name).name or name, raws, config, config.max_rows)
+    return collect(Path(name).name or name, raws, config.columns, config.max_prompt_chars, config.max_rows)
 
 
 def items_from_file(path: str, config: PromptsConfig) -> tuple[list[EvalItem], list[Issue]]:
@@ -71,30 +71,39 @@ def items_of(pool: Pool) -> list[EvalItem]:
     return [EvalItem(pool.name, f"line {row.line}", row.prompt) for row in pool.rows]
 
 
-def _collect(name: str, raws: Iterator[RawRow | Issue], config: PromptsConfig, max_rows: int | None) -> Pool:
+def collect(
+    name: str,
+    raws: Iterator[RawRow | Issue],
+    columns: ColumnMap,
+    max_chars: int,
+    max_rows: int | None,
+    settings: Settings = POOL_SETTINGS,
+) -> Pool:
+    """Check and inspect the rows of one input until there are `max_rows`; `DataError` where none is left."""
     rejected: list[Issue] = []
     seen: set[str] = set()
     with track(0, f"read {name}", unit="row") as bar:  # how many there are is known at the end only
-        rows = tuple(islice(_counted(_checked(name, raws, config, rejected, seen), bar), max_rows))
+        checked = _checked(name, raws, columns, rejected, seen)
+        rows = tuple(_inspected(row, max_chars) for row in islice(_counted(checked, bar), max_rows))
     if seen and not rows:
-        check_columns(config.columns, seen, name)  # a wrong mapping is the likeliest reason
+        check_columns(columns, seen, name, settings)  # a wrong mapping is the likeliest reason
     if not rows:
         _refuse_empty(name, rejected, "no rows")
-    check_columns(config.columns, seen, name)
+    check_columns(columns, seen, name, settings)
     return Pool(name, rows, tuple(rejected))
 
 
 def _checked(
-    name: str, raws: Iterator[RawRow | Issue], config: PromptsConfig, rejected: list[Issue], seen: set[str]
+    name: str, raws: Iterator[RawRow | Issue], columns: ColumnMap, rejected: list[Issue], seen: set[str]
 ) -> Iterator[Row]:
     for raw in raws:
         if isinstance(raw, RawRow):
             seen.update(raw.values)
-        checked = to_row(raw, config.columns, name) if isinstance(raw, RawRow) else raw
+        checked = to_row(raw, columns, name) if isinstance(raw, RawRow) else raw
         if isinstance(checked, Issue):
             rejected.append(checked)
         else:
-            yield _inspected(checked, config.max_prompt_chars)
+            yield checked
 
 
 def _counted(rows: Iterator[Row], bar: "tqdm[Any]") -> Iterator[Row]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.prompts.lines import Line, read_lines
-from saerl_core.prompts.rows import Issue, RawRow, Suspicion, excerpt
+from saerl_core.prompts.rows import POOL_SETTINGS, Issue, RawRow, Settings, Suspicion, excerpt
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 
@@ -20,20 +20,20 @@ _MAX_FIELD_CHARS = 2**31 - 1  # the csv module stops at 131,072 otherwise
 _BATCH_ROWS = 1024
 
 
-def existing_file(setting: str, path: str) -> Path:
+def existing_file(setting: str, path: str, settings: Settings = POOL_SETTINGS) -> Path:
     """Return the path if it is a file; `ConfigError` naming the setting otherwise."""
     found = Path(path).expanduser()
     if found.is_dir():
         raise ConfigError(
             f"{setting} is '{path}', which is a directory; name one JSONL, CSV or parquet file, "
-            "or give the directory to prompts.dataset with prompts.source 'hub'"
+            f"or give the directory with {settings.dataset}"
         )
     if not found.is_file():
         raise ConfigError(f"{setting} is '{path}', but there is no such file (relative paths start at {Path.cwd()})")
     return found
 
 
-def format_of(path: Path, asked: str) -> str:
+def format_of(path: Path, asked: str, settings: Settings = POOL_SETTINGS) -> str:
     """Return jsonl, csv or parquet: as asked, or by the suffix; `ConfigError` where the suffix says nothing."""
     if asked != "auto":
         return asked
@@ -42,7 +42,7 @@ def format_of(path: Path, asked: str) -> str:
     if found is None or (found == "parquet" and path.suffix == ".gz"):
         raise ConfigError(
             f"the format of '{path}' cannot be told from its name; use one of {', '.join(FORMATS)} "
-            "(.gz after a text format), or set prompts.format"
+            "(.gz after a text format)" + (f", or set {settings.file_format}" if settings.file_format else "")
         )
     return found
 

@@ -5,6 +5,20 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Settings:
+    """How a person writes the settings that lead to one input: what the messages about it name."""
+
+    columns: str = "prompts.columns"
+    file: str = "prompts.source 'file' and prompts.path"
+    dataset: str = "prompts.source 'hub' and prompts.dataset"
+    to_check: str = "prompts.dataset, dataset_config, dataset_split"
+    file_format: str | None = "prompts.format"  # None: the name of the file alone tells its format
+
+
+POOL_SETTINGS = Settings()
+
+
+@dataclass(frozen=True)
 class Issue:
     """One line of `tables.ISSUES`; `rejected` means that the row never reaches the pool."""
 
