@@ -1,0 +1,33 @@
+"""How an online strategy chooses: one small class each, all of one shape."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+Indices = Int64[np.ndarray, " _"]
+Rates = Float64[np.ndarray, " _"]
+
+
+class Chooser(Protocol):
+    """Chooses among eligible prompts and learns from their pass rates; prompts are indices into the recipe."""
+
+    def choose(self, step: int, eligible: Indices, n: int, rng: np.random.Generator) -> Indices:
+        """Return `n` different ones of `eligible`, the most wanted first."""
+        ...
+
+    def predicted(self, index: Indices) -> Rates | None:
+        """Return the pass rates that are expected now; None for a strategy that predicts none."""
+        ...
+
+    def observe(self, step: int, index: Indices, n_rollouts: Indices, n_correct: Indices) -> None:
+        """Learn from one finished step."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that was learnt, as JSON."""
+        ...
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Restore what `state` returned."""
+        ...

@@ -1,0 +1,96 @@
+"""The curriculum around every online chooser: who is eligible, what was handed out, what was predicted."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from saerl_core.errors import DataError
+from saerl_core.plan.online.choosers import Chooser, Indices
+from saerl_core.protocols import BatchOutcome, PromptId
+from saerl_core.seeds import stage_rng
+from saerl_core.tables import PREDICTIONS
+
+
+class OnlineCurriculum:
+    """Asks a chooser for each batch; implements `saerl_core.protocols.Curriculum`.
+
+    A prompt rests `cooldown_steps` after its use. Where fewer than four batches are eligible all are. The random
+    numbers of a step depend on seed and step alone, so that a resumed run chooses as an uninterrupted one.
+    """
+
+    def __init__(
+        self, chooser: Chooser, prompt_ids: tuple[str, ...], *, recipe_hash: str, prompts_per_step: int,
+        n_steps: int, cooldown_steps: int, seed: int,
+    ) -> None:  # fmt: skip
+        self._chooser, self._ids, self._hash, self._size = chooser, prompt_ids, recipe_hash, prompts_per_step
+        self._n_steps, self._cooldown, self._seed = n_steps, cooldown_steps, seed
+        self._where = {p: i for i, p in enumerate(prompt_ids)}
+        self._last = np.full(len(prompt_ids), -1, dtype=np.int64)  # step of the last use; -1: never
+        self._asked: dict[int, list[int]] = {}  # batches that were handed out and not yet observed
+        self._predictions: list[tuple[int, str, float]] = []
+        self._next_step = 0
+
+    def next_batch(self, step: int) -> list[PromptId]:
+        """Return the prompts of a step; `DataError` for a step that is not due."""
+        if not 0 <= step < self._n_steps or step != self._next_step:
+            raise DataError(
+                f"step {step} was asked for, but step {self._next_step} of {self._n_steps} is due; an online "
+                "curriculum must see the rewards of every step before it chooses the next"
+            )
+        chosen = self._chooser.choose(
+            step, self._eligible(step), self._size, stage_rng(self._seed, f"plan/step={step}")
+        )
+        predicted = self._chooser.predicted(chosen)
+        if predicted is not None:
+            ids = [self._ids[i] for i in chosen]
+            self._predictions += list(zip([step] * len(ids), ids, predicted.tolist(), strict=True))
+        self._asked = {step: chosen.tolist()}
+        return [self._ids[i] for i in chosen]
+
+    def observe(self, outcome: BatchOutcome) -> None:
+        """Learn from a step; `DataError` when it is not the batch that was handed out."""
+        index = np.array([self._where.get(p, -1) for p in outcome.prompt_ids], dtype=np.int64)
+        if self._asked.get(outcome.step) != index.tolist():
+            raise DataError(
+                f"the outcome of step {outcome.step} is not that of the batch that was handed out for it; "
+                "train on exactly that batch, in its order"
+            )
+        n_rollouts, n_correct = (np.array(v, dtype=np.int64) for v in (outcome.n_rollouts, outcome.n_correct))
+        self._chooser.observe(outcome.step, index, n_rollouts, n_correct)
+        self._last[index] = outcome.step
+        self._asked, self._next_step = {}, outcome.step + 1
+
+    def predictions(self) -> pd.DataFrame:
+        """Return what was predicted for every prompt when it was chosen: `tables.PREDICTIONS`."""
+        return PREDICTIONS.check(pd.DataFrame(self._predictions, columns=list(PREDICTIONS.columns)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the JSON-serialisable state."""
+        used = np.flatnonzero(self._last >= 0)
+        return {
+            "recipe_hash": self._hash,
+            "next_step": self._next_step,
+            "used": used.tolist(),
+            "last_use": self._last[used].tolist(),
+            "predictions": [list(row) for row in self._predictions],
+            "chooser": self._chooser.state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the state; `DataError` when it belongs to another recipe."""
+        if state.get("recipe_hash") != self._hash:
+            raise DataError(
+                f"the saved state belongs to recipe {state.get('recipe_hash')}, this is recipe {self._hash}; resume "
+                "with the signals and settings that the checkpoint was made with, or start in an empty folder"
+            )
+        self._next_step = int(state["next_step"])
+        self._last[:] = -1
+        self._last[np.array(state["used"], dtype=np.int64)] = np.array(state["last_use"], dtype=np.int64)
+        self._predictions = [(int(s), str(p), float(v)) for s, p, v in state["predictions"]]
+        self._asked = {}
+        self._chooser.load(state["chooser"])
+
+    def _eligible(self, step: int) -> Indices:
+        rested = np.flatnonzero((self._last < 0) | (step - self._last > self._cooldown))
+        return rested if len(rested) >= 4 * self._size else np.arange(len(self._ids))

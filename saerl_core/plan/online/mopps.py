@@ -1,0 +1,45 @@
+"""Strategy `mopps`: a Beta posterior a prompt and Thompson sampling, after MoPPS (arXiv:2507.04632).
+
+Our reading of the idea, not the authors' code: nothing is shared between prompts, so a prompt is known only after it
+was tried.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from saerl_core.plan.online.choosers import Indices, Rates
+
+
+class BetaChooser:
+    """alpha_i, beta_i start at 1 and decay towards it; the drawn rates nearest to `target` are trained on."""
+
+    def __init__(self, n_prompts: int, *, kept: float, target: float) -> None:
+        self._alpha, self._beta = np.ones(n_prompts), np.ones(n_prompts)
+        self._kept, self._target = kept, target
+
+    def choose(self, step: int, eligible: Indices, n: int, rng: np.random.Generator) -> Indices:
+        """Return the prompts whose drawn pass rate is nearest to the target."""
+        drawn = rng.beta(self._alpha[eligible], self._beta[eligible])
+        return eligible[np.argsort(np.abs(drawn - self._target))[:n]]
+
+    def predicted(self, index: Indices) -> Rates:
+        """Return the posterior means."""
+        return np.asarray(self._alpha[index] / (self._alpha[index] + self._beta[index]))
+
+    def observe(self, step: int, index: Indices, n_rollouts: Indices, n_correct: Indices) -> None:
+        """Let all counts fade towards the prior, then add those of the step."""
+        self._alpha, self._beta = (1.0 + self._kept * (v - 1.0) for v in (self._alpha, self._beta))
+        self._alpha[index] += n_correct
+        self._beta[index] += n_rollouts - n_correct
+
+    def state(self) -> dict[str, Any]:
+        """Return the counts of the prompts that were tried."""
+        seen = np.flatnonzero((self._alpha != 1.0) | (self._beta != 1.0))
+        return {"seen": seen.tolist(), "alpha": self._alpha[seen].tolist(), "beta": self._beta[seen].tolist()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Restore the counts."""
+        self._alpha[:], self._beta[:] = 1.0, 1.0
+        seen = np.array(state["seen"], dtype=np.int64)
+        self._alpha[seen], self._beta[seen] = np.array(state["alpha"]), np.array(state["beta"])

@@ -1,0 +1,113 @@
+import json
+
+import numpy as np
+import pytest
+
+from saerl_core.errors import DataError
+from saerl_core.plan.online.adaptive import AdaptiveChooser
+from saerl_core.plan.online.bandit import ClusterBandit
+from saerl_core.plan.online.curriculum import OnlineCurriculum
+from saerl_core.plan.online.mopps import BetaChooser
+from saerl_core.plan.online.pass_rates import Beliefs, PassRateModel
+from saerl_core.protocols import BatchOutcome
+
+N, SIZE, STEPS = 60, 4, 40
+IDS = tuple(f"p{i:02d}" for i in range(N))
+FEATURES = np.repeat(np.eye(3), N // 3, axis=0) * 3  # three kinds of prompts
+RATES = np.repeat([0.0, 0.5, 1.0], N // 3)  # hopeless, instructive, solved
+CHOOSERS = {
+    "adaptive": lambda: AdaptiveChooser(
+        PassRateModel(FEATURES, Beliefs(5.0, 0.93, 0.02, 1.0, 0.99)), warmup_steps=2, explore_frac=0.25, thompson=True
+    ),
+    "mopps": lambda: BetaChooser(N, kept=0.9, target=0.5),
+    "bandit": lambda: ClusterBandit(np.repeat([0, 1, 2], N // 3), rate=0.3, temperature=0.05),
+}
+
+
+@pytest.fixture(params=sorted(CHOOSERS))
+def make(request):
+    def curriculum(seed=0, cooldown=2, recipe_hash="r"):
+        return OnlineCurriculum(
+            CHOOSERS[request.param](), IDS, recipe_hash=recipe_hash, prompts_per_step=SIZE, n_steps=STEPS,
+            cooldown_steps=cooldown, seed=seed,
+        )  # fmt: skip
+
+    return curriculum
+
+
+def outcome(step, ids, group=8):
+    rng = np.random.default_rng(step)
+    correct = [int(rng.binomial(group, RATES[IDS.index(i)])) for i in ids]
+    return BatchOutcome(step, tuple(ids), (group,) * len(ids), tuple(correct))
+
+
+def play(curriculum, first, last):
+    batches = []
+    for step in range(first, last):
+        batches.append(curriculum.next_batch(step))
+        curriculum.observe(outcome(step, batches[-1]))
+    return batches
+
+
+def test_every_batch_is_full_and_holds_no_prompt_twice(make):
+    for batch in play(make(), 0, STEPS):
+        assert len(set(batch)) == SIZE
+
+
+def test_instructive_prompts_are_found(make):
+    late = [RATES[IDS.index(i)] for batch in play(make(), 0, STEPS)[20:] for i in batch]
+    assert np.mean(np.array(late) == 0.5) > 0.55, "chance is a third"
+
+
+def test_a_prompt_rests_after_its_use(make):
+    batches = play(make(cooldown=3), 0, STEPS)
+    for step, batch in enumerate(batches):
+        assert not set(batch) & {i for other in batches[max(0, step - 3) : step] for i in other}
+
+
+def test_where_too_few_are_rested_all_are_eligible(make):
+    assert len(play(make(cooldown=1000), 0, STEPS)) == STEPS
+
+
+def test_a_resumed_curriculum_chooses_as_an_uninterrupted_one(make):
+    whole, first = make(), make()
+    expected = play(whole, 0, STEPS)
+    play(first, 0, 9)
+    second = make()
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    assert play(second, 9, STEPS) == expected[9:]
+    assert second.predictions().equals(whole.predictions())
+
+
+def test_another_seed_is_another_order(make):
+    assert play(make(seed=1), 0, STEPS) != play(make(), 0, STEPS)
+
+
+def test_what_was_predicted_is_kept_with_its_step():
+    curriculum = OnlineCurriculum(
+        CHOOSERS["adaptive"](), IDS, recipe_hash="r", prompts_per_step=SIZE, n_steps=STEPS, cooldown_steps=2, seed=0
+    )
+    batches = play(curriculum, 0, 6)
+    table = curriculum.predictions()
+    assert [list(rows["prompt_id"]) for _, rows in table.groupby("step")] == batches
+    assert set(table.loc[table["step"] == 0, "predicted"]) == {0.5}, "nothing was known"
+    assert table.loc[table["step"] == 5, "predicted"].nunique() > 1
+
+
+@pytest.mark.parametrize("step", [1, STEPS, -1])
+def test_only_the_step_that_is_due_is_handed_out(make, step):
+    with pytest.raises(DataError, match=rf"step {step} was asked for, but step 0 of {STEPS} is due"):
+        make().next_batch(step)
+
+
+def test_the_rewards_of_another_batch_are_refused(make):
+    curriculum = make()
+    batch = curriculum.next_batch(0)
+    with pytest.raises(DataError, match="not that of the batch that was handed out"):
+        curriculum.observe(outcome(0, batch[::-1]))
+
+
+def test_the_state_of_another_recipe_is_refused(make):
+    state = make().state_dict()
+    with pytest.raises(DataError, match="belongs to recipe r, this is recipe other"):
+        make(recipe_hash="other").load_state_dict(state)
