@@ -37,6 +37,10 @@ def defaults() -> dict[str, str]:
         "ZENML_AUTO_OPEN_DASHBOARD": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
+        # a server that restarts between two steps: pauses of 0, 2, 4, 8, 16, 32, 64, 120, ... seconds, 8 minutes in all
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "10",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",

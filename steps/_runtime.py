@@ -1,6 +1,7 @@
-"""What every step shares: cache policies, the clock, MLflow. The only module that imports mlflow."""
+"""What every step shares: cache policies, the clock, and what a run logs (always through the buffer on disk)."""
 
 import hashlib
+import json
 import logging
 import os
 import shlex
@@ -23,6 +24,8 @@ from saerl_core.config_load import flatten
 from saerl_core.environment import state_dir
 from saerl_core.hub import allow_hub
 from saerl_core.records import StageReport
+from steps import _tracking as tracking
+from steps._buffer import Record
 
 R = TypeVar("R", bound=StageReport)
 
@@ -75,8 +78,10 @@ def stage(name: str, *, torch_threads: int | None = None) -> Iterator[Clock]:
         import torch
 
         torch.set_num_threads(torch_threads)
-    log_run_facts()
-    yield Clock(name)
+    last = name == "write_report"
+    with tracking.buffer(wait_s=tracking.RUN_WAIT_S if last else tracking.STEP_WAIT_S, last=last):
+        log_run_facts()
+        yield Clock(name)
 
 
 def track(stage_name: str, report: StageReport) -> None:
@@ -84,7 +89,7 @@ def track(stage_name: str, report: StageReport) -> None:
     for note in report.notes:
         logger.info("note (%s): %s", stage_name, note)
     metrics = report.metrics(PREFIXES[stage_name])
-    mlflow.log_metrics(metrics)
+    tracking.record(_headlines(metrics))
     log_metadata({"seconds": report.seconds, **metrics})
 
 
@@ -103,8 +108,9 @@ def log_run_facts() -> None:
     """Log parameters and tags that a person filters by; the same values may be logged again by a later step."""
     config = run_config()
     # MLflow refuses a parameter that changes; a long value is cut at MLflow's limit
-    mlflow.log_params({key: str(value)[:500] for key, value in flatten(config).items()})
-    mlflow.set_tags({"saerl.strategy": config.plan.strategy, "saerl.seed": str(config.seed), "git_sha": git_sha()})
+    params = [Record("param", key, str(value)[:500]) for key, value in flatten(config).items()]
+    tags = {"saerl.strategy": config.plan.strategy, "saerl.seed": str(config.seed), "git_sha": git_sha()}
+    tracking.record(params + [Record("tag", key, value) for key, value in tags.items()])
 
 
 def git_sha() -> str:
@@ -128,16 +134,14 @@ def work_dir(stage_name: str, *key: object) -> Path:
 
 
 def log_training_step(step: int, metrics: dict[str, float]) -> None:
-    """Log one training step under `train/`."""
+    """Log one training step under `train/`: returns as soon as it is on disk, whatever the server does."""
     finite = {f"train/{k}": float(v) for k, v in metrics.items() if isinstance(v, int | float) and v == v}  # noqa: PLR0124 (NaN is not equal to itself)
-    mlflow.log_metrics(finite, step=step)
+    tracking.record([Record("metric", key, value, step, curve=True) for key, value in finite.items()])
 
 
 def log_training_curve(log: pd.DataFrame) -> None:
     """Log the steps of a training that this MLflow run has not seen live: cached, or done before a resume."""
-    client, run = mlflow.MlflowClient(), mlflow.active_run()
-    seen = {m.step for m in client.get_metric_history(run.info.run_id, "train/reward_mean")} if run else set()
-    for row in log[~log["step"].isin(seen)].to_dict("records"):
+    for row in log.to_dict("records"):
         log_training_step(int(row.pop("step")), row)
 
 
@@ -145,15 +149,19 @@ def log_dataset(prompts: pd.DataFrame, name: str, source: str, context: str) -> 
     """Log a table of prompts as an MLflow data set: name, digest, schema and number of rows."""
     table = prompts[["prompt_id", "prompt", "answer", "source"]]
     where = CodeDatasetSource(tags={"saerl.prompts": source})  # a bare string makes MLflow guess, and warn
-    mlflow.log_input(mlflow.data.from_pandas(table, source=where, name=name, targets="answer"), context=context)
+    dataset = mlflow.data.from_pandas(table, source=where, name=name, targets="answer")
+    tracking.record([Record("dataset", name, json.dumps({**dataset.to_dict(), "context": context}))])
 
 
 def log_summary(metrics: dict[str, float], tags: dict[str, str], files: list[Path]) -> None:
     """Log headline metrics, tags and files of the whole run; called by the last step, which is never cached."""
-    mlflow.log_metrics(metrics)
-    mlflow.set_tags(tags)
+    tracking.record(_headlines(metrics) + [Record("tag", key, value) for key, value in tags.items()])
     for file in files:
-        mlflow.log_artifact(str(file))
+        tracking.keep_file(file)
+
+
+def _headlines(metrics: dict[str, float]) -> list[Record]:
+    return [Record("metric", key, float(value)) for key, value in metrics.items()]
 
 
 def mlflow_run_name() -> str:
