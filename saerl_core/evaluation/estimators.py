@@ -1,4 +1,6 @@
-"""pass@k and its standard error."""
+"""pass@k, means over prompts and over benchmarks, and their standard errors."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
@@ -34,3 +36,13 @@ def mean_and_stderr(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
     """
     n = len(values)
     return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+
+
+def mean_of_estimates(estimates: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the unweighted mean of independent estimates and its standard error, sqrt(sum of squares) / m.
+
+    The estimates are fixed benchmarks: the error covers the choice of the prompts in each, not the choice of the
+    benchmarks. It is NaN where one of them has none.
+    """
+    values, errors = np.array(estimates).T
+    return float(values.mean()), float(np.sqrt(np.square(errors).sum()) / len(values))

@@ -7,25 +7,10 @@ from saerl_core.errors import ConfigError, DataError
 from saerl_core.evaluation import evaluate
 from saerl_core.evaluation.evaluate import evaluate_policies
 from saerl_core.records import EvaluationReport, PolicyRef
-from saerl_core.rollouts.sampler import Completion
 from saerl_core.tables import ITEM_SCORES, SCORES
+from tests.evaluation.scripted import AFTER, BEFORE, CORRECT, ScriptedSampler, made
 
-BEFORE, AFTER = PolicyRef("before", "1"), PolicyRef("after", "2")
-CORRECT = {"before": [0, 1, 2, 3], "after": [2, 1, 4, 3]}  # of 4 completions, by prompt
 CONFIG = EvaluationConfig(n_samples=4, ks=(2,))
-made: list["ScriptedSampler"] = []
-
-
-class ScriptedSampler:
-    def __init__(self, policy: PolicyRef, *, seed: int, **settings: object) -> None:
-        self.policy, self.seed = policy, seed
-        self.n_generated_tokens, self.n_prefill_tokens = 10, 1
-        made.append(self)
-
-    def sample(self, prompts: list[str], n: int, *, desc: str) -> list[list[Completion]]:
-        self.prompts = prompts
-        right = [CORRECT[self.policy.path][int(p)] for p in prompts]
-        return [[Completion("#7" if j < r else "#8", 2, j == 0) for j in range(n)] for r in right]
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +76,7 @@ def test_the_gain_is_paired() -> None:
     assert (report.n_rollouts, report.n_generated_tokens, report.n_prefill_tokens) == (32, 20, 2)
     assert all(np.isfinite(v) for v in report.values.values())
     assert made[0].seed == made[1].seed
-    assert made[0].prompts == made[1].prompts == ["0", "1", "2", "3"]
+    assert made[0].asked == made[1].asked == [(["0", "1", "2", "3"], 4)]
 
 
 def test_the_row_order_does_not_matter() -> None:
