@@ -64,8 +64,11 @@ class Sampler:
         seed: int,
         top_p: float = 1.0,
         device: str = "cpu",
+        model: "PreTrainedModel | None" = None,
     ) -> None:
         """Load the policy; `device` is a torch device, or "auto" for a GPU where there is one.
+
+        Give `model`, on that device, to sample from a policy in training instead of the weights in its folder.
 
         Raises:
             ConfigError: temperature below 0, top_p outside (0, 1], or no room for a completion token.
@@ -90,7 +93,7 @@ class Sampler:
         self.n_prefill_tokens = 0
         self.n_generated_tokens = 0
         self._device = torch.device(device)
-        self._model: PreTrainedModel = load_model(policy, device=device).eval()
+        self._model: PreTrainedModel = load_model(policy, device=device).eval() if model is None else model
         self._tokenizer = load_tokenizer(policy)
         self._format = policy.prompt_format
         self._stop = _stop_tokens(self._model, self._tokenizer)

@@ -43,6 +43,8 @@ class Totals:
     n_unknown: int = 0  # rollouts that the grader could not judge: trained with reward 0
     n_reward_errors: int = 0  # rollouts on which the reward function failed: trained with reward 0
     first_reward_error: str = ""
+    n_eval_rollouts: int = 0  # of scores while training; in none of the counters above
+    n_eval_tokens: int = 0
 
 
 class TrainingSession:
@@ -98,8 +100,10 @@ class TrainingSession:
         self._on_step(step, full)
         return full
 
-    def evaluated(self, step: int, metrics: StepMetrics) -> None:
-        """Pass on held-out scores of the policy after `step`; they are no part of the books."""
+    def evaluated(self, step: int, metrics: StepMetrics, n_rollouts: int, n_tokens: int) -> None:
+        """Pass on held-out scores of the policy after `step` in an `on_step` of their own, and count their cost."""
+        self.totals.n_eval_rollouts += n_rollouts
+        self.totals.n_eval_tokens += n_tokens
         self._on_step(step, metrics)
 
     def _group_metrics(self, groups: list[TrainedGroup]) -> StepMetrics:
@@ -153,8 +157,15 @@ class TrainingSession:
                 "zero_std_frac_mean": float(log["zero_std_frac"].mean()),
                 "step_s_median": float(np.median(log["step_s"])),
                 "n_unknown": float(self.totals.n_unknown),
+                **self._eval_cost(),
             },
         )
+
+    def _eval_cost(self) -> dict[str, float]:
+        totals = self.totals
+        if totals.n_eval_rollouts == 0:
+            return {}
+        return {"n_eval_rollouts": float(totals.n_eval_rollouts), "n_eval_tokens": float(totals.n_eval_tokens)}
 
     def _notes(self) -> tuple[str, ...]:
         totals, notes = self.totals, []

@@ -71,6 +71,28 @@ class TrainerContract:
         assert set(log["zero_std_frac"] * 4 % 1) == {0.0}
         assert log["consumed_hash"].nunique() == 3
 
+    def test_held_out_scores_come_with_the_step_that_they_follow(self, run, steps):
+        curriculum = ListCurriculum(epochs(IDS, 4, 1))
+        plain = run(curriculum, work_dir="plain", n_steps=3, on_step=lambda *_: None)
+        asked = {"eval_every_steps": 2, "eval_n_samples": 4, "eval_prompts": tiny_prompts(5)}
+        result = run(curriculum, n_steps=3, **asked)
+        [(step, scores)] = [(s, m) for s, m in steps if "eval_pass_at_1" in m]
+        assert step == 1, "after two steps"
+        assert 0 <= scores["eval_pass_at_1"] <= scores["eval_pass_at_4"] <= 1
+        assert scores["eval_pass_at_4"] > 0
+        assert [s for s, m in steps if "reward_mean" in m] == [0, 1, 2]
+        assert result.report.n_rollouts == plain.report.n_rollouts == 48, "the cost of scores is counted apart"
+        assert result.report.values["n_eval_rollouts"] == 20
+        assert 0 < result.report.values["n_eval_tokens"] <= 20 * 2
+        one, other = weights_of(plain.policy), weights_of(result.policy)
+        assert all(np.array_equal(one[k], other[k]) for k in one), "scores leave the training alone"
+
+    def test_scores_without_held_out_prompts_are_refused(self, run):
+        unusable = tiny_prompts(5).assign(usable=False)
+        for prompts in (None, unusable):
+            with pytest.raises(DataError, match="eval_every_steps is 2, but there is no usable held-out prompt"):
+                run(ListCurriculum(epochs(IDS, 4, 1)), n_steps=3, eval_every_steps=2, eval_prompts=prompts)
+
     def test_the_report_adds_up(self, run):
         result = run(ListCurriculum(epochs(IDS, 4, 2)), n_steps=6)
         values, log = result.report.values, result.log

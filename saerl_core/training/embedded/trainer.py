@@ -1,6 +1,5 @@
 """The embedded trainer: TRL on one device, resumable, with the order in the curriculum's hands."""
 
-import hashlib
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -18,13 +17,15 @@ from saerl_core.training import checkpoints as store
 from saerl_core.training.embedded.planned import PlannedTrainer, planned_trainer
 from saerl_core.training.embedded.quiet import quiet_libraries
 from saerl_core.training.embedded.rules import rules_of, trl_config
+from saerl_core.training.embedded.scores import HeldOutScores
+from saerl_core.training.fingerprint import job_fingerprint
+from saerl_core.training.held_out import held_out_prompts
 from saerl_core.training.session import TrainingSession
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 _ALGORITHMS = ("grpo", "dr_grpo", "dapo", "rloo")
-_FREE_FIELDS = {"enabled", "backend", "seed", "save_every_steps", "device"}  # may change between a run and its resume
 
 
 class EmbeddedTrainer:
@@ -52,6 +53,7 @@ class EmbeddedTrainer:
                 f"training.micro_batch_rollouts is {micro}, which does not divide the {n_rollouts} rollouts of a step "
                 f"({job.prompts_per_step} prompts x {config.group_size}); choose a divisor"
             )
+        held_out_prompts(job)
         resolve_device(config.device)
 
     def train(self, job: TrainJob, curriculum: Curriculum, on_step: OnStep) -> TrainResult:
@@ -63,7 +65,7 @@ class EmbeddedTrainer:
                 prompts that cannot be trained.
         """
         self.check(job)
-        session, now = TrainingSession(job, curriculum, on_step), fingerprint(job)
+        session, now = TrainingSession(job, curriculum, on_step), _fingerprint(job)
         finished, root = job.work_dir / "finished", job.work_dir / "checkpoints"
         saved = store.checkpoints(root)
         if finished.is_dir():
@@ -95,7 +97,9 @@ class EmbeddedTrainer:
             trainer.save_to = partial(save_checkpoint, session=session, now=now)
             bar = stack.enter_context(track(job.n_steps, f"train {job.config.algorithm}", unit="step"))
             bar.initial = bar.n = session.next_step
-            trainer.after_step = partial(_advance, bar)
+            held_out = held_out_prompts(job)
+            scores = None if held_out is None else HeldOutScores(job, held_out, trainer, grader)
+            trainer.after_step = partial(_advance, bar, scores)
             trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
 
 
@@ -150,28 +154,15 @@ def resolve_device(device: str) -> str:
     return "cuda" if available and device != "cpu" else "cpu"
 
 
-def fingerprint(job: TrainJob) -> store.Fingerprint:
-    """Return what must be the same for a saved state to be continued, each as a short text."""
-    columns = ("prompt_id", "prompt", "answer")
-    prompts = job.prompts[list(columns)].sort_values("prompt_id").to_json(orient="values")
-    config = {f"training.{k}": str(v) for k, v in job.config.model_dump().items() if k not in _FREE_FIELDS}
-    return {
-        "curriculum_hash": job.curriculum_hash,
-        "policy_id": job.policy.policy_id,
-        "prompt_format": str(job.policy.prompt_format),
-        "seed": str(job.seed),
-        "n_steps": str(job.n_steps),
-        "prompts_per_step": str(job.prompts_per_step),
-        "prompts": hashlib.sha256(prompts.encode()).hexdigest()[:16],
-        "device": resolve_device(job.config.device),
-        "grading.kind": job.grading.kind,
-        **config,
-    }
+def _fingerprint(job: TrainJob) -> store.Fingerprint:
+    return job_fingerprint(job, device=resolve_device(job.config.device))
 
 
-def _advance(bar: "tqdm[Any]", metrics: StepMetrics) -> None:
+def _advance(bar: "tqdm[Any]", scores: HeldOutScores | None, metrics: StepMetrics) -> None:
     bar.set_postfix_str(f"reward {metrics['reward_mean']:.2f}, zero-std {metrics['zero_std_frac']:.2f}", refresh=False)
     bar.update()
+    if scores is not None:
+        scores.after_step()
 
 
 def _result(job: TrainJob, session: TrainingSession) -> TrainResult:

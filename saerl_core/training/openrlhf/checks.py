@@ -11,6 +11,7 @@ from saerl_core.config import OpenRlhfConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.openrlhf_layout import gpu_layout
 from saerl_core.records import PolicyRef, TrainJob
+from saerl_core.training.held_out import held_out_prompts
 from saerl_core.training.openrlhf.files import copy_code
 from saerl_core.training.openrlhf.job_file import OPENRLHF_VERSION
 from saerl_core.training.openrlhf.process import trainer_environment
@@ -104,12 +105,7 @@ def _check_sizes(job: TrainJob) -> None:
             f"the job has {n_usable} prompts, fewer than one batch of {job.prompts_per_step}; lower "
             "plan.prompts_per_step or give more prompts"
         )
-    held_out = job.eval_prompts
-    if config.eval_every_steps is not None and (held_out is None or not held_out["usable"].any()):
-        raise DataError(
-            f"training.eval_every_steps is {config.eval_every_steps}, but there is no usable held-out prompt to score; "
-            "remove it or give a dev split"
-        )
+    held_out_prompts(job)
     n_rollouts, gpus = job.prompts_per_step * config.group_size, gpu_layout(config).actor_gpus
     for name, micro in (
         ("train_micro_batch", settings.train_micro_batch),

@@ -135,4 +135,6 @@ class Conversation:
     def _pass_on_evaluations(self) -> None:
         for report in self._mailbox.evaluations(self._evaluated):
             self._evaluated.add(report.step)
-            self._session.evaluated(report.step - 1, evaluation_metrics(report))  # OpenRLHF counts finished steps
+            metrics, n = evaluation_metrics(report), round(report.metrics.get("eval_num_samples", 0.0))
+            n_tokens = round(n * metrics.get("eval_completion_tokens_mean", 0.0))
+            self._session.evaluated(report.step - 1, metrics, n, n_tokens)  # OpenRLHF counts finished steps

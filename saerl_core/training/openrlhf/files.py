@@ -21,13 +21,14 @@ from saerl_core.policy.loading import load_tokenizer
 from saerl_core.policy.prompt_format import render
 from saerl_core.progress import track
 from saerl_core.records import TrainJob
+from saerl_core.training.held_out import held_out_prompts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 JOB, PROMPTS, EVALUATION, ANSWERS, REWARD = "job.json", "prompts.jsonl", "eval.jsonl", "answers.jsonl", "reward.py"
 CHECKPOINTS, SESSIONS, FINAL, POLICY, FINISHED = "ckpt", "sessions", "final", "policy", "finished"
-LOG, CODE = "trainer.log", "pythonpath"  # of an attempt
+CODE = "pythonpath"  # of an attempt
 _ATTEMPT = "attempt-"
 _BAR_FROM = 5000  # prompts; fewer are rendered within a few seconds
 
@@ -69,9 +70,14 @@ def attempts(root: Path) -> list[Path]:
     return sorted(found, key=lambda p: int(p.name.removeprefix(_ATTEMPT)))
 
 
+def log_file(attempt: Path) -> Path:
+    """Return where the trainer of an attempt writes what it says; the name is different in each attempt."""
+    return attempt / f"trainer-{attempt.name.removeprefix(_ATTEMPT)}.log"
+
+
 def log_files(work_dir: Path) -> list[Path]:
     """Return what the trainer said in each attempt, the oldest first; empty for a backend without such files."""
-    return [log for attempt in attempts(work_dir) if (log := attempt / LOG).is_file()]
+    return [log for attempt in attempts(work_dir) if (log := log_file(attempt)).is_file()]
 
 
 def copy_code(target: Path) -> None:
@@ -88,10 +94,10 @@ def write_inputs(job: TrainJob, root: Path) -> RenderedPrompts:
         BackendError: the folder cannot be written.
     """
     tokenizer = load_tokenizer(job.policy)
-    train = _usable(job.prompts)
-    held_out = _usable(job.eval_prompts) if job.eval_prompts is not None else train.iloc[:0]
+    train = job.prompts[job.prompts["usable"]]
+    held_out = held_out_prompts(job)
     texts = _rendered(job, train, tokenizer)
-    answers = pd.concat([train, held_out]).drop_duplicates("prompt_id")
+    answers = pd.concat([train] if held_out is None else [train, held_out]).drop_duplicates("prompt_id")
     pairs = zip(answers["prompt_id"], answers["answer"], strict=True)
     reward = (
         "from saerl_core.training.openrlhf.reward import RewardFunction\n\n"
@@ -99,16 +105,11 @@ def write_inputs(job: TrainJob, root: Path) -> RenderedPrompts:
     )
     with explained(root):
         _write_lines(root / PROMPTS, _rows(texts, "train"))
-        if has_evaluation(job):
+        if held_out is not None:
             _write_lines(root / EVALUATION, _rows(_rendered(job, held_out, tokenizer), "dev"))
         _write_lines(root / ANSWERS, ({"prompt_id": str(i), "answer": str(a)} for i, a in pairs))
         write_text(root / REWARD, reward)
     return RenderedPrompts(texts, tokenizer)
-
-
-def has_evaluation(job: TrainJob) -> bool:
-    """Return whether the job scores held-out prompts while it trains."""
-    return job.config.eval_every_steps is not None and job.eval_prompts is not None
 
 
 def write_text(path: Path, content: str) -> None:
@@ -127,10 +128,6 @@ def explained(place: Path) -> Iterator[None]:
         raise BackendError(
             f"could not write to {place}: {error}; free disk space and start the same command again"
         ) from error
-
-
-def _usable(prompts: pd.DataFrame) -> pd.DataFrame:
-    return prompts[prompts["usable"]]
 
 
 def _rendered(job: TrainJob, prompts: pd.DataFrame, tokenizer: "PreTrainedTokenizerBase") -> dict[str, str]:

@@ -117,7 +117,7 @@ def kill_family(mark: str, session: int | None = None, known: Sequence[psutil.Pr
 def _lives(process: psutil.Process) -> bool:
     """Return whether a process runs; psutil's own wait would take the exit code of a child of ours away."""
     with suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False
 
 

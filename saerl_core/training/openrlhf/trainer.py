@@ -92,7 +92,7 @@ class OpenRlhfTrainer:
         grace = {"grace_s": GRACE_S} if config.openrlhf.launch == "ray_job" else {}
         with (
             track(job.n_steps, f"train {config.algorithm} with OpenRLHF", unit="step") as bar,
-            TrainerProcess(command, log=attempt / files.LOG, env=env, **grace) as trainer,
+            TrainerProcess(command, log=files.log_file(attempt), env=env, **grace) as trainer,
         ):
             bar.initial = bar.n = session.next_step
             Conversation(session, prompts, attempt, now, bar).hold(trainer)
@@ -112,7 +112,7 @@ class OpenRlhfTrainer:
                 seed=job.seed,
                 work_dir=job.work_dir,
                 resume=resume,
-                has_eval=files.has_evaluation(job),
+                has_eval=job.config.eval_every_steps is not None,
             )
         )
         env = trainer_environment(python, attempt / files.CODE, job.work_dir, settings.env)
@@ -128,7 +128,7 @@ def _job_file(
     return JobFile(
         attempt_dir=attempt,
         prompts_file=root / files.PROMPTS,
-        eval_file=root / files.EVALUATION if files.has_evaluation(job) else None,
+        eval_file=root / files.EVALUATION if job.config.eval_every_steps is not None else None,
         answers_file=root / files.ANSWERS,
         policy_path=_policy_path(job),
         trust_remote_code=job.policy.trust_remote_code,

@@ -150,6 +150,7 @@ class FakeTrainer:
             for r in rows
         ]
         metrics = {f"eval_dev_pass{n}": np.mean(np.max(scores, 1)), "eval_dev_pass1": np.mean(scores)}
+        metrics |= {"eval_num_samples": np.size(scores), "eval_response_length_mean": 1.5, "eval_truncated_rate": 0.0}
         self.mailbox.send_evaluation(StepReport(self.step, {k: float(v) for k, v in metrics.items()}))
 
     def export(self) -> None:
