@@ -45,8 +45,9 @@ def saerl_pipeline(config: RunConfig) -> None:
     trained = log = consumed = training_report = scores = evaluation_report = None
     if c.training.enabled:
         trained, log, consumed, training_report = train_policy(
-            prompts, plan, policy, training, c.grading, train_seed, threads
-        )
+            prompts, plan, policy, training, c.grading, train_seed, threads,
+            dev if training.eval_every_steps is not None else None,
+        )  # fmt: skip
     if c.evaluation.enabled:
         held_out = test if c.evaluation.split == "test" else dev
         scores, _, evaluation_report = evaluate_policy(

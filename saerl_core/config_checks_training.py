@@ -57,11 +57,6 @@ def _embedded(training: "TrainingConfig") -> Iterator[str]:
             f"training.openrlhf sets {', '.join(changed)}, but training.backend 'embedded' does not read that section; "
             "set training.backend to 'openrlhf' or remove the section"
         )
-    if training.eval_every_steps is not None:
-        yield (
-            f"training.eval_every_steps is {training.eval_every_steps}, but training.backend 'embedded' does not "
-            "evaluate while it trains; remove it or set training.backend to 'openrlhf'"
-        )
 
 
 def _environment(settings: "OpenRlhfConfig") -> Iterator[str]:

@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -137,6 +137,16 @@ def log_training_step(step: int, metrics: dict[str, float]) -> None:
     """Log one training step under `train/`: returns as soon as it is on disk, whatever the server does."""
     finite = {f"train/{k}": float(v) for k, v in metrics.items() if isinstance(v, int | float) and v == v}  # noqa: PLR0124 (NaN is not equal to itself)
     tracking.record([Record("metric", key, value, step, curve=True) for key, value in finite.items()])
+
+
+@contextmanager
+def kept_files(find: Callable[[], list[Path]]) -> Iterator[None]:
+    """Log the files that `find` gives when the block ends, also where it fails: they say why."""
+    try:
+        yield
+    finally:
+        for file in find():
+            tracking.keep_file(file)
 
 
 def log_training_curve(log: pd.DataFrame) -> None:

@@ -9,8 +9,10 @@ from materializers import PolicyMaterializer
 from saerl_core.config import GradingConfig, TrainingConfig
 from saerl_core.plan.static import StaticCurriculum
 from saerl_core.records import BatchPlan, PolicyRef, TrainingReport, TrainJob
+from saerl_core.training.fingerprint import settings_of
+from saerl_core.training.openrlhf.files import log_files
 from saerl_core.training.run import train_policy as train
-from steps._runtime import cache_policy, log_training_step, stage, track, work_dir
+from steps._runtime import cache_policy, kept_files, log_training_step, stage, track, work_dir
 
 
 @step(
@@ -26,22 +28,26 @@ def train_policy(
     grading: GradingConfig,
     seed: int,
     torch_threads: int,
+    eval_prompts: pd.DataFrame | None = None,
 ) -> tuple[
     Annotated[PolicyRef, "trained_policy"],
     Annotated[pd.DataFrame, "training_log"],
     Annotated[pd.DataFrame, "consumed"],
     Annotated[TrainingReport, "training_report"],
 ]:
-    """Train; a killed run started again finds its checkpoints by the hash of plan, policy and settings."""
+    """Train; a killed run started again finds its checkpoints by the hash of plan, policy and what is trained."""
     with stage("train_policy", torch_threads=torch_threads) as clock:
-        settings = (config.model_dump_json(), grading.model_dump_json(), seed)
-        key = (plan.plan_hash, policy.policy_id, policy.prompt_format, *settings)
+        # not all settings: whoever runs out of memory lowers a micro-batch and goes on in the same folder
+        settings = (settings_of(config), config.device, config.eval_every_steps, config.eval_n_samples)
+        key = (plan.plan_hash, policy.policy_id, policy.prompt_format, settings, grading.model_dump_json(), seed)
+        folder = work_dir("train", *key)
         job = TrainJob(
             policy=policy, prompts=prompts, config=config, grading=grading, n_steps=plan.n_steps,
             prompts_per_step=plan.prompts_per_step, seed=seed, curriculum_hash=plan.plan_hash,
-            work_dir=work_dir("train", *key),
+            work_dir=folder, eval_prompts=eval_prompts,
         )  # fmt: skip
-        result = train(job, StaticCurriculum(plan), log_training_step)
+        with kept_files(lambda: log_files(folder)):
+            result = train(job, StaticCurriculum(plan), log_training_step)
         report = clock.stamp(result.report)
     track("train_policy", report)
     return result.policy, result.log, result.consumed, report

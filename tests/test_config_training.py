@@ -39,7 +39,6 @@ def test_the_base_of_these_tests_works():
             "'embedded' does not read",
             "set training.backend to 'openrlhf' or remove the section",
         ),
-        ({"training": {"eval_every_steps": 5}}, "eval_every_steps is 5", "does not evaluate", "remove it"),
         # the environment
         (openrlhf(python=None), "neither", "environment of its own", "name its Python interpreter or an image"),
         (openrlhf(image="team/trainer:1"), "'/env/bin/python'", "'team/trainer:1'", "remove one"),
