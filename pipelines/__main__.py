@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from pipelines.commands_retrain import COMMANDS
+from pipelines.commands_server import deliver, server
 from saerl_core.config_load import load_config
 from saerl_core.environment import apply, project_root, state_dir
 from saerl_core.errors import SaerlError
@@ -20,6 +22,10 @@ CONFIG = click.option(
 def main() -> None:
     """Which prompts, in which order: SAE-guided data engineering for RL on language models."""
     apply()
+
+
+for _command in COMMANDS:
+    main.add_command(_command)
 
 
 @main.command()
@@ -96,6 +102,10 @@ def where() -> None:
         raise click.ClickException(f"there is no {report} yet; run `zenml pipeline run saerl` first")
     click.echo(f"report:    {_short(report)}")
     click.echo("MLflow UI: make ui   (http://127.0.0.1:5000)")
+
+
+main.add_command(server)
+main.add_command(deliver)
 
 
 def _refuse_bad_config(path: str | None) -> None:

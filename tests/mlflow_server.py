@@ -1,79 +1,84 @@
-"""A real MLflow server on loopback with a SQLite database, which a test may kill and start again."""
+"""A real MLflow server on loopback: SQLite behind it, in a process of its own, started and stopped at will."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
-import pytest
-
-START_SECONDS = 120.0
-
-
-def free_port() -> int:
-    """Return a port on 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
 
 class MlflowServer:
-    """One server process; database and files stay in `folder`, so that a restarted server knows everything."""
+    """Starts and stops `mlflow server`; the address and the data stay the same over restarts."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = _free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> "MlflowServer":
-        """Start the server and wait until it answers."""
+    def start(self, timeout_s: float = 180.0) -> "MlflowServer":
         self.folder.mkdir(parents=True, exist_ok=True)
-        store = ["--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"]
-        files = ["--artifacts-destination", str(self.folder / "artifacts")]
-        address = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"]
+        command += ["--artifacts-destination", str(self.folder / "artifacts")]
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", "server", *store, *files, *address],
-                env={**environment, "MLFLOW_DISABLE_TELEMETRY": "true"},
-                stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=self.folder,
-            )  # fmt: skip
-        deadline = time.monotonic() + START_SECONDS
-        while not self.answers():
-            log_text = (self.folder / "server.log").read_text()[-2000:]
-            assert self._process.poll() is None, f"the MLflow server ended: {log_text}"
-            assert time.monotonic() < deadline, f"the MLflow server did not answer in {START_SECONDS:g} s: {log_text}"
+                command,
+                cwd=self.folder,
+                env={k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + timeout_s
+        while not self._healthy():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"no MLflow server: {(self.folder / 'server.log').read_text()[-2000:]}")
             time.sleep(0.2)
         return self
 
-    def answers(self) -> bool:
-        """Return whether the server answers its health check."""
+    def stop(self) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()  # the master stops its workers
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, 9)  # a session of its own: nobody else is in it
+            self._process.wait()
+        self._process = None
+
+    def _healthy(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except OSError:
+                return answer.status == 200
+        except (OSError, urllib.error.URLError):
             return False
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the server and its workers: SIGSTOP makes it slow beyond measure, SIGCONT wakes it."""
-        if self._process is not None:
-            os.killpg(self._process.pid, number)
 
-    def kill(self) -> None:
-        """Kill the server and its workers at once, as a lost machine would."""
-        if self._process is not None and self._process.poll() is None:
-            self.signal(signal.SIGKILL)
-            self._process.wait()
+def register_stack(uri: str, name: str) -> str:
+    """Register a stack like the local one, with the server as its tracker; returns its name."""
+    from zenml.client import Client
+    from zenml.enums import StackComponentType
+
+    client = Client()
+    client.create_stack_component(
+        name=f"{name}_tracker",
+        flavor="mlflow",
+        component_type=StackComponentType.EXPERIMENT_TRACKER,
+        configuration={"tracking_uri": uri, "tracking_token": "unused"},  # ZenML asks for one, the server does not
+    )
+    default = client.get_stack("default").components
+    kinds = (StackComponentType.ORCHESTRATOR, StackComponentType.ARTIFACT_STORE)
+    components = {kind: default[kind][0].id for kind in kinds}
+    client.create_stack(name, {**components, StackComponentType.EXPERIMENT_TRACKER: f"{name}_tracker"})
+    return name
 
 
-@pytest.fixture(scope="module")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory):
-    """A running server of the test module's own."""
-    server = MlflowServer(tmp_path_factory.mktemp("mlflow_server")).start()
-    yield server
-    server.kill()
+def _free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from saerl_core.promotion.records import Comparison, RegisteredPolicy, Verdict
 
 _MARKS = {True: "passed", False: "**failed**"}
-_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]()#|!~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;", "\n": " "})
+_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]#|!~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;", "\n": " "})
 
 
 def escaped(text: str) -> str:
