@@ -1,6 +1,7 @@
 """What is different without a GPU. Every function gets the module that has just been imported."""
 
 import atexit
+import gc
 import glob
 import os
 import shutil
@@ -23,6 +24,11 @@ def patch_torch_cuda(cuda):
     cuda.current_stream = lambda *_: None
     for name in ("set_device", "synchronize", "empty_cache"):
         setattr(cuda, name, lambda *_, **__: None)
+
+
+def patch_import_utils(utils):
+    """Assisted decoding, which nobody uses here, would import all of scikit-learn, a dependency of saerl."""
+    utils.is_sklearn_available = lambda: False
 
 
 def patch_ray_worker(worker):
@@ -101,8 +107,10 @@ def as_it_is(tensor):
 
 PATCHES = {
     "torch.cuda": patch_torch_cuda,
+    "transformers.utils.import_utils": patch_import_utils,
     "ray._private.worker": patch_ray_worker,
     "deepspeed.comm.torch": patch_deepspeed_comm,
     "openrlhf.utils.deepspeed.deepspeed": patch_strategy,
+    "openrlhf.trainer.ray.launcher": lambda _: gc.enable(),  # the last of the large imports; engines do it themselves
     "openrlhf.trainer.ray.ppo_actor": patch_ppo_actor,
 }

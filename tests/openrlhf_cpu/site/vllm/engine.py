@@ -1,6 +1,7 @@
 """The engine: requests that wait at the same time are generated as one batch."""
 
 import asyncio
+import gc
 from types import SimpleNamespace
 
 GATHER_S = 0.02  # a step's requests come in one by one within this time
@@ -21,6 +22,7 @@ class AsyncLLMEngine:
         self.longest = args.max_model_len or self.model.config.max_position_embeddings
         self.stops = stop_ids(self.model)
         self.waiting, self.running, self.server = [], 0, None
+        gc.enable()  # saerl_cpu_shim had switched it off for the imports
         self.output_processor = SimpleNamespace(get_num_unfinished_requests=lambda: len(self.waiting) + self.running)
 
     @classmethod
