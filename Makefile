@@ -8,7 +8,7 @@ TRAINER_PIP := $(TRAINER)/bin/pip install --quiet --disable-pip-version-check -c
 export ZENML_ANALYTICS_OPT_IN := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install setup demo openrlhf-cpu-env test check format ui clean
+.PHONY: help install setup demo openrlhf-cpu-env test check format ui server clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -55,6 +55,9 @@ format: $(STAMP) ## fix what can be fixed automatically
 
 ui: $(STAMP)     ## MLflow UI on 127.0.0.1:5000
 	$(BIN)/python -m pipelines ui
+
+server: $(STAMP) ## MLflow on 127.0.0.1:5000 and the ZenML dashboard on 127.0.0.1:8237, until Ctrl-C
+	$(BIN)/python -m pipelines server
 
 clean:           ## remove what runs wrote (not the environments)
 	rm -rf .saerl

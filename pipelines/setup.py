@@ -1,12 +1,15 @@
-"""The local stack: ZenML's default orchestrator and artifact store, MLflow on SQLite, no server."""
+"""The local stack: ZenML's default orchestrator and artifact store, MLflow on SQLite or on the local server."""
 
 import os
 from pathlib import Path
 
 from zenml.client import Client
-from zenml.enums import StackComponentType
+from zenml.enums import StackComponentType, StoreType
+from zenml.experiment_trackers import BaseExperimentTracker
 
+from pipelines import servers
 from saerl_core.environment import state_dir
+from saerl_core.errors import ConfigError
 
 STACK = "saerl"
 TRACKER = "saerl_mlflow"
@@ -44,14 +47,76 @@ _DEFAULT_COMPONENTS = (StackComponentType.ORCHESTRATOR, StackComponentType.ARTIF
 def _tracker(client: Client) -> str:
     """Return the name of the MLflow tracker; registers it, or points it to where the repository is now."""
     found = client.list_stack_components(name=TRACKER, type=StackComponentType.EXPERIMENT_TRACKER).items
-    wanted = {"tracking_uri": mlflow_uri()}
+    wanted = _where_to_log()
     if not found:
         client.create_stack_component(
             name=TRACKER, flavor="mlflow", component_type=StackComponentType.EXPERIMENT_TRACKER, configuration=wanted
         )
     elif found[0].configuration.get("tracking_uri") != wanted["tracking_uri"]:
         client.update_stack_component(TRACKER, StackComponentType.EXPERIMENT_TRACKER, configuration=wanted)
+        _forget_old_tracker(client, wanted["tracking_uri"])
     return TRACKER
+
+
+def _forget_old_tracker(client: Client, uri: str) -> None:
+    """Make this process read the stack again; ZenML keeps it in memory until the stack itself has changed."""
+    if client.list_stacks(name=STACK).items:
+        is_active = client.active_stack_model.name == STACK
+        client.update_stack(STACK, description=f"everything on this machine; MLflow: {uri}")
+        if is_active:
+            client.activate_stack(STACK)
+
+
+def _where_to_log() -> dict[str, str]:
+    """Return the tracker's settings: the server of this machine while it runs, otherwise its database."""
+    found = servers.running()
+    if found is None:
+        return {"tracking_uri": mlflow_uri()}
+    # ZenML wants a token for every http address; this server asks for none and ignores it
+    return {"tracking_uri": found.mlflow, "tracking_token": "none-on-loopback"}
+
+
+def use_running_servers() -> None:
+    """Before a run: point the local stack to where it logs now; refuse a server of another stack that is not there.
+
+    Raises:
+        ConfigError: If the run starts on this machine and its MLflow server does not answer within some seconds.
+    """
+    client = Client()
+    if client.zen_store.type == StoreType.SQL and client.list_stacks(name=STACK).items:
+        _tracker(client)  # before anything asks for the active stack: ZenML keeps what it has read
+    tracker = client.active_stack.experiment_tracker
+    if tracker is None or tracker.name == TRACKER:
+        return
+    uri = _uri(tracker)
+    # a cluster may see a server that this machine does not
+    local = client.active_stack.orchestrator.flavor == "local"
+    if local and uri.startswith(("http://", "https://")) and not servers.answers(uri, _PROBE_S):
+        raise ConfigError(
+            f"the MLflow server of the experiment tracker '{tracker.name}' does not answer within {_PROBE_S:g} s; "
+            "start it, or take another stack (`zenml stack set saerl` needs no server)"
+        )
+
+
+def active_tracker_uri() -> str:
+    """Return where the active stack logs, ready to be used: credentials are in the environment afterwards.
+
+    Raises:
+        ConfigError: If the active stack has no experiment tracker, or its server does not answer.
+    """
+    use_running_servers()
+    tracker = Client().active_stack.experiment_tracker
+    if tracker is None:
+        raise ConfigError("the active ZenML stack has no experiment tracker; `zenml stack set saerl` activates ours")
+    tracker.configure_mlflow()
+    return _uri(tracker)
+
+
+_PROBE_S = 10.0
+
+
+def _uri(tracker: BaseExperimentTracker) -> str:
+    return str(getattr(tracker.config, "tracking_uri", None) or "")
 
 
 def _create_experiment() -> None:
