@@ -10,6 +10,7 @@ from zenml.enums import ExecutionMode, ExecutionStatus
 from zenml.models import PipelineRunResponse
 from zenml.pipelines.pipeline_definition import Pipeline
 
+from pipelines.setup import use_running_servers
 from saerl_core.config import RunConfig
 from saerl_core.config_load import validate
 from saerl_core.errors import BackendError, ConfigError, SaerlError
@@ -35,9 +36,11 @@ class SaerlPipeline(Pipeline):
         """Run the pipeline.
 
         Raises:
-            ConfigError: If the configuration cannot work, or the active stack has no experiment tracker.
+            ConfigError: If the configuration cannot work, the active stack has no experiment tracker, or its server
+                does not answer.
             BackendError: If a step failed; the text is the failing step's own sentence.
         """
+        use_running_servers()
         stack = Client().active_stack
         if stack.experiment_tracker is None:
             raise ConfigError(
