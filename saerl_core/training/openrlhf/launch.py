@@ -23,7 +23,8 @@ from saerl_core.errors import BackendError, SaerlError
 from saerl_core.training.openrlhf.job_file import JobFile
 
 _CODES = {"NotEnoughGpusError": 3, "WrongVersionError": 4, "PlanNotInForceError": 5}
-_DRIVER_GONE = 6
+_PARSER, _DRIVER_GONE = 2, 6
+_leaving = threading.Event()
 _CLI = "openrlhf.cli.train_ppo_ray"
 _GPU_WAIT_S = 60.0  # GPUs of a run that has just ended are free again a moment later
 _DRIVER_LOOK_S = 2.0
@@ -51,15 +52,19 @@ def main(argv: list[str]) -> int:
         require_gpus(job.n_gpus)
         install(job)
         run_cli(flags)
-    except SystemExit as error:  # argparse
+    except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
-        if code:
+        if code == _PARSER:
             say("OpenRLHF refused its command line; its own message stands above this line")
+        elif code:
+            say(f"the trainer was told to end (code {code})")  # Ray turns SIGTERM into this
         return code
     except KeyboardInterrupt:
         say("interrupted")
         return 130
     except Exception as error:  # noqa: BLE001 (whatever it is: a person reads the last line)
+        if _leaving.is_set():  # this error is but Ray going away; the other thread ends the process
+            threading.Event().wait()
         traceback.print_exc()
         code, sentence = explain(error)
         say(sentence)
@@ -179,6 +184,7 @@ def _end_without_driver() -> None:
     timer = threading.Timer(_FAREWELL_S, os._exit, [_DRIVER_GONE])
     timer.daemon = True
     timer.start()
+    _leaving.set()
     try:
         if "ray" in sys.modules:
             sys.modules["ray"].shutdown()
@@ -194,7 +200,7 @@ def explain(error: Exception) -> tuple[int, str]:
         name, sentence = type(error).__name__, str(error)
         if not isinstance(error, SaerlError):
             last = (sentence.strip() or "no message").splitlines()[-1]
-            sentence = f"OpenRLHF failed: {last if ': ' in last else f'{name}: {last}'}"
+            sentence = f"the trainer failed: {last if ': ' in last else f'{name}: {last}'}"
     return _CODES.get(name, 1), sentence
 
 

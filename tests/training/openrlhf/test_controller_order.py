@@ -1,4 +1,4 @@
-"""OpenRLHF's own command line, controller, sampler, engine actor and trainer, on a CPU: does it train what was asked?"""
+"""OpenRLHF's own command line, controller, sampler and trainer, on a CPU: does it train what was asked?"""
 
 import contextlib
 import json
@@ -40,7 +40,7 @@ import sys
 from openrlhf.trainer import ppo_trainer
 
 class Stubborn(ppo_trainer.SamplesGenerator):
-    prompts_dataloader = property(lambda self: self.first, lambda self, loader: self.__dict__.setdefault("first", loader))
+    prompts_dataloader = property(lambda self: self.first, lambda self, new: self.__dict__.setdefault("first", new))
 
 ppo_trainer.SamplesGenerator = Stubborn
 from saerl_core.training.openrlhf import launch

@@ -114,6 +114,13 @@ def test_flags_that_openrlhf_refuses(tmp_path, ray, ran, monkeypatch, capsys):
     assert last_line(capsys) == "saerl: OpenRLHF refused its command line; its own message stands above this line"
 
 
+def test_told_to_end(tmp_path, ray, ran, monkeypatch, capsys):
+    ray(1)
+    monkeypatch.setattr(launch, "run_cli", lambda flags: sys.exit(15))
+    assert run(tmp_path) == 15
+    assert last_line(capsys) == "saerl: the trainer was told to end (code 15)"
+
+
 @pytest.mark.parametrize("argv", [[], ["job.json"], ["job.json", "--a"]])
 def test_usage(argv, capsys):
     assert launch.main(argv) == 1
@@ -145,10 +152,10 @@ class RayTaskError(Exception):
         (
             RayTaskError("ray::X()\n  File x\ntorch.OutOfMemoryError: no memory"),
             1,
-            "OpenRLHF failed: torch.OutOfMemoryError: no memory",
+            "the trainer failed: torch.OutOfMemoryError: no memory",
         ),
-        (KeyError("episode"), 1, "OpenRLHF failed: KeyError: 'episode'"),
-        (RuntimeError(), 1, "OpenRLHF failed: RuntimeError: no message"),
+        (KeyError("episode"), 1, "the trainer failed: KeyError: 'episode'"),
+        (RuntimeError(), 1, "the trainer failed: RuntimeError: no message"),
     ],
 )
 def test_explain(error, code, sentence):
@@ -165,7 +172,7 @@ def test_an_error_of_openrlhf_keeps_its_traceback(tmp_path, ray, ran, monkeypatc
     assert run(tmp_path) == 1
     err = capsys.readouterr().err
     assert "Traceback" in err
-    assert err.splitlines()[-1] == "saerl: OpenRLHF failed: ValueError: Insufficient batch size"
+    assert err.splitlines()[-1] == "saerl: the trainer failed: ValueError: Insufficient batch size"
 
 
 def test_ends_when_the_driver_is_gone():
