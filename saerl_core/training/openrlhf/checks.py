@@ -12,7 +12,7 @@ from saerl_core.errors import ConfigError, DataError
 from saerl_core.openrlhf_layout import gpu_layout
 from saerl_core.records import PolicyRef, TrainJob
 from saerl_core.training.held_out import held_out_prompts
-from saerl_core.training.openrlhf.files import copy_code
+from saerl_core.training.openrlhf.files import copy_code, explained
 from saerl_core.training.openrlhf.job_file import OPENRLHF_VERSION
 from saerl_core.training.openrlhf.process import trainer_environment
 
@@ -55,7 +55,8 @@ def probe(python: Path, settings: OpenRlhfConfig, timeout_s: float = PROBE_S) ->
     """Ask an interpreter what is installed; `ConfigError` unless it is exactly the version that we know."""
     with tempfile.TemporaryDirectory() as folder:
         code = Path(folder)
-        copy_code(code)
+        with explained(code):
+            copy_code(code)
         try:
             done = subprocess.run(
                 [str(python), "-m", "saerl_core.training.openrlhf.probe"],
