@@ -3,7 +3,12 @@
 Tables use ZenML's pandas materializer (parquet), reports its pydantic one (JSON), the page its HTML string.
 """
 
-from materializers.arrays import ControlFeaturesMaterializer, LinearProbeMaterializer, SaeFeaturesMaterializer
+from materializers.arrays import (
+    ControlFeaturesMaterializer,
+    LinearProbeMaterializer,
+    PromptVectorsMaterializer,
+    SaeFeaturesMaterializer,
+)
 from materializers.models import PolicyMaterializer, SaeMaterializer
 from materializers.plan import BatchPlanMaterializer
 
@@ -12,6 +17,7 @@ __all__ = [
     "ControlFeaturesMaterializer",
     "LinearProbeMaterializer",
     "PolicyMaterializer",
+    "PromptVectorsMaterializer",
     "SaeFeaturesMaterializer",
     "SaeMaterializer",
 ]

@@ -1,5 +1,6 @@
 """Feature matrices and linear probes: arrays with JSON beside them."""
 
+import hashlib
 import json
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from saerl_core.features.storage import (
     save_control_features,
     save_features,
 )
-from saerl_core.records import ControlFeatures, LinearProbe, SaeFeatures
+from saerl_core.records import ControlFeatures, LinearProbe, PromptVectors, SaeFeatures
 
 
 class SaeFeaturesMaterializer(FolderMaterializer):
@@ -114,3 +115,37 @@ class LinearProbeMaterializer(FolderMaterializer):
         top = np.argsort(-np.abs(data.weights))[:20]
         rows: dict[str, object] = {f"latent {i}": f"{data.weights[i]:+.4f}" for i in top}
         return {self.write_card(f"Probe {data.name}", rows): VisualizationType.HTML}
+
+
+class PromptVectorsMaterializer(FolderMaterializer):
+    """Stores the vectors of the prompts as npy with their ids beside them."""
+
+    ASSOCIATED_TYPES: ClassVar[tuple[type[Any], ...]] = (PromptVectors,)
+    ASSOCIATED_ARTIFACT_TYPE: ClassVar[ArtifactType] = ArtifactType.DATA
+
+    def load(self, data_type: type[Any]) -> PromptVectors:
+        """Load the vectors from the store."""
+        folder = self.local_folder()
+        ids = tuple(json.loads((folder / "prompt_ids.json").read_text()))
+        return PromptVectors(ids, np.load(folder / "vectors.npy", allow_pickle=False))
+
+    def save(self, data: PromptVectors) -> None:
+        """Write the vectors to the store."""
+        with self.staging() as folder:
+            np.save(folder / "vectors.npy", data.matrix, allow_pickle=False)
+            (folder / "prompt_ids.json").write_text(json.dumps(data.prompt_ids))
+            self.upload(folder)
+
+    def compute_content_hash(self, data: PromptVectors) -> str | None:
+        """Hash the content, so that equal vectors from a re-run keep what follows cached."""
+        digest = hashlib.sha256("\0".join(data.prompt_ids).encode())
+        digest.update(np.ascontiguousarray(data.matrix).tobytes())
+        return digest.hexdigest()
+
+    def extract_metadata(self, data: PromptVectors) -> dict[str, MetadataType]:
+        """Describe the vectors for the dashboard."""
+        return {"n_prompts": len(data.prompt_ids), "n_columns": int(data.matrix.shape[1])}
+
+    def save_visualizations(self, data: PromptVectors) -> dict[str, VisualizationType]:
+        """Show the shape."""
+        return {self.write_card("Prompt vectors", {"shape": data.matrix.shape}): VisualizationType.HTML}

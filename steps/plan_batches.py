@@ -9,7 +9,7 @@ from materializers import BatchPlanMaterializer
 from saerl_core.config import PlanConfig
 from saerl_core.plan.build import plan_batches as plan_them
 from saerl_core.plan.inputs import PlanInputs
-from saerl_core.records import BatchPlan, PlanReport
+from saerl_core.records import BatchPlan, PlanReport, PromptVectors
 from steps._runtime import cache_policy, stage, track
 
 
@@ -21,13 +21,14 @@ def plan_batches(
     difficulty: pd.DataFrame,
     config: PlanConfig,
     seed: int,
+    vectors: PromptVectors | None = None,
 ) -> tuple[
     Annotated[BatchPlan, "plan"], Annotated[pd.DataFrame, "plan_decisions"], Annotated[PlanReport, "plan_report"]
 ]:
     """Build the plan of the configured strategy."""
     with stage("plan_batches") as clock:
         inputs = PlanInputs(prompts=prompts, quality=quality, clusters=clusters, difficulty=difficulty)
-        plan, report = plan_them(inputs, config, seed)
+        plan, report = plan_them(inputs, config, seed, vectors)
         report = clock.stamp(report)
     track("plan_batches", report)
     return plan, plan.decisions, report

@@ -13,15 +13,17 @@ LOW_QUALITY = "low quality"
 REMAINDER = "remainder"
 BEYOND_N_STEPS = "beyond n_steps"
 PLANNED = "planned"
+NOT_CHOSEN = "not chosen"  # a candidate of an online strategy
 
 
 def refusals(pool: pd.DataFrame, config: PlanConfig) -> pd.Series:
     """Return, indexed like the joined pool, why a prompt may not be planned; empty where it may.
 
-    Only strategy `saerl` with `use_quality` looks at `keep`: the other strategies are what it is compared with and see
-    every usable prompt.
+    Only `saerl` with `use_quality` and the online strategies with `online.use_quality` look at `keep`: the others are
+    what they are compared with and see every usable prompt.
     """
-    filters = config.strategy == "saerl" and config.use_quality
+    switch = config.use_quality if config.strategy == "saerl" else config.online.use_quality
+    filters = config.strategy not in ("vanilla", "difficulty") and switch
     reasons = [
         _unusable(str(flags)) if not usable else LOW_QUALITY if filters and not keep else ""
         for usable, flags, keep in zip(pool["usable"], pool["flags"], pool["keep"], strict=True)

@@ -52,9 +52,7 @@ def test_the_cache_knows_every_room_that_the_step_runs(path):
         return
     named = policy_rooms(path)
     assert named is not None, "a step without a cache policy ignores edits of the library"
-    # StaticCurriculum is handed to the trainer; the plan itself is an input whose hash is in the key
-    needed = closure(rooms_in(path) - ({"plan"} if path.stem == "train_policy" else set()))
-    assert needed <= named
+    assert closure(rooms_in(path)) <= named
 
 
 @pytest.mark.parametrize("path", STEPS, ids=lambda p: p.stem)

@@ -13,6 +13,7 @@ from materializers import (
     ControlFeaturesMaterializer,
     LinearProbeMaterializer,
     PolicyMaterializer,
+    PromptVectorsMaterializer,
     SaeFeaturesMaterializer,
 )
 from saerl_core.errors import BackendError
@@ -23,6 +24,7 @@ from saerl_core.records import (
     LinearProbe,
     PolicyRef,
     PromptFormat,
+    PromptVectors,
     SaeFeatures,
 )
 from tests.plan_factory import tiny_plan
@@ -45,6 +47,17 @@ def store(local_stack, tmp_path_factory):
     path = Path(Client().active_stack.artifact_store.path) / tmp_path_factory.mktemp("artifact").name
     path.mkdir(parents=True)
     return str(path)
+
+
+def test_vectors(store):
+    vectors = PromptVectors(("a", "b"), np.array([[1.0, -2.5], [0.25, 3.0]]))
+    PromptVectorsMaterializer(store).save(vectors)
+    loaded = PromptVectorsMaterializer(store).load(PromptVectors)
+    assert loaded.prompt_ids == vectors.prompt_ids
+    assert np.array_equal(loaded.matrix, vectors.matrix)
+    hashes = [PromptVectorsMaterializer(store).compute_content_hash(v) for v in (vectors, loaded)]
+    assert hashes[0] == hashes[1]
+    assert PromptVectorsMaterializer(store).extract_metadata(loaded) == {"n_prompts": 2, "n_columns": 2}
 
 
 def test_features(features, store):
