@@ -1,6 +1,7 @@
 """A real MLflow server on loopback: SQLite behind it, in a process of its own, started and stopped at will."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ class MlflowServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -28,13 +29,14 @@ class MlflowServer:
             self._process = subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env={k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"},
+                env={k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+                | {"MLFLOW_DISABLE_TELEMETRY": "true"},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
         deadline = time.monotonic() + timeout_s
-        while not self._healthy():
+        while not self.answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"no MLflow server: {(self.folder / 'server.log').read_text()[-2000:]}")
             time.sleep(0.2)
@@ -51,7 +53,19 @@ class MlflowServer:
             self._process.wait()
         self._process = None
 
-    def _healthy(self) -> bool:
+    def kill(self) -> None:
+        """Kill the server and its workers at once, as a lost machine would."""
+        if self._process is not None:
+            self.signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server and its workers: SIGSTOP makes it hang, SIGCONT wakes it up."""
+        if self._process is not None:
+            os.killpg(self._process.pid, number)
+
+    def answers(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
                 return answer.status == 200
@@ -78,7 +92,8 @@ def register_stack(uri: str, name: str) -> str:
     return name
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port on 127.0.0.1 that nobody listens on at this moment."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])
