@@ -1,12 +1,15 @@
 """The pipeline: prompts -> signals -> plan -> training -> evaluation -> report."""
 
+from typing import Any
+
 from pipelines.base import as_saerl_pipeline
 from saerl_core.config import RunConfig
-from saerl_core.fingerprint import fingerprint, prompts_fingerprint
+from saerl_core.fingerprint import benchmarks_fingerprint, fingerprint, prompts_fingerprint
 from steps.calibrate_difficulty import calibrate_difficulty
 from steps.cluster_prompts import cluster_prompts
 from steps.evaluate_policy import evaluate_policy
 from steps.extract_sae_features import extract_sae_features
+from steps.load_benchmarks import load_benchmarks
 from steps.load_prompts import load_prompts
 from steps.measure_pass_rates import measure_pass_rates
 from steps.obtain_sae import obtain_sae
@@ -22,20 +25,16 @@ def saerl_pipeline(config: RunConfig) -> None:
     """SAE-guided data engineering for reinforcement learning on a language model."""
     c, seed, threads = config, config.seed, config.torch_threads
     prompts, dev, test, issues, matches, prompts_report = load_prompts(c.prompts, seed, prompts_fingerprint(c.prompts))
+    benchmarks, benchmarks_report = _benchmarks(c)
     policy, policy_report = prepare_policy(prompts, dev, test, c.policy, seed, threads, fingerprint(c.policy.model))
-    sae, sae_report = obtain_sae(
-        prompts, policy, c.sae, c.features, seed, threads, fingerprint(c.sae.path, c.sae.model)
-    )
+    sae_files = fingerprint(c.sae.path, c.sae.model)
+    sae, sae_report = obtain_sae(prompts, policy, c.sae, c.features, seed, threads, sae_files)
     features, controls, features_report = extract_sae_features(prompts, policy, sae, c.features, seed, threads)
     quality, _, quality_report = train_quality_probe(
         prompts, features, controls, policy, sae, c.quality, c.features, seed, threads
     )
     clusters, clusters_report = cluster_prompts(prompts, features, c.clusters, seed)
-    pass_rates = pass_rates_report = None
-    if c.difficulty.label == "pass_rate":
-        pass_rates, pass_rates_report = measure_pass_rates(
-            prompts, clusters, policy, c.pass_rates, c.grading, seed, threads
-        )
+    pass_rates, pass_rates_report = _pass_rates(c, prompts, clusters, policy)
     difficulty, difficulty_report = calibrate_difficulty(
         prompts, features, controls, clusters, c.difficulty, seed, pass_rates
     )
@@ -51,7 +50,7 @@ def saerl_pipeline(config: RunConfig) -> None:
     if c.evaluation.enabled:
         held_out = test if c.evaluation.split == "test" else dev
         scores, _, evaluation_report = evaluate_policy(
-            held_out, policy, c.evaluation, c.grading, seed, threads, trained
+            held_out, policy, c.evaluation, c.grading, seed, threads, trained, benchmarks
         )
     write_report(
         prompts=prompts, test_prompts=test, issues=issues, matches=matches, prompts_report=prompts_report,
@@ -60,4 +59,22 @@ def saerl_pipeline(config: RunConfig) -> None:
         pass_rates=pass_rates, pass_rates_report=pass_rates_report, difficulty=difficulty,
         difficulty_report=difficulty_report, plan=plan, plan_report=plan_report, log=log, consumed=consumed,
         training_report=training_report, scores=scores, evaluation_report=evaluation_report,
+        benchmarks_report=benchmarks_report,
     )  # fmt: skip
+
+
+def _pass_rates(c: RunConfig, *artifacts: Any) -> tuple[Any, Any]:
+    """Measure pass rates of (prompts, clusters, policy) where the difficulty is learnt from them."""
+    if c.difficulty.label != "pass_rate":
+        return None, None
+    rates, report = measure_pass_rates(*artifacts, c.pass_rates, c.grading, c.seed, c.torch_threads)
+    return rates, report
+
+
+def _benchmarks(config: RunConfig) -> tuple[Any, Any]:
+    """Load the benchmarks where any is named: the prompts and their report."""
+    if not (config.evaluation.enabled and config.evaluation.benchmarks):
+        return None, None
+    settings, max_chars = config.evaluation, config.prompts.max_prompt_chars
+    prompts, _, report = load_benchmarks(settings, max_chars, benchmarks_fingerprint(settings))
+    return prompts, report

@@ -31,6 +31,7 @@ R = TypeVar("R", bound=StageReport)
 
 PREFIXES = {  # of a stage's metrics in MLflow
     "load_prompts": "prompts",
+    "load_benchmarks": "benchmarks",
     "prepare_policy": "policy",
     "obtain_sae": "sae",
     "extract_sae_features": "features",

@@ -20,14 +20,17 @@ def evaluate_policy(
     seed: int,
     torch_threads: int,
     trained_policy: PolicyRef | None = None,
+    benchmarks: pd.DataFrame | None = None,
 ) -> tuple[
     Annotated[pd.DataFrame, "scores"],
     Annotated[pd.DataFrame, "item_scores"],
     Annotated[EvaluationReport, "evaluation_report"],
 ]:
-    """Score both policies on the same prompts; without training only the base policy is scored."""
+    """Score both policies on the benchmarks, else on `held_out`; without training only the base policy is scored."""
     with stage("evaluate_policy", torch_threads=torch_threads) as clock:
-        scores, items, report = evaluate_policies(policy, trained_policy, held_out, config, grading, seed)
+        scores, items, report = evaluate_policies(
+            policy, trained_policy, held_out, config, grading, seed, benchmarks=benchmarks
+        )
         report = clock.stamp(report)
     track("evaluate_policy", report)
     return scores, items, report

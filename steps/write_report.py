@@ -14,6 +14,7 @@ from saerl_core.environment import state_dir
 from saerl_core.ledger import cost_metrics, costs_table
 from saerl_core.records import (
     BatchPlan,
+    BenchmarksReport,
     ClustersReport,
     DifficultyReport,
     EvaluationReport,
@@ -49,12 +50,13 @@ def write_report(
     pass_rates_report: PassRatesReport | None = None, log: pd.DataFrame | None = None,
     consumed: pd.DataFrame | None = None, training_report: TrainingReport | None = None,
     scores: pd.DataFrame | None = None, evaluation_report: EvaluationReport | None = None,
+    benchmarks_report: BenchmarksReport | None = None,
 ) -> tuple[Annotated[HTMLString, "report"], Annotated[pd.DataFrame, "costs"]]:
     """Render the page from all records and log every headline metric, so that a cached run is comparable too."""
     with runtime.stage("write_report"):
         reports: Reports = {
-            "load_prompts": prompts_report, "prepare_policy": policy_report, "obtain_sae": sae_report,
-            "extract_sae_features": features_report, "train_quality_probe": quality_report,
+            "load_prompts": prompts_report, "load_benchmarks": benchmarks_report, "prepare_policy": policy_report,
+            "obtain_sae": sae_report, "extract_sae_features": features_report, "train_quality_probe": quality_report,
             "cluster_prompts": clusters_report, "measure_pass_rates": pass_rates_report,
             "calibrate_difficulty": difficulty_report, "plan_batches": plan_report,
             "train_policy": training_report, "evaluate_policy": evaluation_report,
@@ -69,7 +71,7 @@ def write_report(
             clusters=clusters, clusters_report=clusters_report, difficulty=difficulty,
             difficulty_report=difficulty_report, plan=plan, plan_report=plan_report,
             costs=costs_table(reports.items()), pass_rates=pass_rates, pass_rates_report=pass_rates_report,
-            training=training, scores=scores, evaluation_report=evaluation_report,
+            training=training, scores=scores, evaluation_report=evaluation_report, benchmarks_report=benchmarks_report,
         )
         page = render_report(inputs)
         _log(inputs, reports, page)

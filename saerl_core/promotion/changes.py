@@ -34,7 +34,8 @@ def inputs_of(config: RunConfig, repository: Path) -> Inputs:
     A path in the configuration is relative to the working directory, as everywhere else.
     """
     prompts = config.prompts
-    named = (prompts.path, prompts.eval_path, *prompts.decontaminate_against, config.policy.model, config.sae.path)
+    named = [prompts.path, prompts.eval_path, *prompts.decontaminate_against, config.policy.model, config.sae.path]
+    named += [b.path or b.dataset for b in config.evaluation.benchmarks]
     local = [Path(name) for name in (*named, config.sae.model) if name is not None and Path(name).exists()]
     settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
     return Inputs(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from saerl_core.config import MEAN_BENCHMARK
 from saerl_core.records import ProbeRow
 from saerl_core.report import numbers
 from saerl_core.report.inputs import ReportInputs
@@ -16,7 +17,7 @@ _PURPOSE_OF = {  # by stage, and by the name of the pipeline step
         ("prompts", "load_prompts", "policy", "prepare_policy", "world", "report", "write_report"), "setup"
     ),
     **dict.fromkeys(("training", "train_policy"), "training"),
-    **dict.fromkeys(("evaluation", "evaluate_policy"), "evaluation"),
+    **dict.fromkeys(("evaluation", "load_benchmarks", "evaluate_policy"), "evaluation"),
 }
 FEATURE_NAMES = {
     "sae": "SAE features",
@@ -79,11 +80,14 @@ class OrderProof:
 
 
 def gain_of(inputs: ReportInputs) -> Gain | None:
-    """Return the headline gain in pass@1, or None where nothing was compared."""
+    """Return the headline gain in pass@1, of the mean over several benchmarks; None where nothing was compared."""
     scores = inputs.scores
     if scores is None or scores.empty:
         return None
-    rows = scores[(scores["slice"] == "all") & (scores["k"] == 1)].sort_values("benchmark", kind="stable")
+    rows = scores[(scores["slice"] == "all") & (scores["metric"] == "pass@1")].sort_values("benchmark", kind="stable")
+    means = rows["benchmark"] == MEAN_BENCHMARK
+    rows = rows[means] if means.any() else rows
+    metric = f"mean pass@1 over {scores['benchmark'].nunique() - 1} benchmarks" if means.any() else "pass@1"
     found = rows.drop_duplicates("policy").set_index("policy").to_dict("index")
     if not {"before", "after"} <= set(found):
         return None
@@ -93,7 +97,7 @@ def gain_of(inputs: ReportInputs) -> Gain | None:
     is_paired = math.isfinite(stderr)
     if not is_paired:
         stderr = math.hypot(before["stderr"], after["stderr"])
-    return Gain(str(after["metric"]), before["value"], after["value"], stderr, int(after["n_prompts"]), is_paired)
+    return Gain(metric, before["value"], after["value"], stderr, int(after["n_prompts"]), is_paired)
 
 
 def gain_sentence(gain: Gain) -> str:

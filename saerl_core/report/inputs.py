@@ -8,6 +8,7 @@ import pandas as pd
 from saerl_core.config import RunConfig
 from saerl_core.records import (
     BatchPlan,
+    BenchmarksReport,
     ClustersReport,
     DifficultyReport,
     EvaluationReport,
@@ -96,11 +97,13 @@ class ReportInputs:
     training: TrainingFacts | None = None
     scores: pd.DataFrame | None = None  # tables.SCORES
     evaluation_report: EvaluationReport | None = None
+    benchmarks_report: BenchmarksReport | None = None
 
     def stage_reports(self) -> list[StageReport]:
         """Return the reports of all stages that ran, in the order of the data."""
         reports: list[StageReport | None] = [
             self.prompts_report,
+            self.benchmarks_report,
             self.policy_report,
             self.sae_report,
             self.features_report,

@@ -4,6 +4,7 @@ import json
 from collections.abc import Hashable, Mapping
 
 from saerl_core.records import (
+    BenchmarksReport,
     ClustersReport,
     DifficultyReport,
     EvaluationReport,
@@ -37,6 +38,7 @@ from saerl_core.report.inputs import ReportInputs
 
 _ANCHORS: dict[type[StageReport], str] = {
     PromptsReport: "data",
+    BenchmarksReport: "evaluation",
     PolicyReport: "policy",
     SaeReport: "sae",
     FeaturesReport: "sae",

@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from saerl_core.config import MEAN_BENCHMARK, EvaluationConfig
 from saerl_core.report import facts, numbers
 from saerl_core.report.blocks import (
     Block,
@@ -137,22 +138,31 @@ def evaluation(inputs: ReportInputs) -> Section:
         blocks.append(Text(facts.gain_sentence(gain), strong=True))
     elif "after" not in set(scores["policy"]):
         blocks.append(Missing("Only the policy before training was evaluated, because nothing was trained."))
-    for benchmark in sorted(scores["benchmark"].unique()):
+    named = {b.name for b in inputs.config.evaluation.benchmarks}
+    for benchmark in sorted(set(scores["benchmark"]) - {MEAN_BENCHMARK}):
         rows = scores[scores["benchmark"] == benchmark]
-        figures = [_slices(rows, metric) for metric in sorted(rows["metric"].unique(), key=_k_of)]
-        blocks.extend(side_by_side(*figures))
+        metrics = sorted((m for m in rows["metric"].unique() if not m.startswith("avg@")), key=_k_of)
+        prefix = f"{benchmark}: " if benchmark in named else ""
+        blocks.extend(side_by_side(*(_slices(rows, metric, prefix) for metric in metrics)))
     blocks.append(_score_table(scores))
     if not scores["slice"].astype(str).str.startswith("topic=").any():
         blocks.append(Missing("By topic: the held-out prompts name no topic."))
-    config = inputs.config.evaluation
-    lead = (
-        f"{config.n_samples} completions a prompt at temperature {config.temperature:g} on the {config.split} split. "
-        "Whiskers are one standard error."
+    return Section("evaluation", "Evaluation", blocks, lead=_how_evaluated(inputs.config.evaluation))
+
+
+def _how_evaluated(config: EvaluationConfig) -> str:
+    drawn = f"at temperature {config.temperature:g}" + (f" and top-p {config.top_p:g}" if config.top_p < 1 else "")
+    if not config.benchmarks:
+        where = f"{config.n_samples} completions a prompt {drawn} on the {config.split} split."
+        return f"{where} Whiskers are one standard error."
+    each = ", ".join(f"{b.name} {b.n_samples or config.n_samples}" for b in config.benchmarks)
+    return (
+        f"Completions a prompt, {drawn}: {each}. avg@k is the mean accuracy over k completions a prompt, which is what "
+        "pass@1 estimates from them. All benchmarks count alike in their mean. Whiskers are one standard error."
     )
-    return Section("evaluation", "Evaluation", blocks, lead=lead)
 
 
-def _slices(rows: pd.DataFrame, metric: str) -> Figure | Missing:
+def _slices(rows: pd.DataFrame, metric: str, prefix: str = "") -> Figure | Missing:
     rows = rows[rows["metric"] == metric]
     slices = sorted({str(s) for s in rows["slice"]}, key=_slice_order)
     shown = slices[:_MAX_SLICES]
@@ -161,7 +171,8 @@ def _slices(rows: pd.DataFrame, metric: str) -> Figure | Missing:
     chart = before_after(metric, [s.replace("=", " ") for s in shown], found["before"], found["after"], metric)
     caption = f"{len(slices) - len(shown)} more slices are in the table." if len(slices) > len(shown) else ""
     return figure_or_missing(
-        Figure(f"{metric} before and after", chart, [("c7", "before"), ("c0", "after")], caption), "no score is finite."
+        Figure(f"{prefix}{metric} before and after", chart, [("c7", "before"), ("c0", "after")], caption),
+        "no score is finite.",
     )
 
 

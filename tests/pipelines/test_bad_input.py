@@ -3,6 +3,7 @@
 import pytest
 
 from saerl_core.errors import BackendError, ConfigError
+from tests.pipelines.small import SMALL
 from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
 pytestmark = OUR_WARNINGS_ARE_ERRORS
@@ -52,6 +53,18 @@ def test_settings_that_cannot_work_start_nothing(local_stack):
     with pytest.raises(ConfigError, match=r"plan\.mix_frac"):
         saerl_pipeline(plan={"mix_frac": 2})
     assert Client().list_pipeline_runs().total == before
+
+
+def test_a_benchmark_that_is_absent_fails_before_anything_is_trained(local_stack, tmp_path):
+    from zenml.client import Client
+
+    from pipelines.training import saerl_pipeline
+
+    named = [{"name": "mine", "path": str(tmp_path / "absent.jsonl")}]
+    with pytest.raises(BackendError, match=r"^step load_benchmarks failed: evaluation\.benchmarks\[0\]\.path is"):
+        saerl_pipeline(**{**SMALL, "evaluation": {"benchmarks": named}})
+    [run] = Client().list_pipeline_runs(sort_by="desc:created", size=1).items
+    assert "prepare_policy" not in run.steps
 
 
 def test_a_new_file_under_the_same_name_is_read_again(local_stack, tmp_path):
