@@ -10,6 +10,7 @@ from zenml.enums import ExecutionMode, ExecutionStatus
 from zenml.models import PipelineRunResponse
 from zenml.pipelines.pipeline_definition import Pipeline
 
+from pipelines.placement import missing_variables, step_operators
 from pipelines.setup import use_running_servers
 from saerl_core.config import RunConfig
 from saerl_core.config_load import validate
@@ -32,12 +33,22 @@ class SaerlPipeline(Pipeline):
         self._run_args.setdefault("run_name", f"{config.plan.strategy}-s{seed}-{{date}}-{{time}}")
         return {"config": config}
 
+    def _compile(self, config_path: str | None = None, **run_configuration_args: Any) -> Any:
+        """Compile as ZenML does, with the steps that ask for a GPU on the stack's step operator where it needs one."""
+        missing = missing_variables(config_path)
+        if missing:
+            raise ConfigError(f"{config_path} needs {', '.join(missing)}: set them in the environment")
+        operators = step_operators(Client().active_stack, config_path)
+        if operators:
+            run_configuration_args["steps"] = {name: {"step_operator": value} for name, value in operators.items()}
+        return super()._compile(config_path, **run_configuration_args)
+
     def __call__(self, *args: Any, **kwargs: Any) -> PipelineRunResponse | None:
         """Run the pipeline.
 
         Raises:
-            ConfigError: If the configuration cannot work, the active stack has no experiment tracker, or its server
-                does not answer.
+            ConfigError: If the configuration cannot work, the active stack has no experiment tracker, its server does
+                not answer, or it cannot give a step the GPU that the run file asks for.
             BackendError: If a step failed; the text is the failing step's own sentence.
         """
         use_running_servers()

@@ -7,6 +7,7 @@ from saerl_core.config import RunConfig
 from saerl_core.fingerprint import benchmarks_fingerprint, fingerprint, prompts_fingerprint
 from steps.calibrate_difficulty import calibrate_difficulty
 from steps.cluster_prompts import cluster_prompts
+from steps.embed_prompts import embed_prompts
 from steps.evaluate_policy import evaluate_policy
 from steps.extract_sae_features import extract_sae_features
 from steps.load_benchmarks import load_benchmarks
@@ -40,7 +41,8 @@ def saerl_pipeline(config: RunConfig) -> None:
     )
     train_seed = seed if c.training.seed is None else c.training.seed
     training = c.training.model_copy(update={"seed": None})  # in the cache key once, as the argument of its own
-    plan, _, plan_report = plan_batches(prompts, quality, clusters, difficulty, c.plan, train_seed)
+    vectors, vectors_report = _vectors(c, prompts, features, controls, policy)
+    plan, _, plan_report = plan_batches(prompts, quality, clusters, difficulty, c.plan, train_seed, vectors)
     trained = log = consumed = training_report = scores = evaluation_report = None
     if c.training.enabled:
         trained, log, consumed, training_report = train_policy(
@@ -59,7 +61,7 @@ def saerl_pipeline(config: RunConfig) -> None:
         pass_rates=pass_rates, pass_rates_report=pass_rates_report, difficulty=difficulty,
         difficulty_report=difficulty_report, plan=plan, plan_report=plan_report, log=log, consumed=consumed,
         training_report=training_report, scores=scores, evaluation_report=evaluation_report,
-        benchmarks_report=benchmarks_report,
+        benchmarks_report=benchmarks_report, vectors_report=vectors_report,
     )  # fmt: skip
 
 
@@ -78,3 +80,11 @@ def _benchmarks(config: RunConfig) -> tuple[Any, Any]:
     settings, max_chars = config.evaluation, config.prompts.max_prompt_chars
     prompts, _, report = load_benchmarks(settings, max_chars, benchmarks_fingerprint(settings))
     return prompts, report
+
+
+def _vectors(c: RunConfig, *artifacts: Any) -> tuple[Any, Any]:
+    """Embed (prompts, features, controls, policy) for the strategy that shares what it learns between prompts."""
+    if c.plan.strategy != "adaptive":
+        return None, None
+    vectors, report = embed_prompts(*artifacts, c.plan.online, c.features, c.grading, c.seed, c.torch_threads)
+    return vectors, report

@@ -39,6 +39,7 @@ PREFIXES = {  # of a stage's metrics in MLflow
     "cluster_prompts": "clusters",
     "measure_pass_rates": "pass_rates",
     "calibrate_difficulty": "probe/difficulty",
+    "embed_prompts": "vectors",
     "plan_batches": "plan",
     "train_policy": "train",
     "evaluate_policy": "eval",

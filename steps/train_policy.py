@@ -7,7 +7,7 @@ from zenml import step
 
 from materializers import PolicyMaterializer
 from saerl_core.config import GradingConfig, TrainingConfig
-from saerl_core.plan.static import StaticCurriculum
+from saerl_core.plan.online.recipe import make_curriculum
 from saerl_core.records import BatchPlan, PolicyRef, TrainingReport, TrainJob
 from saerl_core.training.fingerprint import settings_of
 from saerl_core.training.openrlhf.files import log_files
@@ -17,7 +17,7 @@ from steps._runtime import cache_policy, kept_files, log_training_step, stage, t
 
 @step(
     experiment_tracker=True,
-    cache_policy=cache_policy("training", "rollouts", "policy", "world"),
+    cache_policy=cache_policy("training", "plan", "rollouts", "policy", "world"),
     output_materializers={"trained_policy": PolicyMaterializer},
 )
 def train_policy(
@@ -47,7 +47,7 @@ def train_policy(
             work_dir=folder, eval_prompts=eval_prompts,
         )  # fmt: skip
         with kept_files(lambda: log_files(folder)):
-            result = train(job, StaticCurriculum(plan), log_training_step)
+            result = train(job, make_curriculum(plan), log_training_step)
         report = clock.stamp(result.report)
     track("train_policy", report)
     return result.policy, result.log, result.consumed, report

@@ -12,6 +12,7 @@ from zenml.types import HTMLString
 
 from saerl_core.environment import state_dir
 from saerl_core.ledger import cost_metrics, costs_table
+from saerl_core.plan.online.realised import realised
 from saerl_core.records import (
     BatchPlan,
     BenchmarksReport,
@@ -50,7 +51,7 @@ def write_report(
     pass_rates_report: PassRatesReport | None = None, log: pd.DataFrame | None = None,
     consumed: pd.DataFrame | None = None, training_report: TrainingReport | None = None,
     scores: pd.DataFrame | None = None, evaluation_report: EvaluationReport | None = None,
-    benchmarks_report: BenchmarksReport | None = None,
+    benchmarks_report: BenchmarksReport | None = None, vectors_report: StageReport | None = None,
 ) -> tuple[Annotated[HTMLString, "report"], Annotated[pd.DataFrame, "costs"]]:
     """Render the page from all records and log every headline metric, so that a cached run is comparable too."""
     with runtime.stage("write_report"):
@@ -58,12 +59,13 @@ def write_report(
             "load_prompts": prompts_report, "load_benchmarks": benchmarks_report, "prepare_policy": policy_report,
             "obtain_sae": sae_report, "extract_sae_features": features_report, "train_quality_probe": quality_report,
             "cluster_prompts": clusters_report, "measure_pass_rates": pass_rates_report,
-            "calibrate_difficulty": difficulty_report, "plan_batches": plan_report,
+            "calibrate_difficulty": difficulty_report, "embed_prompts": vectors_report, "plan_batches": plan_report,
             "train_policy": training_report, "evaluate_policy": evaluation_report,
         }
         training = None
         if log is not None and consumed is not None and training_report is not None:
             training = TrainingFacts(log, consumed, training_report)
+            plan = realised(plan, consumed, clusters, difficulty)
         inputs = ReportInputs(
             config=runtime.run_config(), facts=_facts(), train=prompts, test=test_prompts, issues=issues,
             matches=matches, prompts_report=prompts_report, policy_report=policy_report, sae=SaeFacts.of(sae),

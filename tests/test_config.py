@@ -59,7 +59,8 @@ def test_the_configs_of_the_repository_are_valid(path):
         ({"plans": {}}, "plans is not a setting; did you mean plan?"),
         (
             {"plan": {"strategy": "fast"}},
-            "plan.strategy = 'fast' is not known: it must be 'saerl', 'vanilla', 'difficulty', 'adaptive', 'mopps' or 'bandit'; "
+            "plan.strategy = 'fast' is not known: it must be 'saerl', 'vanilla', 'difficulty', 'adaptive', 'mopps' "
+            "or 'bandit'; "
             "leave it out for 'saerl'",
         ),
         (

@@ -100,7 +100,7 @@ def _groups(table: pd.DataFrame, min_prompts: int) -> dict[str, np.ndarray]:
                 groups[f"{column}={name}"] = member
             elif column == "topic":
                 small |= member
-    if small.sum() >= min_prompts:
+    if small.sum() >= min_prompts and not small.all():
         groups[SMALL] = small
     return groups
 

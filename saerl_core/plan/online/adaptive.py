@@ -5,12 +5,10 @@ is all right or all wrong has none. The pass-rate model predicts p for the polic
 the largest p (1 - p) under one posterior draw.
 """
 
-from typing import Any
-
 import numpy as np
 
 from saerl_core.plan.online.choosers import Indices, Rates
-from saerl_core.plan.online.pass_rates import PassRateModel
+from saerl_core.plan.online.pass_rates import Learnt, PassRateModel
 
 _TIE_BREAK = 1e-3  # predictions are clipped, so that many are equal; a little noise decides between them
 
@@ -40,10 +38,10 @@ class AdaptiveChooser:
         """Learn from the pass rates of a step."""
         self._model.observe(index, n_correct / n_rollouts)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Learnt:
         """Return the model's state."""
-        return dict(self._model.state())
+        return self._model.state()
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: Learnt) -> None:
         """Restore the model's state."""
         self._model.load(state)

@@ -3,12 +3,11 @@
 Our reading of the idea: an arm is a cluster, its reward the mean absolute advantage that its groups gave lately.
 """
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from saerl_core.plan.online.choosers import Indices
+from saerl_core.plan.online.pass_rates import Learnt
 
 
 class ClusterBandit:
@@ -43,10 +42,10 @@ class ClusterBandit:
                 advantage = float(np.mean(2.0 * rates[mine] * (1.0 - rates[mine])))
                 self._value[place] += self._rate * (advantage - self._value[place])
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Learnt:
         """Return the values."""
         return {"value": self._value.tolist()}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: Learnt) -> None:
         """Restore the values."""
         self._value[:] = np.array(state["value"])

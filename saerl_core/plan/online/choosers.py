@@ -1,9 +1,11 @@
 """How an online strategy chooses: one small class each, all of one shape."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float64, Int64
+
+from saerl_core.plan.online.pass_rates import Learnt
 
 Indices = Int64[np.ndarray, " _"]
 Rates = Float64[np.ndarray, " _"]
@@ -24,10 +26,10 @@ class Chooser(Protocol):
         """Learn from one finished step."""
         ...
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Learnt:
         """Return everything that was learnt, as JSON."""
         ...
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: Learnt) -> None:
         """Restore what `state` returned."""
         ...

@@ -4,11 +4,10 @@ Our reading of the idea, not the authors' code: nothing is shared between prompt
 was tried.
 """
 
-from typing import Any
-
 import numpy as np
 
 from saerl_core.plan.online.choosers import Indices, Rates
+from saerl_core.plan.online.pass_rates import Learnt
 
 
 class BetaChooser:
@@ -33,12 +32,12 @@ class BetaChooser:
         self._alpha[index] += n_correct
         self._beta[index] += n_rollouts - n_correct
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Learnt:
         """Return the counts of the prompts that were tried."""
         seen = np.flatnonzero((self._alpha != 1.0) | (self._beta != 1.0))
         return {"seen": seen.tolist(), "alpha": self._alpha[seen].tolist(), "beta": self._beta[seen].tolist()}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: Learnt) -> None:
         """Restore the counts."""
         self._alpha[:], self._beta[:] = 1.0, 1.0
         seen = np.array(state["seen"], dtype=np.int64)

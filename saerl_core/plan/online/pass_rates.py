@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
+Learnt = dict[str, list[float] | list[int] | list[list[float]]]  # what was learnt, as JSON
+
 _CENTRE = 0.5  # the model predicts the distance from it: without data every prompt is as likely right as wrong
 _LOW, _HIGH = 0.02, 0.98  # a linear model leaves [0, 1]; a prediction of exactly 0 or 1 would never be tried again
 
@@ -59,7 +61,7 @@ class PassRateModel:
         self._residual[index] = (self._residual[index] * seen + residual) / (seen + 1.0)
         self._count[index] = seen + 1.0
 
-    def state(self) -> dict[str, list[float] | list[list[float]] | list[int]]:
+    def state(self) -> Learnt:
         """Return everything that was learnt, as JSON; prompts that were never seen take no room."""
         seen = np.flatnonzero(self._count)
         return {
@@ -70,7 +72,7 @@ class PassRateModel:
             "count": self._count[seen].tolist(),
         }
 
-    def load(self, state: dict[str, list[float] | list[list[float]] | list[int]]) -> None:
+    def load(self, state: Learnt) -> None:
         """Restore what `state` returned."""
         self._gram, self._moment = np.array(state["gram"], dtype=np.float64), np.array(state["moment"])
         seen = np.array(state["seen"], dtype=np.int64)

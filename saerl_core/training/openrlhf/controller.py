@@ -45,9 +45,7 @@ def planned_trainer(job: JobFile) -> type:
 
     The class carries the job: Ray ships it to the controller's process by value.
     """
-    from openrlhf.trainer.ppo_trainer import PPOTrainer
-
-    base: Any = PPOTrainer.__ray_metadata__.modified_class  # the class under @ray.remote
+    base: Any = _class_under_ray()
 
     class PlannedPPOTrainer(base):  # type: ignore[misc]
         """PPOTrainer, driven by a curriculum; Ray makes an actor of it."""
@@ -68,15 +66,13 @@ def planned_trainer(job: JobFile) -> type:
             super().fit(global_step)
 
         def train_step(self, rollout_samples: Sequence[Rollouts], global_step: int) -> object:
-            labels = [label for sample in rollout_samples for label in sample.labels]
-            require_planned(labels, global_step, job)
+            require_planned([label for sample in rollout_samples for label in sample.labels], global_step, job)
             return super().train_step(rollout_samples, global_step)
 
         def save_logs_and_checkpoints(
             self, global_step: int, logs_dict: dict[str, object] | None = None, client_states: object = None
         ) -> None:
-            step = global_step - 1
-            self.mailbox.send_report(StepReport(step, scalars(logs_dict or {})))
+            self.mailbox.send_report(StepReport(global_step - 1, scalars(logs_dict or {})))
             # The next batch says that the books of this step are on disk: no checkpoint is ever newer than its books.
             self.mailbox.wait_for_batch(global_step, job.mailbox_timeout_s)
             super().save_logs_and_checkpoints(global_step, logs_dict, client_states)
@@ -87,6 +83,14 @@ def planned_trainer(job: JobFile) -> type:
             return logs
 
     return PlannedPPOTrainer
+
+
+def _class_under_ray() -> type:
+    """Return OpenRLHF's PPOTrainer as it was before `@ray.remote` wrapped it."""
+    from openrlhf.trainer.ppo_trainer import PPOTrainer
+
+    found: type = PPOTrainer.__ray_metadata__.modified_class
+    return found
 
 
 def use_own_tokenizer(base: type, job: JobFile) -> None:

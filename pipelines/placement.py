@@ -1,0 +1,69 @@
+"""Where the steps that ask for a GPU run: on the active stack's orchestrator, or on its step operator."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import yaml
+from zenml.stack import Stack
+
+from saerl_core.errors import ConfigError
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+def step_operators(stack: Stack, run_file: str | None) -> dict[str, str]:
+    """Return the step operator of each step of a run file that asks for a GPU; none where the orchestrator has pods.
+
+    Raises:
+        ConfigError: If the stack cannot give a step its GPU: Kubeflow without a step operator.
+    """
+    steps = gpu_steps(run_file)
+    if not steps or stack.orchestrator.flavor == "kubernetes":
+        return {}
+    if stack.step_operator is not None:
+        return dict.fromkeys(steps, stack.step_operator.name)
+    if stack.orchestrator.flavor == "kubeflow":
+        raise ConfigError(
+            f"{run_file} asks for GPUs in {', '.join(steps)}, but the active ZenML stack '{stack.name}' runs on "
+            "Kubeflow, whose orchestrator in ZenML 0.98.0 drops the pod settings of a step and fails on its "
+            "ResourceSettings; add a Kubernetes step operator to the stack (deploy/stacks/kubeflow.yaml), or use a "
+            "stack with the Kubernetes orchestrator (deploy/stacks/k8s-gpu.yaml)"
+        )
+    return {}
+
+
+def gpu_steps(run_file: str | None) -> list[str]:
+    """Return the steps of a run file whose settings ask for a GPU, in the order of the file."""
+    return [name for name, step in _steps(run_file).items() if any(_asks_for_gpu(step))]
+
+
+def missing_variables(run_file: str | None) -> list[str]:
+    """Return the variables that a run file names as `${NAME}` and the environment does not have."""
+    if run_file is None:
+        return []
+    lines = Path(run_file).read_text(encoding="utf-8").splitlines()
+    names = {name for line in lines if not line.lstrip().startswith("#") for name in _VARIABLE.findall(line)}
+    return sorted(name for name in names if name not in os.environ)
+
+
+def _steps(run_file: str | None) -> Mapping[str, object]:
+    if run_file is None:
+        return {}
+    content = yaml.safe_load(Path(run_file).read_text(encoding="utf-8"))
+    steps = content.get("steps") if isinstance(content, Mapping) else None
+    return steps if isinstance(steps, Mapping) else {}
+
+
+def _asks_for_gpu(node: object) -> Iterator[bool]:
+    """Yield true for every amount of GPUs above zero: a pod's `nvidia.com/gpu`, a ResourceSettings' `gpu_count`."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            name = str(key).rpartition("/")[2]
+            if (name in ("gpu", "gpu_count") or name.startswith("mig-")) and not isinstance(value, Mapping | list):
+                yield str(value) not in ("0", "None")
+            yield from _asks_for_gpu(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _asks_for_gpu(item)

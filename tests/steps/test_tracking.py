@@ -1,0 +1,135 @@
+"""Delivery to a real MLflow server that stops answering, dies and comes back."""
+
+import signal
+import time
+from collections import Counter
+
+import pytest
+
+from steps._buffer import Record
+from tests.mlflow_server import MlflowServer
+from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
+
+pytestmark = [pytest.mark.slow, *OUR_WARNINGS_ARE_ERRORS]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = MlflowServer(tmp_path_factory.mktemp("server")).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def tracked(server, monkeypatch, tmp_path):
+    """An MLflow client and the id of the active run, as inside a step."""
+    import mlflow
+
+    monkeypatch.setenv("SAERL_HOME", str(tmp_path))
+    if not server.answers():
+        server.start()
+    mlflow.set_tracking_uri(server.uri)
+    with mlflow.start_run() as run:
+        yield mlflow.MlflowClient(server.uri), run.info.run_id
+        if not server.answers():
+            server.start()
+    mlflow.set_tracking_uri("")
+
+
+def log(steps):
+    from steps import _tracking as tracking
+
+    tracking.record([Record("metric", "train/reward_mean", step / 10, step, curve=True) for step in steps])
+
+
+def history(client, run_id):
+    return Counter(m.step for m in client.get_metric_history(run_id, "train/reward_mean"))
+
+
+def test_everything_that_a_run_logs_arrives_and_the_journal_goes(tracked, tmp_path):
+    from steps import _runtime as runtime
+    from steps import _tracking as tracking
+
+    client, run_id = tracked
+    page = tmp_path / "page.html"
+    page.write_text("<p>report</p>")
+    with tracking.buffer(wait_s=30, last=True):
+        runtime.log_training_step(0, {"reward_mean": 0.5, "kl": float("nan")})
+        runtime.log_summary({"plan/size": 3}, {"plan_hash": "abc"}, [page])
+        tracking.record([Record("param", "seed", "0")])
+    run = client.get_run(run_id).data
+    assert run.metrics == {"train/reward_mean": 0.5, "plan/size": 3.0}
+    assert (run.tags["plan_hash"], run.params["seed"]) == ("abc", "0")
+    assert [f.path for f in client.list_artifacts(run_id)] == ["page.html"]
+    assert not (tmp_path / "tracking" / run_id).exists()
+
+
+def test_a_server_that_hangs_neither_holds_the_step_nor_gets_anything_twice(server, tracked):
+    from steps import _tracking as tracking
+
+    client, run_id = tracked
+    with tracking.buffer(wait_s=0.5) as buffer:
+        log(range(3))
+        assert _until(lambda: buffer.n_pending == 0)
+        server.signal(signal.SIGSTOP)
+        started = time.monotonic()
+        log(range(3, 40))
+        assert time.monotonic() - started < 1
+        time.sleep(1)  # the request is on its way: the server will execute it when it wakes up
+    assert time.monotonic() - started < 30
+    assert buffer.n_pending == 37
+    server.signal(signal.SIGCONT)
+    assert _until(server.answers)
+    assert [(one.n_delivered, one.n_left) for one in tracking.deliver_leftovers(server.uri, 60)] == [(37, 0)]
+    assert history(client, run_id) == Counter(range(40))
+
+
+def test_a_server_that_died_gets_everything_at_the_next_step(server, tracked, tmp_path, caplog):
+
+    client, run_id = tracked
+    log([0])
+    server.kill()
+    log(range(1, 5))  # waits ten seconds at its end, as a step does
+    assert "python -m pipelines deliver" in caplog.text
+    server.start()
+    log([5])
+    assert history(client, run_id) == Counter(range(6))
+    for file in (tmp_path / "tracking" / run_id).glob("*"):  # another machine: it knows nothing of this journal
+        file.unlink()
+    log(range(8))
+    assert history(client, run_id) == Counter(range(8))
+
+
+def test_a_parameter_that_changed_is_refused_alone(tracked, tmp_path):
+    from steps import _tracking as tracking
+
+    client, run_id = tracked
+    with tracking.buffer(wait_s=30):
+        tracking.record([Record("param", "seed", "0")])
+        tracking.record([Record("param", "seed", "1"), Record("tag", "later", "yes")])
+    run = client.get_run(run_id).data
+    assert run.params["seed"] == "0"
+    assert run.tags["later"] == "yes"
+    assert "seed" in (tmp_path / "tracking" / run_id / "rejected.jsonl").read_text()
+
+
+def test_the_patience_of_zenml_is_back_after_the_step(tracked, monkeypatch):
+    import os
+
+    from saerl_core.errors import ConfigError
+    from steps import _tracking as tracking
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "10")
+    with tracking.buffer():
+        assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "10"
+    monkeypatch.setenv("SAERL_TRACKING_WAIT_S", "soon")
+    with pytest.raises(ConfigError, match="SAERL_TRACKING_WAIT_S is 'soon'"), tracking.buffer():
+        pass
+
+
+def _until(condition, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return condition()
