@@ -109,7 +109,9 @@ def test_the_registered_model_is_the_trained_policy(first, client, tmp_path, mon
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     from zenml.client import Client
 
-    found = mlflow.artifacts.download_artifacts("models:/small@champion", dst_path=str(tmp_path))
+    found = mlflow.artifacts.download_artifacts(
+        "models:/small@champion", dst_path=str(tmp_path), tracking_uri=client.tracking_uri
+    )
     artifact = Client().get_artifact_version(client.get_model_version("small", "1").tags["saerl.artifact"])
     reference = json.loads(next(tmp_path.rglob("saerl_policy.json")).read_text())
     assert reference["policy_id"] == artifact.run_metadata["policy_id"]
