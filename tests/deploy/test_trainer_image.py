@@ -56,7 +56,8 @@ def test_the_image_is_pinned(instructions):
     for command in installs:
         assert "--no-deps" in command
         assert "--no-build" in command  # nothing is fetched to build with
-        assert re.search(r"-r /tmp/(wheels|sources)\.txt|/usr/local/src/saerl\b", command), f"{command} installs without a pin"
+        pinned = re.search(r"-r /tmp/(wheels|sources)\.txt|/usr/local/src/saerl\b", command)
+        assert pinned, f"{command} installs without a pin"
     assert not [run for run in of(instructions, "RUN") if re.search(r"\b(apt|apt-get|curl|wget|git)\b", run)]
     [venv] = [run for run in of(instructions, "RUN") if "uv venv" in run]
     assert re.search(r"--python 3\.11\.\d+ ", venv)
