@@ -1,5 +1,6 @@
 """Combinations of training settings that cannot work, or that the chosen backend would ignore."""
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,22 @@ if TYPE_CHECKING:
     from saerl_core.config import OpenRlhfConfig, RunConfig, TrainingConfig
 
 EMBEDDED_ALGORITHMS = ("grpo", "dr_grpo", "dapo", "rloo")
+_NOT_EMBEDDED = {  # why
+    "ppo": "needs a critic, which the embedded backend does not train",
+    "reinforce++": "whitens advantages over the whole batch and counts the KL in the reward, not in the loss",
+    "reinforce++-baseline": "whitens advantages over the whole batch, while the embedded backend keeps to groups",
+    "gspo": "takes one probability ratio for a whole completion, while the embedded backend takes one a token",
+}
+_SECRET = ("TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS", "AUTH")
+_CREDENTIALS = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HERE = "training.openrlhf"
 
 
 def training_problems(config: "RunConfig") -> Iterator[str]:
     """Yield one sentence a problem of the training section; none where training is off."""
     training = config.training
+    yield from _secrets(training.openrlhf)
     if not training.enabled:
         return
     if training.clip_high is not None and training.clip_high < training.clip_low:
@@ -35,6 +46,34 @@ def training_problems(config: "RunConfig") -> Iterator[str]:
         yield from extra_args_problems(training.openrlhf.extra_args)
 
 
+def not_embedded(algorithm: str) -> str:
+    """Return the sentence that refuses an algorithm of the OpenRLHF backend for the embedded one, with the reason."""
+    return (
+        f"training.algorithm is '{algorithm}', which {_NOT_EMBEDDED[algorithm]}: only the OpenRLHF backend trains it; "
+        f"set training.backend to 'openrlhf', or training.algorithm to one of {', '.join(EMBEDDED_ALGORITHMS)}"
+    )
+
+
+def _secrets(settings: "OpenRlhfConfig") -> Iterator[str]:
+    """Yield what would put a secret into a file: the configuration is logged, printed and stored. Never its value."""
+    for name, value in settings.env.items():
+        if any(part.endswith(_SECRET) for part in name.upper().split("_")):
+            yield (
+                f"{_HERE}.env sets {name}, whose name says that its value is a secret, and a configuration is logged "
+                f"and stored; remove it, list the name in {_HERE}.env_from and set the variable where training runs"
+            )
+        elif _CREDENTIALS.search(value):
+            yield (
+                f"{_HERE}.env sets {name} to an address with a password in it, and a configuration is logged and "
+                f"stored; remove it, list the name in {_HERE}.env_from and set the variable where training runs"
+            )
+    for name in settings.env_from:
+        if not _NAME.fullmatch(name):  # not shown: a value given in place of a name may be the secret
+            yield f"{_HERE}.env_from lists something that is no variable's name; list names only, such as HF_TOKEN"
+        elif name in settings.env:
+            yield f"{_HERE}.env_from lists {name}, which {_HERE}.env sets too; remove one"
+
+
 def _no_dev_split(config: "RunConfig") -> Iterator[str]:
     every, prompts = config.training.eval_every_steps, config.prompts
     if every is not None and (prompts.source != "task_world" or prompts.task_world.n_dev == 0):
@@ -46,11 +85,7 @@ def _no_dev_split(config: "RunConfig") -> Iterator[str]:
 
 def _embedded(training: "TrainingConfig") -> Iterator[str]:
     if training.algorithm not in EMBEDDED_ALGORITHMS:
-        reason = "needs a critic" if training.algorithm == "ppo" else "is not part of the embedded backend"
-        yield (
-            f"training.algorithm is '{training.algorithm}', which {reason}: only the OpenRLHF backend trains it; "
-            f"set training.backend to 'openrlhf', or training.algorithm to one of {', '.join(EMBEDDED_ALGORITHMS)}"
-        )
+        yield not_embedded(training.algorithm)
     changed = _changed(training.openrlhf, *type(training.openrlhf).model_fields)
     if changed:
         yield (

@@ -124,7 +124,9 @@ def _told(detail: ErrorDetails) -> list[str]:
     default = dict(_settings()).get(_in_any_item(path))
     wrong, bound = _wrong(kind, context, default)
     way_out = "" if default is None or isinstance(default, BaseModel) else f"; leave it out for {_shown(default)}"
-    return [f"{path} = {_shown(detail['input'])} {wrong}: it must {bound}{way_out}"]
+    # a variable of the trainer's environment may be a secret
+    given = "(not shown)" if path.startswith("training.openrlhf.env") else _shown(detail["input"])
+    return [f"{path} = {given} {wrong}: it must {bound}{way_out}"]
 
 
 def _wrong(kind: str, context: Mapping[str, object], default: object) -> tuple[str, str]:

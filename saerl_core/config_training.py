@@ -15,6 +15,7 @@ class OpenRlhfConfig(Section):
     launch: Literal["process", "ray_job"] = "process"
     ray_address: str = "http://127.0.0.1:8265"  # ray_job: the cluster's job server
     env: dict[str, str] = Field(default_factory=dict)  # environment variables of the trainer, e.g. NCCL_DEBUG
+    env_from: tuple[str, ...] = ()  # names of variables passed on from where training runs: secrets such as HF_TOKEN
     watchdog_s: Annotated[float, Field(gt=0.0)] = 3600.0  # longest silence of the trainer
     n_nodes: Positive = 1
     gpus_per_node: Positive = 8

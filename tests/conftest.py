@@ -42,3 +42,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real prompts are absent: set SAERL_SHARED_DATA to the folder with math_train.jsonl.gz")
     return folder
+
+
+@pytest.fixture(scope="session")
+def openrlhf_python() -> Path:
+    """The interpreter that runs OpenRLHF on a CPU: $SAERL_OPENRLHF_PYTHON, or what `make openrlhf-cpu-env` built."""
+    root = Path(__file__).resolve().parent.parent
+    python = Path(os.environ.get("SAERL_OPENRLHF_PYTHON") or root / ".venv-openrlhf" / "bin" / "python")
+    if not python.is_file():
+        pytest.skip(f"{python} is absent: make openrlhf-cpu-env")
+    return python

@@ -30,9 +30,14 @@ def test_the_base_of_these_tests_works():
         ({"training": {"clip_high": 0.1}}, "training.clip_high is 0.1", "below", "raise training.clip_high"),
         # what only OpenRLHF can do
         ({"training": {"algorithm": "ppo"}}, "'ppo'", "needs a critic", "set training.backend to 'openrlhf'"),
-        ({"training": {"algorithm": "gspo"}}, "'gspo'", "only the OpenRLHF", "grpo, dr_grpo, dapo, rloo"),
-        ({"training": {"algorithm": "reinforce++"}}, "'reinforce++'", "only the OpenRLHF", "'openrlhf'"),
-        ({"training": {"algorithm": "reinforce++-baseline"}}, "'reinforce++-baseline'", "only the", "'openrlhf'"),
+        (
+            {"training": {"algorithm": "gspo"}},
+            "'gspo'",
+            "one probability ratio for a whole",
+            "grpo, dr_grpo, dapo, rloo",
+        ),
+        ({"training": {"algorithm": "reinforce++"}}, "'reinforce++'", "the KL in the reward", "'openrlhf'"),
+        ({"training": {"algorithm": "reinforce++-baseline"}}, "'reinforce++-baseline'", "whole batch", "'openrlhf'"),
         (
             {"training": {"openrlhf": {"python": "/p", "zero_stage": 3}}},
             "training.openrlhf sets python, zero_stage",
@@ -227,7 +232,38 @@ def test_gpus_that_ray_must_have(parameters, total):
     assert gpu_layout(validate(parameters).training).total == total
 
 
-def test_values_of_environment_variables_are_logged_nowhere():
-    flat = flatten(validate(openrlhf(env={"HF_TOKEN": "secret", "NCCL_DEBUG": "INFO"})))
-    assert flat["training.openrlhf.env"] == "HF_TOKEN,NCCL_DEBUG"
-    assert "secret" not in str(flat)
+def test_of_environment_variables_the_names_are_logged():
+    flat = flatten(validate(openrlhf(env={"TOKENIZERS_PARALLELISM": "true"}, env_from=["HF_TOKEN", "WANDB_API_KEY"])))
+    assert flat["training.openrlhf.env"] == "TOKENIZERS_PARALLELISM"
+    assert flat["training.openrlhf.env_from"] == "HF_TOKEN,WANDB_API_KEY"
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"env": {"HF_TOKEN": "hidden1"}}, "env sets HF_TOKEN, whose name says that its value is a secret"),
+        ({"env": {"WANDB_APIKEY": "hidden1"}}, "list the name in training.openrlhf.env_from"),
+        ({"env": {"aws_secret_access": "hidden1"}}, "env sets aws_secret_access"),
+        ({"env": {"DB_PASSWORD": "hidden1"}}, "set the variable where training runs"),
+        ({"env": {"HTTPS_PROXY": "http://me:hidden1@proxy:3128"}}, "HTTPS_PROXY to an address with a password"),
+        ({"env": {"NCCL_DEBUG": ["hidden1"]}}, "env.NCCL_DEBUG = (not shown) has the wrong type"),
+        ({"env": "HF_TOKEN=hidden1"}, "env = (not shown) has the wrong type"),
+        ({"env_from": ["HF_TOKEN=hidden1"]}, "lists something that is no variable's name"),
+        ({"env_from": {"HF_TOKEN": "hidden1"}}, "env_from = (not shown) has the wrong type"),
+        ({"env": {"A": "hidden1"}, "env_from": ["A"]}, "env_from lists A, which training.openrlhf.env sets too"),
+    ],
+)
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_secret_in_the_configuration_is_refused_and_not_repeated(settings, told, enabled):
+    message = problems(openrlhf({"enabled": enabled}, **settings))
+    assert told in message
+    assert "hidden1" not in message
+
+
+@pytest.mark.parametrize("every", [None, 1, 5])
+@pytest.mark.parametrize("backend", ["embedded", "openrlhf"])
+def test_both_backends_score_the_dev_split_while_training(backend, every):
+    parameters = (
+        openrlhf({"eval_every_steps": every}) if backend == "openrlhf" else {"training": {"eval_every_steps": every}}
+    )
+    assert validate(parameters).training.eval_every_steps == every

@@ -14,6 +14,7 @@ _FREE_OPENRLHF = {
     "launch",
     "ray_address",
     "env",
+    "env_from",
     "watchdog_s",
     "vllm_engines",
     "vllm_tensor_parallel",

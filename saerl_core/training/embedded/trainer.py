@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from saerl_core.config_checks_training import EMBEDDED_ALGORITHMS, not_embedded
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.policy.loading import load_model, load_tokenizer, quiet_loading
 from saerl_core.policy.storage import policy_id_of
@@ -25,8 +26,6 @@ from saerl_core.training.session import TrainingSession
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-_ALGORITHMS = ("grpo", "dr_grpo", "dapo", "rloo")
-
 
 class EmbeddedTrainer:
     """Trains in this process; implements `saerl_core.protocols.Trainer`."""
@@ -34,12 +33,8 @@ class EmbeddedTrainer:
     def check(self, job: TrainJob) -> None:
         """Refuse a job that cannot run: `ConfigError` for a setting, `DataError` for prompts."""
         config, n_rollouts = job.config, job.prompts_per_step * job.config.group_size
-        if config.algorithm not in _ALGORITHMS:
-            raise ConfigError(
-                f"training.algorithm is '{config.algorithm}', which needs a critic that the embedded backend does "
-                "not train; "
-                f"set training.backend to 'openrlhf', or training.algorithm to one of {', '.join(_ALGORITHMS)}"
-            )
+        if config.algorithm not in EMBEDDED_ALGORITHMS:
+            raise ConfigError(not_embedded(config.algorithm))
         if job.n_steps < 1:
             raise ConfigError(f"the job has {job.n_steps} steps; training needs at least 1")
         if len(job.prompts) < job.prompts_per_step:

@@ -29,6 +29,7 @@ def check_job(job: TrainJob) -> None:
     _check_paths(job)
     _check_model(job.policy)
     settings = job.config.openrlhf
+    own_variables(settings)
     if settings.python is not None:
         probe(interpreter(settings), settings)
     elif settings.image is None:
@@ -49,6 +50,21 @@ def interpreter(settings: OpenRlhfConfig) -> Path:
     if not os.access(python, os.X_OK):
         raise ConfigError(f"{_SETTING} is '{settings.python}', which cannot be executed; name a Python interpreter")
     return python
+
+
+def own_variables(settings: OpenRlhfConfig) -> dict[str, str]:
+    """Return the variables that a person gives the trainer: those of the configuration, and those passed on from here.
+
+    Raises:
+        ConfigError: a variable that shall be passed on is not set in this process.
+    """
+    missing = [name for name in settings.env_from if name not in os.environ]
+    if missing:
+        raise ConfigError(
+            f"training.openrlhf.env_from lists {', '.join(missing)}, which the process that trains does not have; "
+            "export it there (on Kubernetes: in the pod of train_policy), or remove it from the list"
+        )
+    return {**settings.env, **{name: os.environ[name] for name in settings.env_from}}
 
 
 def probe(python: Path, settings: OpenRlhfConfig, timeout_s: float = PROBE_S) -> None:

@@ -11,8 +11,8 @@ from saerl_core.errors import ConfigError
 from saerl_core.openrlhf_layout import gpu_layout
 from saerl_core.seeds import stage_seed
 from saerl_core.training.openrlhf.algorithms import SPELLINGS, algorithm_flags
-from saerl_core.training.openrlhf.files import CHECKPOINTS, CODE, EVALUATION, FINAL, JOB, PROMPTS, REWARD
-from saerl_core.training.openrlhf.process import MARK, trainer_environment
+from saerl_core.training.openrlhf.files import CHECKPOINTS, EVALUATION, FINAL, JOB, PROMPTS, REWARD
+from saerl_core.training.openrlhf.process import OWN_VARIABLES
 from saerl_core.training.openrlhf.ray_jobs import submit_command
 
 _LAUNCH = "saerl_core.training.openrlhf.launch"
@@ -91,9 +91,7 @@ def preview_command(config: RunConfig) -> list[str]:
     command, settings = launch_command(job), training.openrlhf
     if settings.launch == "process" or settings.python is None:
         return command
-    python, attempt = Path(command[0]), job.work_dir / "attempt-01"
-    env = trainer_environment(python, attempt / CODE, job.work_dir, settings.env)
-    return submit_command(settings, python, attempt, env, command)
+    return submit_command(settings, Path(command[0]), job.work_dir / "attempt-01", command)
 
 
 def container_name(work_dir: Path) -> str:
@@ -207,6 +205,6 @@ def _container(job: CommandJob, image: str) -> list[str]:
     command += ["--gpus", "all", "--ipc", "host", "--network", "host", "--pid", "host"]
     command += ["--user", f"{os.getuid()}:{os.getgid()}", "--env", f"HOME={job.work_dir}", "--env", f"HF_HOME={hub}"]
     command += [part for folder in folders for part in ("--volume", folder)]
-    variables = ["PYTHONPATH", "PYTHONUNBUFFERED", MARK, *sorted(job.config.openrlhf.env)]
+    variables = sorted({*OWN_VARIABLES, *job.config.openrlhf.env, *job.config.openrlhf.env_from})
     command += [part for name in variables for part in ("--env", name)]
     return [*command, image]

@@ -112,6 +112,8 @@ def start_ray() -> None:
     import ray
 
     defaults = {"TOKENIZERS_PARALLELISM": "true", "NCCL_DEBUG": "WARN", "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS": "1"}
+    # In a Ray job the job's own variables are set here already; Ray refuses a name twice, and would print all values.
+    os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")
     ray.init(runtime_env={"env_vars": {name: os.environ.get(name, value) for name, value in defaults.items()}})
 
 

@@ -17,6 +17,7 @@ import psutil
 from saerl_core.errors import BackendError, ConfigError
 
 MARK = "SAERL_TRAINER_OF"  # environment variable that every process of a trainer inherits: the folder it works for
+OWN_VARIABLES = ("PYTHONPATH", "PYTHONUNBUFFERED", MARK)  # what `trainer_environment` itself sets
 _GRACE_S = 15.0  # for a trainer to end by itself: Ray and its workers, or a job on a cluster
 _KILL_S = 5.0  # for the system to carry out a SIGKILL
 _TAIL_BYTES = 64 * 1024

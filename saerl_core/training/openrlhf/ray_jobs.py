@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from saerl_core.config import OpenRlhfConfig
-from saerl_core.training.openrlhf.process import MARK
+from saerl_core.training.openrlhf.process import OWN_VARIABLES
 
 GRACE_S = 30.0  # for the job to be stopped on the cluster
 
@@ -19,13 +19,12 @@ def job_name(attempt: Path) -> str:
     return f"saerl-{hashlib.sha256(str(attempt.parent).encode()).hexdigest()[:12]}-{attempt.name.rpartition('-')[2]}"
 
 
-def submit_command(
-    config: OpenRlhfConfig, python: Path, attempt: Path, env: dict[str, str], run: list[str]
-) -> list[str]:
+def submit_command(config: OpenRlhfConfig, python: Path, attempt: Path, run: list[str]) -> list[str]:
     """Return the argument list that submits `run` as a job and waits for it.
 
-    The job gets the variables that a person set for the trainer and where the code lies, not those of this machine.
+    The job gets the variables that a person set for the trainer and where the code lies, not the others of this
+    machine. They are named here; their values, which may be secrets, are in the environment of the command.
     """
-    variables = {**config.env, **{name: env[name] for name in ("PYTHONPATH", MARK, "PYTHONUNBUFFERED")}}
+    variables = sorted({*OWN_VARIABLES, *config.env, *config.env_from})
     module = [str(python), "-m", "saerl_core.training.openrlhf.submit"]
     return [*module, config.ray_address, job_name(attempt), json.dumps(variables), "--", *run]

@@ -1,10 +1,12 @@
 """Run a command as a job of a Ray cluster and stay with it: its log on stdout, its end as the exit code.
 
-    PYTHON -m saerl_core.training.openrlhf.submit ADDRESS NAME ENV_JSON -- PROGRAM ARGUMENTS...
+    PYTHON -m saerl_core.training.openrlhf.submit ADDRESS NAME VARIABLES -- PROGRAM ARGUMENTS...
 
 Runs in the trainer's environment, whose `ray` has the version of the cluster. `NAME` is `<job>-<attempt>`: a job of the
 same name with another attempt is one that an earlier driver has left behind, and is stopped first. A job that fails and
-one that is stopped both end with exit code 1. SIGTERM and the death of the parent stop the job.
+one that is stopped both end with exit code 1. SIGTERM and the death of the parent stop the job. `VARIABLES` is a JSON
+list of names: the job gets these variables of this process. Their values stand in no argument, which every user of the
+machine could read.
 """
 
 import asyncio
@@ -62,12 +64,12 @@ class JobClient(Protocol):
 
 def main(argv: list[str], client: JobClient | None = None, sleep: Callable[[float], None] = time.sleep) -> int:
     """Submit, wait and return the exit code."""
-    address, name, environment, _, *command = argv
+    address, name, variables, _, *command = argv
     signal.signal(signal.SIGTERM, _leave)
     parent = os.getppid()
     client = client or _client(address)
     end_earlier(client, name, sleep)
-    env_vars = json.loads(environment)
+    env_vars = {variable: os.environ[variable] for variable in json.loads(variables)}
     # Ray hands the text to a shell on the cluster: every argument is quoted for it
     client.submit_job(entrypoint=shlex.join(command), submission_id=name, runtime_env={"env_vars": env_vars})
     logs = threading.Thread(target=_copy_log, args=(client, name), daemon=True)

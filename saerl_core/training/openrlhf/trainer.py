@@ -17,7 +17,7 @@ from saerl_core.training import checkpoints as store
 from saerl_core.training.fingerprint import digest, job_fingerprint
 from saerl_core.training.openrlhf import files
 from saerl_core.training.openrlhf.algorithms import SPELLINGS
-from saerl_core.training.openrlhf.checks import check_job, interpreter
+from saerl_core.training.openrlhf.checks import check_job, interpreter, own_variables
 from saerl_core.training.openrlhf.command import CommandJob, launch_command
 from saerl_core.training.openrlhf.conversation import Conversation
 from saerl_core.training.openrlhf.job_file import JobFile
@@ -115,9 +115,9 @@ class OpenRlhfTrainer:
                 has_eval=job.config.eval_every_steps is not None,
             )
         )
-        env = trainer_environment(python, attempt / files.CODE, job.work_dir, settings.env)
+        env = trainer_environment(python, attempt / files.CODE, job.work_dir, own_variables(settings))
         if settings.launch == "ray_job" and python is not None:
-            command = submit_command(settings, python, attempt, env, command)
+            command = submit_command(settings, python, attempt, command)
         return command, env
 
 

@@ -110,7 +110,8 @@ def test_an_interpreter_is_found_from_wherever_the_trainer_is_started(monkeypatc
 
 def test_a_container_has_the_folders_and_no_secret(monkeypatch):
     monkeypatch.setenv("HF_HOME", "/cache/hf")
-    settings = {"python": None, "image": "team/trainer:1", "env": {"HF_TOKEN": "secret"}}
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    settings = {"python": None, "image": "team/trainer:1", "env": {"NCCL_DEBUG": "INFO"}, "env_from": ["HF_TOKEN"]}
     job = make_job(training(settings=settings))
     command = launch_command(job)
     image = command.index("team/trainer:1")
@@ -119,7 +120,8 @@ def test_a_container_has_the_folders_and_no_secret(monkeypatch):
     volumes = [command[i + 1] for i, part in enumerate(command) if part == "--volume"]
     assert volumes == ["/shared/train-1:/shared/train-1", "/cache/hf:/cache/hf", "/models/policy:/models/policy:ro"]
     assert value(command, "--name") == container_name(job.work_dir) == "saerl-train-1"
-    assert "HF_TOKEN" in command[:image]
+    passed_on = {command[i + 1] for i, part in enumerate(command[:image]) if part == "--env"}
+    assert {"HF_TOKEN", "NCCL_DEBUG", "PYTHONPATH", "PYTHONUNBUFFERED", "SAERL_TRAINER_OF"} <= passed_on
     assert "secret" not in " ".join(command)
 
 

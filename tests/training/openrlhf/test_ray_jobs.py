@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -51,27 +52,27 @@ class Client:
 
 
 @pytest.fixture
-def run():
-    import signal
-
+def run(monkeypatch):
+    monkeypatch.setenv("A", "1")
+    monkeypatch.setenv("B", "of this machine")
     before = signal.getsignal(signal.SIGTERM)
 
     def start(client, sleep=lambda s: None):
-        return submit.main(["http://h:1", "saerl-x-02", '{"A": "1"}', "--", *COMMAND], client, sleep)
+        return submit.main(["http://h:1", "saerl-x-02", '["A"]', "--", *COMMAND], client, sleep)
 
     yield start
     signal.signal(signal.SIGTERM, before)
 
 
 def test_the_command_names_cluster_job_variables_and_program(tmp_path):
-    config = OpenRlhfConfig(ray_address="http://head:8265", env={"NCCL_DEBUG": "INFO"})
-    env = {"PYTHONPATH": "code", "SAERL_TRAINER_OF": "here", "PYTHONUNBUFFERED": "1", "HF_TOKEN": "of this machine"}
+    config = OpenRlhfConfig(ray_address="http://head:8265", env={"NCCL_DEBUG": "INFO"}, env_from=("HF_TOKEN",))
     attempt = tmp_path / "attempt-07"
-    command = submit_command(config, Path("there/python"), attempt, env, ["a", "b c"])
+    command = submit_command(config, Path("there/python"), attempt, ["a", "b c"])
     python, _, module, address, name, variables, separator, *rest = command
     assert (python, module, address) == ("there/python", submit.__name__, "http://head:8265")
     assert (separator, rest) == ("--", ["a", "b c"])
-    assert json.loads(variables) == {"NCCL_DEBUG": "INFO"} | {k: v for k, v in env.items() if k != "HF_TOKEN"}
+    wanted = ["HF_TOKEN", "NCCL_DEBUG", "PYTHONPATH", "PYTHONUNBUFFERED", "SAERL_TRAINER_OF"]
+    assert json.loads(variables) == wanted, "names only: every user of the machine can read the values of arguments"
     assert name == job_name(attempt)
     assert name.endswith("-07")
     assert job_name(tmp_path / "attempt-08")[:-2] == name[:-2] != job_name(tmp_path / "b" / "attempt-07")[:-2]
