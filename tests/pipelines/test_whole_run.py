@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, *OUR_WARNINGS_ARE_ERRORS]
 def _run(**changes):
     from pipelines.training import saerl_pipeline
 
-    parameters = copy.deepcopy(SMALL)
+    parameters = {**copy.deepcopy(SMALL), "seed": 7}  # a seed of its own: no step comes from another test's cache
     for section, values in changes.items():
         parameters[section] = {**parameters.get(section, {}), **values}
     return saerl_pipeline(**parameters)
@@ -52,7 +52,7 @@ def _statuses(run):
 def test_every_stage_runs(first_run):
     assert set(first_run.steps) == STAGES
     assert set(_statuses(first_run).values()) == {"completed"}
-    assert first_run.name.startswith("saerl-s0-")
+    assert first_run.name.startswith("saerl-s7-")
 
 
 def test_nothing_is_pickled(first_run):
