@@ -1,5 +1,6 @@
 """Records that are a folder of files: written to a local folder, copied file by file, never tarred."""
 
+import atexit
 import html
 import shutil
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ class FolderMaterializer(BaseMaterializer):
         if local.is_dir():
             return local
         target = Path(mkdtemp(prefix="saerl-artifact-"))
+        atexit.register(shutil.rmtree, target, ignore_errors=True)  # on a cluster it lies on a volume that stays
         self._download(self.uri, target)
         return target
 

@@ -55,3 +55,7 @@ def apply() -> None:
         os.environ[OFFLINE_BY_DEFAULT] = "1"
     for name, value in defaults().items():
         os.environ.setdefault(name, value)
+    if os.environ.get(
+        "TMPDIR"
+    ):  # Python passes over a folder that is not there, and other nodes would not see the files
+        Path(os.environ["TMPDIR"]).mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -116,15 +116,21 @@ def log_run_facts() -> None:
 
 
 def git_sha() -> str:
-    """Return the commit of the code, with `-dirty` where the work tree differs; `unknown` outside a repository."""
-    found = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12", "--match="],  # noqa: S607 (git is found on PATH)
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return found.stdout.strip() or os.environ.get("GITHUB_SHA", "unknown")
+    """Return the commit of the code, with `-dirty` where the work tree differs; `unknown` where nobody says it.
+
+    Outside a repository it is what an image's build or a CI run names.
+    """
+    with suppress(FileNotFoundError):  # an image has no git
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--match="],  # noqa: S607 (git is found on PATH)
+            cwd=_ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if found.stdout.strip():
+            return found.stdout.strip()
+    return os.environ.get("SAERL_GIT_SHA") or os.environ.get("GITHUB_SHA", "unknown")
 
 
 def work_dir(stage_name: str, *key: object) -> Path:

@@ -45,6 +45,7 @@ def with_every_step(run_file: Path, folder: Path) -> Path:
     parameters = content["parameters"]
     parameters["difficulty"]["label"] = "pass_rate"
     parameters["evaluation"]["enabled"] = True
+    parameters["plan"]["strategy"] = "adaptive"  # the one that needs `embed_prompts`
     copy = folder / run_file.name
     copy.write_text(yaml.safe_dump(content))
     return copy

@@ -12,6 +12,7 @@ from tests.deploy.rendering import (
     ENVIRONMENT,
     ROOT,
     RUN_FILES,
+    STEPS,
     TOKEN,
     compiled,
     container,
@@ -71,15 +72,15 @@ def assert_valid(manifest):
 
 def test_the_steps_that_run_a_model_are_known_from_the_imports():
     assert {"extract_sae_features", "train_policy", "evaluate_policy"} <= GPU_STEPS
-    assert not {"load_prompts", "plan_batches", "write_report"} & GPU_STEPS
+    assert {"embed_prompts", "obtain_sae", "measure_pass_rates", "train_quality_probe", "prepare_policy"} <= GPU_STEPS
+    assert not {"load_prompts", "load_benchmarks", "plan_batches", "write_report"} & GPU_STEPS
 
 
 @pytest.mark.parametrize("name", RUN_FILES)
 def test_gpu_steps_have_what_a_gpu_needs(k8s_jobs, name):
     jobs = k8s_jobs[name]
-    found = GPU_STEPS & set(jobs)
-    assert len(found) >= 7
-    for step in found - {"train_policy"}:
+    assert set(jobs) == {path.stem for path in STEPS}
+    for step in GPU_STEPS - {"train_policy"}:
         assert_gpu_pod(jobs[step], 1)
 
 
