@@ -15,6 +15,7 @@ from tests.pipelines.small import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+OPENRLHF_CONFIGS = [p for p in sorted((ROOT / "configs").glob("*.yaml")) if "backend: openrlhf" in p.read_text()]
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,37 @@ def test_a_wrong_configuration_is_one_message_before_any_work(ready, tmp_path, p
         assert "has started" not in output
         for word in words:
             assert word in output
+
+
+@pytest.mark.parametrize("config", OPENRLHF_CONFIGS, ids=lambda path: path.name)
+def test_show_command_prints_one_json_list_from_a_fresh_shell(environment, tmp_path, config):
+    fresh = {**environment, "SAERL_HOME": str(tmp_path / "home")}
+    done = _call([sys.executable, "-m", "pipelines", "show-command", "-c", str(config)], fresh)
+    assert (done.returncode, done.stderr) == (0, "")
+    command = json.loads(done.stdout)
+    assert {type(part) for part in command} == {str}
+    assert "saerl_core.training.openrlhf.launch" in command
+    assert not (tmp_path / "home").exists(), "it starts nothing and writes nothing"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("parameters: {training: {backend: openrlhf}}", "name its Python interpreter or an image"),
+        ("parameters: {training: {backend: embedded}}", "which starts no command"),
+        ("parameters: [1, 2]", "it must hold sections"),
+        ("parameters: {", "is not valid YAML"),
+        (None, "cannot be read (No such file or directory)"),
+    ],
+)
+def test_show_command_refuses_a_bad_configuration_with_exit_code_1(environment, tmp_path, text, words):
+    file = tmp_path / "run.yaml"
+    if text is not None:
+        file.write_text(text)
+    done = _call([sys.executable, "-m", "pipelines", "show-command", "-c", str(file)], environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_stack_without_a_tracker_is_refused(ready):

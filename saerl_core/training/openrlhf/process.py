@@ -19,6 +19,7 @@ from saerl_core.errors import BackendError, ConfigError
 MARK = "SAERL_TRAINER_OF"  # environment variable that every process of a trainer inherits: the folder it works for
 OWN_VARIABLES = ("PYTHONPATH", "PYTHONUNBUFFERED", MARK)  # what `trainer_environment` itself sets
 _GRACE_S = 15.0  # for a trainer to end by itself: Ray and its workers, or a job on a cluster
+_SECRET_CHARS = 6
 _KILL_S = 5.0  # for the system to carry out a SIGKILL
 _TAIL_BYTES = 64 * 1024
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -29,8 +30,18 @@ _ERROR_LINE = re.compile(r"^[\w.]*(?:Error|Exception|Interrupt|Exit)\b.*")
 class TrainerProcess:
     """A running trainer; a context manager that leaves no process of it behind, however the block ends."""
 
-    def __init__(self, command: list[str], *, log: Path, env: dict[str, str], grace_s: float = _GRACE_S) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        *,
+        log: Path,
+        env: dict[str, str],
+        grace_s: float = _GRACE_S,
+        secrets: Sequence[str] = (),
+    ) -> None:
         """Start the command in a session of its own; `env[MARK]` names the folder that it works for.
+
+        Whatever the program says, `secrets` are not quoted, and not in the log once it has ended.
 
         Raises:
             ConfigError: the program cannot be started.
@@ -39,6 +50,7 @@ class TrainerProcess:
         self.log = log
         self._mark = env[MARK]
         self._grace_s = grace_s
+        self._secrets = secrets
         try:
             stream = log.open("ab")
         except OSError as error:
@@ -81,7 +93,7 @@ class TrainerProcess:
 
     def last_words(self) -> str:
         """Return the last error in its log and where the log is."""
-        error = last_error(self.log)
+        error = without(last_error(self.log), self._secrets)
         return f"its last error: {error} (log: {self.log})" if error else f"its log is empty: {self.log}"
 
     def stop(self) -> None:
@@ -95,6 +107,27 @@ class TrainerProcess:
         finally:  # a second Ctrl-C while it waits kills at once
             kill_family(self._mark, self._child.pid, family)
             self._child.wait()
+            with suppress(OSError):  # a full disk must not hide why the training ended
+                self._clean_log()
+
+    def _clean_log(self) -> None:
+        """Take the secrets out of the log: it is kept as an artifact."""
+        with self.log.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            if not any(line != without(line, self._secrets) for line in stream):
+                return
+            stream.seek(0)
+            part = self.log.with_name(f".{self.log.name}.part")
+            with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as clean:
+                clean.writelines(without(line, self._secrets) for line in stream)
+        os.replace(part, self.log)
+
+
+def without(text: str, secrets: Sequence[str]) -> str:
+    """Return a text in which asterisks stand for the secrets; those of a few letters are no secrets and stay."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SECRET_CHARS:
+            text = text.replace(secret, "***")
+    return text
 
 
 def kill_family(mark: str, session: int | None = None, known: Sequence[psutil.Process] = ()) -> int:

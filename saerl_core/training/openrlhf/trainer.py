@@ -90,9 +90,10 @@ class OpenRlhfTrainer:
         _job_file(job, session, attempt, prompts.special_tokens(), digest(now)).save(root / files.JOB)
         command, env = self._start(job, attempt, resume=saved is not None)
         grace = {"grace_s": GRACE_S} if config.openrlhf.launch == "ray_job" else {}
+        secrets = [env[name] for name in config.openrlhf.env_from]
         with (
             track(job.n_steps, f"train {config.algorithm} with OpenRLHF", unit="step") as bar,
-            TrainerProcess(command, log=files.log_file(attempt), env=env, **grace) as trainer,
+            TrainerProcess(command, log=files.log_file(attempt), env=env, secrets=secrets, **grace) as trainer,
         ):
             bar.initial = bar.n = session.next_step
             Conversation(session, prompts, attempt, now, bar).hold(trainer)

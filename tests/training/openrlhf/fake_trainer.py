@@ -116,6 +116,9 @@ class FakeTrainer:
             near = subprocess.Popen([sys.executable, "-c", code])
             far = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
             (self.job.attempt_dir / "children").write_text(f"{os.getpid()} {near.pid} {far.pid}")
+        if trick("tell", self.step):
+            say(f"all I know: {os.environ['PLANTED_TOKEN']}")
+            raise ValueError(f"the Hub refuses {os.environ['PLANTED_TOKEN']}")
         if trick("crash", self.step):
             raise ValueError("the loss fell into a hole")
         if trick("say", self.step):

@@ -89,6 +89,25 @@ def test_a_trainer_that_fails_is_explained_and_the_next_start_goes_on(train, ste
     assert len(result.log) == 6
 
 
+def test_a_variable_that_is_passed_on_stands_nowhere(train, tmp_path, monkeypatch):
+    secret = "planted-value-of-a-token"
+    monkeypatch.setenv("PLANTED_TOKEN", secret)
+    with pytest.raises(BackendError, match=r"ValueError: the Hub refuses \*\*\* \(log: ") as caught:
+        train("tell:2", inner={"env": {"FAKE": "tell:2"}, "env_from": ["PLANTED_TOKEN"]})
+    assert secret not in str(caught.value)
+    [log] = log_files(tmp_path / "work")
+    assert "all I know: ***\n" in log.read_text(), "the trainer has it, and its log is kept without it"
+    files = [file for file in (tmp_path / "work").rglob("*") if file.is_file()]
+    assert "job.json" in [file.name for file in files]
+    assert [file for file in files if secret.encode() in file.read_bytes()] == []
+
+
+def test_a_variable_that_nobody_has_set_is_refused_before_any_work(train, tmp_path):
+    with pytest.raises(ConfigError, match=r"env_from lists NOBODY_HAS_IT, which the process that trains does not have"):
+        train(inner={"env_from": ["NOBODY_HAS_IT"]})
+    assert not (tmp_path / "work").exists()
+
+
 @pytest.mark.parametrize(
     ("fake", "named"),
     [

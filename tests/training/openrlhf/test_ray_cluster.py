@@ -16,7 +16,7 @@ from saerl_core.training.run import train_policy
 from tests.training.openrlhf.test_controller_order import SETTINGS
 from tests.training.world import FeedbackCurriculum, correct_counts, expected_batches, tiny_job, tiny_prompts
 
-SECRET = "planted-value-of-a-token"  # noqa: S105 (looked for where it must not stand)
+SECRET = "planted-value-of-a-token"  # looked for where it must not stand
 STEPS, SIZE = 3, 4
 START_S = 120.0
 
@@ -35,7 +35,7 @@ def cluster(openrlhf_python, tmp_path):
     """A head with two pretended GPUs; gives the address of its job server."""
     head, board, agent, client = free_ports(4)
     home = tmp_path / "ray.log"
-    place = f"/tmp/saerl-ray-cluster-{os.getpid()}"  # noqa: S108 (sockets: a path of 107 characters at most)
+    place = f"/tmp/saerl-ray-cluster-{os.getpid()}"  # for sockets: 107 characters at most
     command = [openrlhf_python.parent / "ray", "start", "--head", "--block", "--disable-usage-stats"]
     command += ["--num-gpus", "2", "--num-cpus", "6", "--object-store-memory", "200000000", "--temp-dir", place]
     command += ["--port", head, "--dashboard-host", "127.0.0.1", "--dashboard-port", board]

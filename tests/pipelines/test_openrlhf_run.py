@@ -1,0 +1,165 @@
+"""The literal command with real OpenRLHF behind it, on a CPU: what it leaves in MLflow, in ZenML and on disk.
+
+The embedded backend trains the same plan afterwards, with the signals from ZenML's cache: what both call by one name
+overlays in one chart.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import mlflow
+import pytest
+import yaml
+
+from saerl_core.tables import TRAINING_LOG
+from tests.pipelines.small import SMALL
+from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+CONFIG = ROOT / "configs" / "openrlhf_cpu.yaml"
+STEPS = list(range(SMALL["plan"]["n_steps"]))
+EVAL_EVERY = 2
+VARIABLE, SECRET = "SAERL_PLANTED_TOKEN", "planted-value-of-a-token"
+IN_ZENML = """
+import json
+from saerl_core.environment import apply
+apply()
+from zenml.client import Client
+run = Client().list_pipeline_runs(sort_by="desc:created", size=1).items[0]
+output = lambda step, name: run.steps[step].outputs[name][0]
+plan, consumed = output("plan_batches", "plan").load(), output("train_policy", "consumed").load()
+policy, before = output("train_policy", "trained_policy"), output("prepare_policy", "policy")
+rows = consumed.sort_values(["step", "slot"]).groupby("step")["prompt_id"].apply(list)
+scored = output("evaluate_policy", "scores").load()
+print(json.dumps({
+    "planned": [plan.batch(i) for i in range(plan.n_steps)],
+    "consumed": [rows[i] for i in range(plan.n_steps)],
+    "materializer": str(policy.materializer),
+    "policy_ids": [policy.load().policy_id, before.load().policy_id],
+    "files": sorted(p.name for p in __import__("pathlib").Path(policy.load().path).iterdir()),
+    "scored": sorted(set(scored["policy"])),
+}))
+"""
+
+pytestmark = [pytest.mark.openrlhf, pytest.mark.slow, *OUR_WARNINGS_ARE_ERRORS]
+
+
+class Finished:
+    """One home in which both backends have trained the same plan."""
+
+    def __init__(self, home: Path, python: Path) -> None:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("ZENML_", "MLFLOW_", "RAY_"))}
+        path = os.pathsep.join([str(BIN), os.environ["PATH"]])
+        self.environment = {**clean, "SAERL_HOME": str(home), "PATH": path, VARIABLE: SECRET}
+        self.home, self.said = home, ""
+        self.run_file = home.parent / "openrlhf.yaml"
+        self.run_file.write_text(yaml.safe_dump(small_run(python)))
+        self.call(sys.executable, "-m", "pipelines", "setup")
+        self.call("zenml", "pipeline", "run", "saerl", "-c", str(self.run_file))
+        self.stored = json.loads(self.call(sys.executable, "-c", IN_ZENML).stdout.strip().splitlines()[-1])
+        embedded = home.parent / "embedded.yaml"
+        embedded.write_text(yaml.safe_dump(small_run(None)))
+        self.call("zenml", "pipeline", "run", "saerl", "-c", str(embedded))
+        self.mlflow = mlflow.MlflowClient(f"sqlite:///{home}/mlflow.db")
+        experiment = self.mlflow.get_experiment_by_name("saerl")
+        runs = self.mlflow.search_runs([experiment.experiment_id])
+        self.runs = {run.data.params["training.backend"]: run for run in runs}
+
+    def call(self, *command):
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=600, check=False
+        )
+        self.said += done.stdout + done.stderr
+        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+        return done
+
+    def curves(self, backend):
+        """Steps of every metric that a training logs step by step."""
+        run, found = self.runs[backend], defaultdict(list)
+        for name in run.data.metrics:
+            history = self.mlflow.get_metric_history(run.info.run_id, name)
+            if name.startswith("train/") and len(history) > 1:
+                found[name.removeprefix("train/")] = sorted(m.step for m in history)
+        return found
+
+    def artifacts(self, backend):
+        return {f.path for f in self.mlflow.list_artifacts(self.runs[backend].info.run_id)}
+
+
+def small_run(python):
+    """The committed configuration with less of everything, for the trainer's environment or the embedded backend."""
+    run = yaml.safe_load(CONFIG.read_text())
+    parameters = run["parameters"]
+    for section, values in SMALL.items():
+        parameters[section] = {**parameters.get(section, {}), **values}
+    training = parameters["training"] | {"eval_every_steps": EVAL_EVERY}
+    n_rollouts = parameters["plan"]["prompts_per_step"] * training["group_size"]
+    micro = {"train_micro_batch": n_rollouts, "rollout_micro_batch": n_rollouts}
+    if python is None:
+        training = {k: v for k, v in training.items() if k != "openrlhf"} | {"backend": "embedded"}
+    else:
+        training["openrlhf"] |= {**micro, "python": str(python), "env_from": [VARIABLE]}
+    return {**run, "parameters": parameters | {"training": training}}
+
+
+@pytest.fixture(scope="module")
+def finished(openrlhf_python, tmp_path_factory):
+    return Finished(tmp_path_factory.mktemp("openrlhf") / "home", openrlhf_python)
+
+
+def test_it_says_that_the_planned_order_was_trained(finished):
+    assert "Traceback" not in finished.said
+    assert "Planned order was trained: 4 of 4 batches identical." in finished.said
+    assert finished.stored["consumed"] == finished.stored["planned"]
+    assert len({i for batch in finished.stored["planned"] for i in batch}) > SMALL["plan"]["prompts_per_step"]
+
+
+def test_metrics_are_in_mlflow_step_by_step_under_the_names_of_the_embedded_backend(finished):
+    curves, embedded = finished.curves("openrlhf"), finished.curves("embedded")
+    assert {name: curves.get(name) for name in embedded} == embedded
+    columns = {c for c in TRAINING_LOG.columns if c not in ("step", "consumed_hash", "kl")}  # no reference policy here
+    assert columns <= embedded.keys()
+    assert {name: curves[name] for name in columns} == dict.fromkeys(columns, STEPS)
+    assert curves["eval_pass_at_1"] == curves["eval_pass_at_4"] == STEPS[EVAL_EVERY - 1 :: EVAL_EVERY]
+    history = finished.mlflow.get_metric_history(finished.runs["openrlhf"].info.run_id, "train/plan_step")
+    assert {m.step: m.value for m in history} == {step: float(step) for step in STEPS}
+    for measured in ("timing/generation", "timing/ppo_train", "step_s"):
+        assert finished.runs["openrlhf"].data.metrics[f"train/{measured}"] > 0
+
+
+def test_the_trainers_log_and_the_report_are_kept(finished):
+    assert {"trainer-01.log", "report.html", "plan.parquet", "config.json"} <= finished.artifacts("openrlhf")
+    run = finished.runs["openrlhf"].info.run_id
+    log = Path(finished.mlflow.download_artifacts(run, "trainer-01.log")).read_text()
+    assert "openrlhf" in log.lower()
+    page = Path(finished.mlflow.download_artifacts(run, "report.html")).read_text()
+    assert "trained with GRPO" in page
+    assert "openrlhf backend" in page
+
+
+def test_the_trained_policy_is_stored_by_the_materializer_and_evaluated(finished):
+    stored = finished.stored
+    assert "PolicyMaterializer" in stored["materializer"]
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(stored["files"])
+    assert len(set(stored["policy_ids"])) == 2, "training changed the weights"
+    assert stored["scored"] == ["after", "before"]
+    metrics = finished.runs["openrlhf"].data.metrics
+    assert {"eval/pass_at_1_before", "eval/pass_at_1_after", "eval/pass_at_4_after"} <= metrics.keys()
+    assert metrics["cost/train_policy_rollouts"] == 4 * 8 * 4
+    assert metrics["train/n_eval_rollouts"] == 2 * 40 * 4  # the dev split, twice
+
+
+def test_a_secret_of_the_environment_is_written_nowhere(finished):
+    for command in ("show-command", "show-config", "validate"):
+        finished.call(sys.executable, "-m", "pipelines", command, "-c", str(finished.run_file))
+    assert VARIABLE in finished.said
+    assert SECRET not in finished.said
+    files = {file: file.read_bytes() for file in finished.home.rglob("*") if file.is_file()}
+    named = {file.name for file, content in files.items() if VARIABLE.encode() in content}
+    assert {"config.json", "mlflow.db", "report.html"} <= named, "its name is where the configuration is"
+    assert [file for file, content in files.items() if SECRET.encode() in content] == []
