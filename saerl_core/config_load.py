@@ -80,7 +80,7 @@ def _parameters(path: Path) -> dict[str, object]:
     except OSError as error:
         raise ConfigError(f"the run file {path} cannot be read ({error.strerror}); check the path") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"the run file {path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"the run file {path} is not valid YAML: {_yaml_problem(error)}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -98,6 +98,13 @@ def _parameters(path: Path) -> dict[str, object]:
     if not isinstance(parameters, dict):
         raise ConfigError(f"'parameters' of {path} is {_shown(parameters)}; it must hold sections such as 'plan'")
     return {str(key): value for key, value in parameters.items()}
+
+
+def _yaml_problem(error: Exception) -> str:
+    """Return place and problem of a YAML error; its own text quotes the file, where a secret may stand by mistake."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split())
 
 
 def _merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from saerl_core.config_load import flatten, validate
+from saerl_core.config_load import flatten, load_config, validate
 from saerl_core.errors import ConfigError
 from saerl_core.openrlhf_flags import FREE, OWNED, REFUSED, extra_args_problems
 from saerl_core.openrlhf_layout import gpu_layout
@@ -258,6 +258,14 @@ def test_a_secret_in_the_configuration_is_refused_and_not_repeated(settings, tol
     message = problems(openrlhf({"enabled": enabled}, **settings))
     assert told in message
     assert "hidden1" not in message
+
+
+def test_a_file_that_is_no_yaml_is_not_quoted(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("parameters:\n  training: {openrlhf: {env: {HF_TOKEN: hidden1}\n")
+    with pytest.raises(ConfigError, match="is not valid YAML: line 3, column 1: expected ',' or '}'") as caught:
+        load_config(file)
+    assert "hidden1" not in str(caught.value)
 
 
 @pytest.mark.parametrize("every", [None, 1, 5])
