@@ -34,6 +34,13 @@ def test_telemetry_is_off():
     assert values["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
+def test_the_folder_for_temporary_files_is_made(bare, tmp_path):
+    """Python would silently take another one, which the other nodes of a cluster do not see."""
+    bare.setenv("TMPDIR", str(tmp_path / "volume" / "tmp"))
+    apply()
+    assert (tmp_path / "volume" / "tmp").is_dir()
+
+
 def test_a_users_variable_stays(bare):
     bare.setenv("ZENML_ANALYTICS_OPT_IN", "true")
     apply()

@@ -103,24 +103,31 @@ def test_the_pipelines_lock_is_what_the_tests_run():
     beside = [name for name in lock if name not in tested]
     assert [name for name in beside if not re.match(r"nvidia-|cuda-|triton$", name)] == []
     assert {"zenml", "mlflow", "torch", "sae-lens", "trl", "kubernetes", "s3fs", "boto3", "setuptools"} <= set(lock)
+    kubeflow = read_lock(ROOT / "deploy" / "pipeline" / "requirements-kubeflow.txt")
+    assert {name for name, version in lock.items() if kubeflow[name] != version} == {"kubernetes", "protobuf"}
     assert not {"openrlhf", "vllm", "ray", "pytest", "mypy", "kubernetes-validate"} & set(lock)
 
 
 @pytest.mark.parametrize(
-    ("name", "extras"), [("pipeline", ["models", "pipeline", "kubernetes"]), ("trainer", ["openrlhf"])]
+    ("lock", "extras"),
+    [
+        ("pipeline/requirements.txt", ["models", "pipeline", "kubernetes"]),
+        ("pipeline/requirements-kubeflow.txt", ["models", "pipeline", "kubeflow"]),
+        ("trainer/requirements.txt", ["openrlhf"]),
+    ],
 )
-def test_a_lock_fits_what_the_project_asks_for(name, extras):
+def test_a_lock_fits_what_the_project_asks_for(lock, extras):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lock = read_lock(ROOT / "deploy" / name / "requirements.txt")
+    pins = read_lock(ROOT / "deploy" / lock)
     asked = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
     for line in asked:
         requirement = Requirement(line)
         if requirement.name != "saerl":
-            assert requirement.specifier.contains(lock[requirement.name]), line
+            assert requirement.specifier.contains(pins[requirement.name]), line
 
 
 def test_the_step_that_trains_finds_its_interpreter_in_the_image():
-    """The image of `train_policy` is the pipeline's on top of the trainer's: both environments, the pipeline's first."""
+    """The image of `train_policy` is the pipeline's on top of the trainer's, with both environments."""
     text = (ROOT / "deploy" / "pipeline" / "Dockerfile").read_text()
     tag = re.search(r"docker build -f deploy/trainer/Dockerfile -t (\S+) ", text)[1]
     assert f"--build-arg BASE={tag} " in text

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from zenml.enums import StackComponentType
 
 from saerl_core.config_load import load_config
 from saerl_core.errors import ConfigError
@@ -34,6 +35,15 @@ def test_a_stack_file_is_whole(register, cluster_environment, path):
     )
     assert set(stack.secrets) == set(SECRETS)
     assert "${" not in stack.model_dump_json()
+
+
+@pytest.mark.parametrize("path", STACK_FILES, ids=lambda p: p.stem)
+def test_zenml_knows_every_setting_of_a_component(stacks, register, path):
+    """Also of Kubeflow, whose orchestrator itself cannot be loaded here."""
+    from zenml.stack.utils import validate_stack_component_config
+
+    for name, component in register.read_stack(path).components.items():
+        validate_stack_component_config(component.configuration, component.flavor, StackComponentType(name))
 
 
 @pytest.mark.parametrize("path", STACK_FILES, ids=lambda p: p.stem)

@@ -108,6 +108,20 @@ def test_policy_is_copied_file_by_file(store, tmp_path):
     assert not list(Path(store).rglob("*.tar*"))
 
 
+def test_a_copy_from_a_remote_store_ends_with_the_process(store, monkeypatch):
+    """On a cluster the folder of copies is a volume that stays."""
+    kept = []
+    monkeypatch.setattr("materializers.folder.atexit.register", lambda *given, **names: kept.append((given, names)))
+    monkeypatch.setattr("materializers.folder.Path.is_dir", lambda path: str(path) != store)  # as if it were s3://
+    PromptVectorsMaterializer(store).save(PromptVectors(("a",), np.ones((1, 2), dtype=np.float32)))
+    copy = PromptVectorsMaterializer(store).local_folder()
+    assert (copy / "vectors.npy").is_file()
+    [((remove, target), names)] = kept
+    remove(target, **names)
+    assert target == copy
+    assert not copy.exists()
+
+
 def test_hub_policy_is_a_name_only(store):
     PolicyMaterializer(store).save(PolicyRef("org/model", "org/model@main", is_local=False, trust_remote_code=True))
     assert PolicyMaterializer(store).load(PolicyRef) == PolicyRef(
