@@ -26,12 +26,13 @@ Value = str | bool | int
 
 
 class Component(BaseModel):
-    """One component of a stack."""
+    """One component of a stack; a flavor that is not ZenML's has the class that defines it as its source."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     flavor: str
+    source: str | None = None
     configuration: dict[str, Value]
 
 
@@ -101,6 +102,8 @@ def register(stack: StackFile) -> None:
         )
     for kind_name, component in stack.components.items():
         kind = StackComponentType(kind_name)
+        if component.source and not client.list_flavors(name=component.flavor, type=kind).items:
+            client.create_flavor(component.source, kind)
         found = client.list_stack_components(name=component.name, type=kind).items
         if not found:
             client.create_stack_component(component.name, component.flavor, kind, component.configuration)

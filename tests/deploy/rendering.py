@@ -18,6 +18,7 @@ from tests.contracts.test_steps import closure, rooms_in
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = [path for path in MODULES if not path.stem.startswith("_")]
 RUN_FILES = ("kubernetes.yaml", "kubernetes_ray.yaml")
+TOKEN_NAME = "ZENML_STORE_API_TOKEN"
 TOKEN = "planted-token-of-the-zenml-server"
 ENVIRONMENT = {
     "SAERL_KUBE_CONTEXT": "some-context",
@@ -101,7 +102,7 @@ def orchestrator_job(stack, snapshot):
         mock.patch.object(kube_utils, "create_or_update_secret", lambda **given: secrets.append(given)),
     ):
         stack_now = Client().active_stack
-        environment = {"ZENML_STORE_API_TOKEN": TOKEN, "ZENML_STORE_URL": "https://zenml.example.com"}
+        environment = {TOKEN_NAME: TOKEN, "ZENML_STORE_URL": "https://zenml.example.com"}
         stack_now.orchestrator.submit_pipeline(snapshot, stack_now, environment, {}, None)
     (job,) = jobs
     return as_dict(job), secrets
@@ -137,7 +138,7 @@ def step_jobs(stack, snapshot):
         mock.patch.object(  # noqa: PT008
             entrypoint,
             "get_config_environment_vars",
-            lambda: (variables()[0], {"ZENML_STORE_API_TOKEN": TOKEN}),
+            lambda: (variables()[0], {TOKEN_NAME: TOKEN}),
         ),
     ):
         entrypoint.main()
@@ -145,17 +146,18 @@ def step_jobs(stack, snapshot):
 
 
 def operator_jobs(stack, snapshot):
-    """The Job of every step that runs on the stack's step operator."""
+    """The Job of every step that runs on the stack's step operator, and the secrets that are created beside them."""
     from zenml.client import Client
     from zenml.config.step_run_info import StepRunInfo
     from zenml.integrations.kubernetes import kube_utils
     from zenml.integrations.kubernetes.step_operators import KubernetesStepOperator
 
-    jobs = {}
+    jobs, secrets = {}, {}
     with (
         active(stack),
         mock.patch.object(KubernetesStepOperator, "get_kube_client", _client),
         mock.patch.object(kube_utils, "create_job", lambda **given: jobs.update({name: given["job_manifest"]})),
+        mock.patch.object(kube_utils, "create_or_update_secret", lambda **given: secrets.update({name: given})),
     ):
         operator = Client().active_stack.step_operator
         for name, step in snapshot.step_configurations.items():
@@ -165,8 +167,8 @@ def operator_jobs(stack, snapshot):
                 step_run_id=uuid4(), run_id=uuid4(), run_name="a-run", pipeline_step_name=name, config=step.config,
                 spec=step.spec, pipeline=snapshot.pipeline_configuration, snapshot=snapshot,
             )  # fmt: skip
-            operator.submit_with_allocation(info, ["python", "-m", "module", "--step"], {}, None)
-    return {name: as_dict(job) for name, job in jobs.items()}
+            operator.submit_with_allocation(info, ["python", "-m", "module", "--step"], {TOKEN_NAME: TOKEN}, None)
+    return {name: as_dict(job) for name, job in jobs.items()}, secrets
 
 
 def _client(*_, **__):

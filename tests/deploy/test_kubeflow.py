@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.deploy.rendering import ENVIRONMENT, ROOT, STEPS, active, compiled, operator_jobs, steps_that_run_a_model
-from tests.deploy.test_pods import assert_gpu_pod, assert_valid
+from tests.deploy.test_pods import assert_gpu_pod, assert_no_secret, assert_valid
 from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
 pytest.importorskip("kfp", reason="kfp is not installed: docs/kubernetes.md says how to make its environment")
@@ -52,7 +52,8 @@ def test_kubeflows_own_pods_ask_for_nothing(executors):
 
 
 def test_gpu_steps_are_jobs_of_the_step_operator(snapshot):
-    jobs = operator_jobs("kubeflow", snapshot)
+    jobs, secrets = operator_jobs("kubeflow", snapshot)
+    assert_no_secret(jobs, secrets)
     assert set(jobs) == steps_that_run_a_model()
     for step, job in jobs.items():
         assert_gpu_pod(job, 8 if step == "train_policy" else 1)

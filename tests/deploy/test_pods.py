@@ -14,6 +14,7 @@ from tests.deploy.rendering import (
     RUN_FILES,
     STEPS,
     TOKEN,
+    TOKEN_NAME,
     compiled,
     container,
     operator_jobs,
@@ -68,6 +69,15 @@ def assert_on_the_volume(job):
 def assert_valid(manifest):
     for version in ("1.31", "1.35"):
         kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def assert_no_secret(jobs, secrets):
+    """The operator's Jobs name the Secret that was made for them, and hold no value of any."""
+    for step, job in jobs.items():
+        assert not [value for value in PLANTED if value in json.dumps(job)]
+        reference = variables(job)[TOKEN_NAME]["valueFrom"]["secretKeyRef"]
+        assert reference["name"] == secrets[step]["secret_name"]
+        assert secrets[step]["data"] == {reference["key"]: TOKEN}
 
 
 def test_the_steps_that_run_a_model_are_known_from_the_imports():
@@ -153,7 +163,7 @@ def test_the_job_that_starts_a_run(start):
     assert container(job)["image"] == ENVIRONMENT["SAERL_PIPELINE_IMAGE"]
     assert GPU not in json.dumps(job)
     assert [secret["data"] for secret in secrets] == [{"zenml_api_token": TOKEN}]
-    assert variables(job)["ZENML_STORE_API_TOKEN"]["valueFrom"]["secretKeyRef"]["name"] == secrets[0]["secret_name"]
+    assert variables(job)[TOKEN_NAME]["valueFrom"]["secretKeyRef"]["name"] == secrets[0]["secret_name"]
 
 
 def test_no_secret_is_in_a_manifest(k8s_jobs, start):
@@ -161,12 +171,13 @@ def test_no_secret_is_in_a_manifest(k8s_jobs, start):
     for job in manifests:
         text = json.dumps(job)
         assert not [value for value in PLANTED if value in text]
-        assert "secretKeyRef" in json.dumps(variables(job)["ZENML_STORE_API_TOKEN"])
+        assert "secretKeyRef" in json.dumps(variables(job)[TOKEN_NAME])
 
 
 def test_gpu_steps_of_a_local_run_are_pods(stacks, run_files, k8s_jobs):
     """The same run file on a local orchestrator: the step operator's pods are those of the Kubernetes stack."""
-    jobs = operator_jobs("local-gpu-pods", compiled("local-gpu-pods", run_files["kubernetes.yaml"]))
+    jobs, secrets = operator_jobs("local-gpu-pods", compiled("local-gpu-pods", run_files["kubernetes.yaml"]))
+    assert_no_secret(jobs, secrets)
     assert set(jobs) == GPU_STEPS & set(k8s_jobs["kubernetes.yaml"])
     for step, job in jobs.items():
         assert_valid(job)

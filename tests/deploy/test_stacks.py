@@ -168,3 +168,23 @@ def test_the_run_files_hold_together():
         content.pop("parameters")
         content["steps"].pop("train_policy")
     assert json.dumps(files[0]) == json.dumps(files[1])
+
+
+@pytest.mark.parametrize(
+    ("state", "deleted"), [("running", []), ("completed", ["saerl-token-1"]), ("failed", ["saerl-token-1"])]
+)
+def test_the_secret_of_a_step_goes_when_it_has_ended(monkeypatch, state, deleted):
+    from zenml.enums import ExecutionStatus
+    from zenml.integrations.kubernetes import kube_utils
+    from zenml.integrations.kubernetes.step_operators import KubernetesStepOperator
+
+    from pipelines.step_operator import GpuPodsStepOperator
+
+    gone = []
+    monkeypatch.setattr(KubernetesStepOperator, "get_status", lambda *_: ExecutionStatus(state))
+    monkeypatch.setattr(KubernetesStepOperator, "_k8s_core_api", None)
+    monkeypatch.setattr(kube_utils, "delete_secret", lambda **given: gone.append(given["secret_name"]))
+    operator = GpuPodsStepOperator.__new__(GpuPodsStepOperator)
+    operator._config = SimpleNamespace(kubernetes_namespace="saerl")
+    assert operator.get_status(SimpleNamespace(id=1)) == ExecutionStatus(state)
+    assert gone == deleted
