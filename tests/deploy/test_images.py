@@ -59,7 +59,7 @@ def test_every_pin_is_installed_once(folder):
     """What the first step leaves out is what the others install."""
     runs = " ".join(of(read_dockerfile(folder), "RUN"))
     left_out = re.search(r"grep -vE '\^\(#\|([^)]*)\)'", runs)[1].replace("==", "").split("|")
-    assert set(left_out) <= set(read_lock(folder / "requirements.txt"))
+    assert set(left_out) <= {name for lock in folder.glob("*.txt") for name in read_lock(lock)}
     sources = [found.strip("()") for found in re.findall(r"grep (?:-E )?'\^(\([^)]*\)|[a-z-]+)=='", runs)]
     assert sorted(name for found in sources for name in found.split("|")) == sorted(left_out)
 
