@@ -14,7 +14,7 @@ from zenml.utils.dashboard_utils import get_run_url
 
 from pipelines import evidence
 from pipelines.base import as_command
-from pipelines.stages import record_version, set_stage
+from pipelines.stages import follow_alias, record_version, set_stage
 from pipelines.training import saerl_pipeline
 from saerl_core.config import RunConfig
 from saerl_core.config_load import load_config
@@ -24,9 +24,9 @@ from saerl_core.promotion.changes import Inputs, inputs_of
 from saerl_core.promotion.gate import decide
 from saerl_core.promotion.records import RegisteredPolicy, Verdict
 from saerl_core.promotion.summary import judged, skipped
-from steps._registry import CHALLENGER, OvertakenError, Registry, connect
+from steps._registry import CHALLENGER, PROMOTED, OvertakenError, Registry, connect
 
-PROMOTED, REJECTED, SKIPPED, ROLLED_BACK = "promoted", "rejected", "skipped", "rolled back"
+PASSED, REJECTED, SKIPPED, ROLLED_BACK = "passed", "rejected", "skipped", "rolled back"
 EXIT_CODES = {PROMOTED: 0, SKIPPED: 0, REJECTED: 3}
 _MAX_ROUNDS = 3  # of comparing with a champion that others replaced meanwhile
 logger = logging.getLogger("saerl")
@@ -53,6 +53,7 @@ def retrain(path: str | None, *, force: bool = False) -> Outcome:
     _refuse_without_evidence(config)
     with _one_at_a_time(state_dir() / "retrain.lock"):
         registry = connect(config.gate.model_name)
+        _finish_interrupted(registry)
         inputs = inputs_of(config, project_root())
         known = _known(registry, inputs)
         if known is not None and not force:
@@ -69,6 +70,7 @@ def rollback(model_name: str, to: int | None = None) -> tuple[int | None, int]:
         ConfigError: There is nothing to go back to, or `to` never was a champion.
     """
     registry = connect(model_name)
+    _finish_interrupted(registry)
     current = registry.holder()
     if to is None:
         if current is None or current.replaces is None:
@@ -85,12 +87,23 @@ def rollback(model_name: str, to: int | None = None) -> tuple[int | None, int]:
         raise ConfigError(f"version {to} of '{model_name}' {what}; choose one of {good}")
     if current is not None and current.version == to:
         raise ConfigError(f"version {to} of '{model_name}' is the champion already; choose another version")
-    crowned = target.model_copy(update={"verdict": PROMOTED})
-    registry.crown(crowned, current and current.version, lambda: set_stage(model_name, to, ModelStages.PRODUCTION))
-    if current is not None and current.verdict == PROMOTED:
-        reason = f"Rolled back to version {to}. Before that: {current.reason}"
-        registry.update(current.model_copy(update={"verdict": ROLLED_BACK, "reason": reason}))
+
+    def mark() -> None:  # before the alias moves: a nightly run must never see the old one as neither champion nor this
+        if current is not None:
+            reason = f"Rolled back to version {to}. Before that: {current.reason}"
+            registry.update(current.model_copy(update={"verdict": ROLLED_BACK, "reason": reason}))
+        set_stage(model_name, to, ModelStages.PRODUCTION)
+
+    registry.crown(target, current and current.version, mark)
     return current.version if current else None, to
+
+
+def _finish_interrupted(registry: Registry) -> None:
+    """Let ZenML's stage and the verdict follow the alias, where a command died while it moved it."""
+    champion = registry.holder()
+    if champion is not None:
+        registry.settle(champion)
+        follow_alias(registry.name, champion.version)
 
 
 def _known(registry: Registry, inputs: Inputs) -> RegisteredPolicy | None:
@@ -115,11 +128,11 @@ def _conclude(
         if entry is None:
             entry = _register(registry, run, inputs, verdict)
         entry = entry.model_copy(
-            update={"verdict": PROMOTED if verdict.passed else REJECTED, "reason": verdict.reason,
+            update={"verdict": PASSED if verdict.passed else REJECTED, "reason": verdict.reason,
                     "replaces": champion.version if champion else None}
         )  # fmt: skip
         try:
-            _move_alias(registry, entry)
+            entry = _move_alias(registry, entry)
         except OvertakenError as error:
             logger.info("%s", error)
             continue
@@ -135,7 +148,7 @@ def _register(registry: Registry, run: PipelineRunResponse, inputs: Inputs, verd
     trained = evidence.output(run, "train_policy", "trained_policy")
     entry = RegisteredPolicy(
         version=0,
-        verdict="passed" if verdict.passed else REJECTED,
+        verdict=PASSED if verdict.passed else REJECTED,
         reason=verdict.reason,
         inputs=inputs,
         artifact=str(trained.id),
@@ -149,12 +162,13 @@ def _register(registry: Registry, run: PipelineRunResponse, inputs: Inputs, verd
     return entry
 
 
-def _move_alias(registry: Registry, entry: RegisteredPolicy) -> None:
-    if entry.verdict == PROMOTED:
+def _move_alias(registry: Registry, entry: RegisteredPolicy) -> RegisteredPolicy:
+    if entry.verdict == PASSED:
         registry.crown(entry, entry.replaces, lambda: set_stage(registry.name, entry.version, ModelStages.PRODUCTION))
-    else:
-        registry.challenge(entry)
-        set_stage(registry.name, entry.version, ModelStages.STAGING)
+        return entry.model_copy(update={"verdict": PROMOTED})
+    registry.challenge(entry)
+    set_stage(registry.name, entry.version, ModelStages.STAGING)
+    return entry
 
 
 def _why(inputs: Inputs, champion: RegisteredPolicy | None) -> tuple[str, ...]:

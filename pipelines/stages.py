@@ -34,5 +34,12 @@ def set_stage(model_name: str, version: int, stage: ModelStages) -> None:
         logger.warning("this ZenML has no version %s of model %s; only MLflow's alias moves", version, model_name)
 
 
+def follow_alias(model_name: str, champion: int) -> None:
+    """Put the champion into the stage production where a crash has left another version there, or none."""
+    found = Client().list_model_versions(model=model_name, stage=ModelStages.PRODUCTION).items
+    if [version.name for version in found] != [_name(champion)]:
+        set_stage(model_name, champion, ModelStages.PRODUCTION)
+
+
 def _name(version: int) -> str:
     return f"mlflow-{version}"

@@ -23,6 +23,7 @@ from saerl_core.promotion.changes import Inputs
 from saerl_core.promotion.records import RegisteredPolicy
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+PROMOTED = "promoted"  # the verdict of a version that is or was the champion
 LEASE_S = 60.0  # a holder of the lock that has shown no sign of life for so long has died
 _MAX_TEXT = 4900  # MLflow's databases hold 5000 characters of a description
 _P = ParamSpec("_P")
@@ -118,8 +119,9 @@ class Registry:
     def crown(self, entry: RegisteredPolicy, expected: int | None, mirror: Callable[[], None]) -> None:
         """Move the alias `champion` to a version, as one step that nobody else can come between.
 
-        Under the lock: the champion is still the `expected` one, the tags are written, `mirror` runs, and last of all
-        the alias moves. An error before that leaves the champion where it was.
+        Under the lock: the champion is still the `expected` one, the tags are written, `mirror` runs, and then the
+        alias moves. An error or a crash before that leaves the champion where it was; the verdict `promoted` is
+        written after it, and again by `settle` where a crash came between.
 
         Raises:
             OvertakenError: the champion is another one by now.
@@ -135,6 +137,13 @@ class Registry:
             mirror()
             still_ours()
             self._client.set_registered_model_alias(self.name, CHAMPION, str(entry.version))
+            self.settle(entry)
+
+    @_told
+    def settle(self, champion: RegisteredPolicy) -> None:
+        """Write the verdict that the alias implies, where it is not written yet."""
+        if champion.verdict != PROMOTED:
+            self._client.set_model_version_tag(self.name, str(champion.version), "saerl.verdict", PROMOTED)
 
     @_told
     def run_link(self, run_id: str) -> str:

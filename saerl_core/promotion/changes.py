@@ -11,6 +11,7 @@ from saerl_core.fingerprint import content_hash
 
 DATA_VERSION_FILE = "DATA_VERSION"  # in the repository's root: names data that no local file holds (Hub, lake, bucket)
 CODE_FOLDERS = ("saerl_core", "steps", "pipelines", "materializers")
+LOCKS = ("constraints.txt", "deploy/trainer/requirements.txt")  # of the pipeline, and of OpenRLHF beside it
 _WORDS = {"data": "the data", "config": "the configuration", "code": "the code"}
 
 
@@ -41,5 +42,5 @@ def inputs_of(config: RunConfig, repository: Path) -> Inputs:
     return Inputs(
         data=content_hash(*local, repository / DATA_VERSION_FILE),
         config=hashlib.sha256(settings.encode()).hexdigest()[:16],
-        code=content_hash(*(repository / name for name in (*CODE_FOLDERS, "constraints.txt")), suffix=".py"),
+        code=content_hash(*(repository / name for name in (*CODE_FOLDERS, *LOCKS)), suffix=".py"),
     )

@@ -5,7 +5,7 @@
 | floor         | the lower end of the interval of its pass@1 is above `floor_overall`                               |
 | gain          | the lower end of the interval of the paired gain is above `min_gain`                               |
 | topic         | no topic's estimated loss is both more than `max_topic_loss` and distinguishable from no loss      |
-| cost          | the ledger's totals stay within `max_rollouts` and `max_generated_tokens`, where they are set      |
+| cost          | the ledger's totals stay within `max_rollouts` and `max_generated_tokens`; told where none is set  |
 | contamination | nothing that was trained on matches an evaluation item, nor is one                                 |
 
 Without a champion there is nothing to compare with: gain and topics are left out.
@@ -142,13 +142,12 @@ def _points(row: Comparison) -> str:
 
 
 def _costs(costs: pd.DataFrame, config: GateConfig) -> Iterator[Check]:
-    bounds = {"n_rollouts": config.max_rollouts, "n_generated_tokens": config.max_generated_tokens}
-    for column, bound in bounds.items():
-        if bound is not None:
-            spent, unit = int(costs[column].sum()), column.removeprefix("n_").replace("_", " ")
-            word = "within" if spent <= bound else "more than"
-            told = f"The run took {spent:,} {unit}, {word} the {bound:,} allowed."
-            yield Check(name=f"cost: {unit}", passed=spent <= bound, told=told)
+    for name in ("rollouts", "generated_tokens"):
+        spent, bound, unit = int(costs[f"n_{name}"].sum()), getattr(config, f"max_{name}"), name.replace("_", " ")
+        within = bound is None or spent <= bound
+        word = "within" if within else "more than"
+        limit = f"gate.max_{name} sets no bound" if bound is None else f"{word} the {bound:,} allowed"
+        yield Check(name=f"cost: {unit}", passed=within, told=f"The run took {spent:,} {unit}; {limit}.")
 
 
 def _contamination(candidate: Candidate, config: GateConfig) -> Iterator[Check]:

@@ -66,7 +66,7 @@ class RegisteredPolicy(_Record):
     """A version of the model in the registry, as its tags tell it."""
 
     version: int
-    verdict: str  # passed, promoted, rejected, overtaken, rolled back; empty for one that somebody else registered
+    verdict: str  # passed, promoted, rejected, rolled back; empty for one that somebody else registered
     reason: str = ""
     inputs: Inputs | None = None
     artifact: str = ""  # id of the ZenML artifact version that holds the policy

@@ -14,6 +14,7 @@ def repository(tmp_path):
     for name in ("saerl_core/plan", "steps", "pipelines", "materializers"):
         (root / name).mkdir(parents=True)
         (root / name / "a.py").write_text(name)
+    (root / "deploy" / "trainer").mkdir(parents=True)
     (root / "constraints.txt").write_text("numpy==1")
     (root / "DATA_VERSION").write_text("1")
     (tmp_path / "pool.jsonl").write_text("{}")
@@ -47,6 +48,7 @@ def test_nothing_changed(repository, config, tmp_path):
         ("saerl_core/plan/a.py", "the code"),
         ("materializers/new.py", "the code"),
         ("constraints.txt", "the code"),
+        ("deploy/trainer/requirements.txt", "the code"),
     ],
 )
 def test_what_changed_is_named(repository, config, name, words):

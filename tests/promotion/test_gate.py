@@ -52,7 +52,7 @@ def test_the_first_run_has_to_be_above_the_floor_only(floor, passed):
     verdict = judged([2] * 40, None, config=CONFIG.model_copy(update={"floor_overall": floor}))
     assert verdict.passed is passed
     assert not verdict.rows
-    assert [c.name for c in verdict.checks] == ["floor", "contamination"]
+    assert [c.name for c in verdict.checks] == ["floor", "cost: rollouts", "cost: generated tokens", "contamination"]
     assert f"{floor:.1%}" in verdict.checks[0].told
 
 
@@ -114,9 +114,15 @@ def test_cost_is_bounded_where_a_bound_is_set():
     config = CONFIG.model_copy(update={"max_rollouts": 99, "max_generated_tokens": 1000})
     verdict = judged([2] * 40, None, config=config)
     assert failed(verdict) == ["cost: rollouts"]
-    assert "100 rollouts, more than the 99" in verdict.reason
+    assert "100 rollouts; more than the 99" in verdict.reason
     dear = dataclasses.replace(candidate([2] * 40), costs=costs(n_tokens=1001))
     assert failed(decide(dear, None, config, 0)) == ["cost: rollouts", "cost: generated tokens"]
+
+
+def test_the_cost_is_told_where_no_bound_is_set():
+    told = judged([2] * 40, None).reason
+    assert "100 rollouts; gate.max_rollouts sets no bound" in told
+    assert "1,000 generated tokens; gate.max_generated_tokens sets no bound" in told
 
 
 def test_training_on_an_evaluation_item_is_refused():
