@@ -1,6 +1,8 @@
-"""Two processes that try to promote a version each, at the same moment, round after round."""
+"""Processes that promote: two at the same moment, round after round, and one that is killed on the way."""
 
 import multiprocessing as mp
+import os
+import signal
 import time
 
 NAME = "raced"
@@ -37,3 +39,26 @@ def _promote(uri, n_rounds, barrier, results) -> None:
             end = "overtaken"
         results.put((number, end, entry.version))
         barrier.wait(120)
+
+
+def die_while_promoting(uri: str, name: str, *, before_the_alias: bool) -> int:
+    """Register a version and promote it in a process that is killed right before or after the alias moves."""
+    process = mp.get_context("spawn").Process(target=_die, args=(uri, name, before_the_alias))
+    process.start()
+    process.join(240)
+    return process.exitcode
+
+
+def _die(uri, name, before_the_alias) -> None:
+    from saerl_core.promotion.records import RegisteredPolicy
+    from steps._registry import Registry
+
+    registry = Registry(name, uri)
+    entry = registry.register("s3://bucket/policy", "", RegisteredPolicy(version=0, verdict="passed"))
+
+    def die(*_) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if not before_the_alias:
+        registry.settle = die
+    registry.crown(entry, None, die if before_the_alias else lambda: None)
