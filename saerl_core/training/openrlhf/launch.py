@@ -21,6 +21,7 @@ from typing import Any
 
 from saerl_core.errors import BackendError, SaerlError
 from saerl_core.training.openrlhf.job_file import JobFile
+from saerl_core.training.openrlhf.process import LESS_MEMORY
 
 _CODES = {"NotEnoughGpusError": 3, "WrongVersionError": 4, "PlanNotInForceError": 5}
 _PARSER, _DRIVER_GONE = 2, 6
@@ -30,6 +31,7 @@ _GPU_WAIT_S = 60.0  # GPUs of a run that has just ended are free again a moment 
 _DRIVER_LOOK_S = 2.0
 _FAREWELL_S = 20.0  # for Ray to end its processes when the driver is gone
 # What Ray raises for an error in another process has the traceback's text for its own.
+_DIED = re.compile(r"class_name: (\w+)\n(?:.*\n)*?.*worker process has died|(?:node|system) running low on memory")
 _OURS = re.compile(r"^saerl_core[\w.]*\.(\w+Error): (.+)$", re.MULTILINE)
 
 
@@ -198,6 +200,8 @@ def explain(error: Exception) -> tuple[int, str]:
     """Return exit code and sentence; an error of ours may have been raised in another process."""
     if elsewhere := _OURS.findall(str(error)):
         name, sentence = elsewhere[-1]
+    elif died := _DIED.search(str(error)):
+        name, sentence = "", f"{died[1] or 'a worker'}, a process of the trainer, was killed, {LESS_MEMORY}"
     else:
         name, sentence = type(error).__name__, str(error)
         if not isinstance(error, SaerlError):

@@ -17,6 +17,10 @@ import psutil
 from saerl_core.errors import BackendError, ConfigError
 
 MARK = "SAERL_TRAINER_OF"  # environment variable that every process of a trainer inherits: the folder it works for
+LESS_MEMORY = (
+    "most likely because the machine ran out of memory: lower training.openrlhf.vllm_memory_frac, train_micro_batch or "
+    "rollout_micro_batch, or take a larger machine; the same command goes on at the last checkpoint"
+)
 OWN_VARIABLES = ("PYTHONPATH", "PYTHONUNBUFFERED", MARK)  # what `trainer_environment` itself sets
 _GRACE_S = 15.0  # for a trainer to end by itself: Ray and its workers, or a job on a cluster
 _SECRET_CHARS = 6
@@ -183,9 +187,9 @@ def only_driver(root: Path) -> Iterator[None]:
             raise BackendError(
                 f"process {lock.read().strip() or 'unknown'} trains in {root} already; wait for it, or end it"
             ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        with suppress(OSError):  # a full disk: nobody will be told who holds the folder
+            os.ftruncate(lock.fileno(), 0)
+            os.write(lock.fileno(), str(os.getpid()).encode())
         kill_family(str(root))
         yield
 
@@ -213,11 +217,7 @@ def explain_exit(code: int | None) -> str:
         return "the trainer was ended"
     number = -code if code < 0 else code - 128
     if number == signal.SIGKILL:
-        return (
-            "the trainer was killed by signal 9 (SIGKILL), most likely because the machine ran out of memory: lower "
-            "training.openrlhf.vllm_memory_frac, train_micro_batch or rollout_micro_batch, or take a larger machine; "
-            "the same command goes on at the last checkpoint"
-        )
+        return f"the trainer was killed by signal 9 (SIGKILL), {LESS_MEMORY}"
     if code < 0 or code > 128:
         with suppress(ValueError):
             return f"the trainer was ended by signal {number} ({signal.Signals(number).name})"

@@ -9,21 +9,27 @@ import json
 import os
 import re
 import subprocess
+from itertools import pairwise
 
 import pytest
 from safetensors.torch import load_file
 
+from tests.training.openrlhf.real_runs import digests, updates, weights_file
 from tests.training.world import tiny_prompts
 
 PROMPTS_PER_STEP, GROUP_SIZE, N_STEPS = 4, 2, 4
 
 REWARD = """
-import os
+import os, threading
+
+seen, lock = [], threading.Lock()
 
 def reward_func(queries, prompts, labels):
-    with open(os.environ["SEEN"], "a") as seen:
-        seen.write(labels[0] + "\\n")
-    right = float(queries[0][len(prompts[0]):].startswith("a"))
+    with lock:
+        seen.append(labels[0])
+        with open(os.environ["SEEN"], "a") as file:
+            file.write(labels[0] + "\\n")
+        right = float(seen.count(labels[0]) % 2)  # whatever the policy says, every group has something to learn from
     return {"rewards": right, "scores": right, "extra_logs": {}}
 """
 
@@ -40,10 +46,10 @@ FLAGS = {
     "--train.batch_size": PROMPTS_PER_STEP * GROUP_SIZE,
     "--train.micro_batch_size": PROMPTS_PER_STEP * GROUP_SIZE,
     "--algo.advantage.estimator": "group_norm",
-    "--algo.advantage.is_correction_level": "token",  # logs how far the engine's probabilities are from the policy's
+    "--algo.advantage.is_correction_level": "token",  # asks the engine for its probabilities
     "--algo.kl.estimator": "k3",
     "--algo.kl.init_coef": 1e-6,
-    "--actor.adam.lr": 3e-2,  # so that an engine left behind would be seen after one step
+    "--actor.adam.lr": 3e-2,
     "--actor.lr_scheduler": "constant",
     "--ds.attn_implementation": "eager",
 }
@@ -70,7 +76,7 @@ def stock_run(openrlhf_python, policy, tmp_path_factory):
         ended = subprocess.run(
             command,
             cwd=folder,
-            env={**os.environ, "SEEN": str(folder / "seen")},
+            env={**os.environ, "SEEN": str(folder / "seen"), "SAERL_TEST_WEIGHTS": str(weights_file(folder, 1))},
             stdout=log,
             stderr=subprocess.STDOUT,
             timeout=600,
@@ -94,14 +100,23 @@ def test_stock_openrlhf_does_not_follow_the_order_of_the_file(stock_run):
 
 
 @pytest.mark.openrlhf
-def test_the_policy_learns_and_the_engine_follows(stock_run, policy):
+def test_the_policy_learns_and_the_engine_follows(stock_run):
     _, folder, text = stock_run
+    assert len(re.findall(r"Global step \d+: ", text)) == N_STEPS
+    got = updates(folder)
+    assert len(got) == N_STEPS, "the engine gets the weights after every step"
+    assert all(one != other for one, other in pairwise(got)), "every step changes them"
+    final = load_file(folder / "final" / "model.safetensors")
+    assert got[-1] == digests(final, got[-1]), "what the engine has is what is saved, bit for bit"
+
+
+@pytest.mark.openrlhf
+def test_the_engine_samples_with_the_weights_that_it_got(stock_run):
+    """Its probabilities and those of the policy differ by rounding; an engine left behind would be far off (kl)."""
+    _, _, text = stock_run
     reports = [ast.literal_eval(found) for found in re.findall(r"Global step \d+: (\{.*?\})", text)]
-    assert len(reports) == N_STEPS
-    before, after = load_file(f"{policy.path}/model.safetensors"), load_file(folder / "final" / "model.safetensors")
-    assert any((before[name] != after[name]).any() for name in before)
-    drift = {name: sum(report[name] for report in reports[1:]) for name in ("vllm_kl", "kl")}
-    assert drift["vllm_kl"] < 0.3 * drift["kl"]  # the engine is nearer to the policy than to where it began
+    assert sum(report["kl"] for report in reports) > 0.1, "the policy did not go far: nothing could be seen"
+    assert max(abs(report["vllm_kl"]) for report in reports) < 0.02
 
 
 def test_the_stand_ins_stay_out_of_the_normal_environment():
