@@ -1,6 +1,5 @@
 """A run that is killed with SIGKILL, between two steps and in the middle of saving, and one whose disk is full."""
 
-import resource
 import signal
 import subprocess
 import sys
@@ -58,18 +57,6 @@ def test_a_run_killed_twice_ends_like_one_that_was_not(policy, tmp_path, steps):
     assert all(np.array_equal(one[k], other[k]) for k in one), "the weights are the same bit for bit"
     assert names(work_dir) == ["step-000006", "step-000008"], "the newest two are kept"
     assert not list((work_dir / "checkpoints").glob(".*"))
-
-
-@pytest.fixture
-def small_disk():
-    """Switch a limit on the size of files on and off: the write itself fails, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(size: int | None):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft if size is None else size, hard))
-
-    yield limit
-    limit(None)
 
 
 @pytest.mark.parametrize("size", [100, 12_000], ids=["the model", "the optimizer"])

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -25,6 +26,7 @@ OWN_VARIABLES = ("PYTHONPATH", "PYTHONUNBUFFERED", MARK)  # what `trainer_enviro
 _GRACE_S = 15.0  # for a trainer to end by itself: Ray and its workers, or a job on a cluster
 _SECRET_CHARS = 6
 _KILL_S = 5.0  # for the system to carry out a SIGKILL
+_ROOM_MIB = 16
 _TAIL_BYTES = 64 * 1024
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _RAY_PREFIX = re.compile(r"^\((?:[\w:.]+ )?pid=\d+[^)]*\) ?")  # Ray puts the worker in front of each line
@@ -96,9 +98,10 @@ class TrainerProcess:
         return BackendError(f"{explain_exit(self._child.poll())}; {self.last_words()}")
 
     def last_words(self) -> str:
-        """Return the last error in its log and where the log is."""
+        """Return the last error in its log and where the log is; a full disk is named, for it cuts the log off."""
         error = without(last_error(self.log), self._secrets)
-        return f"its last error: {error} (log: {self.log})" if error else f"its log is empty: {self.log}"
+        said = f"its last error: {error} (log: {self.log})" if error else f"its log is empty: {self.log}"
+        return said + disk_hint(self.log.parent)
 
     def stop(self) -> None:
         """Ask it to end, wait a little, then kill it and everything that it started, in other sessions too."""
@@ -124,6 +127,15 @@ class TrainerProcess:
             with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as clean:
                 clean.writelines(without(line, self._secrets) for line in stream)
         os.replace(part, self.log)
+
+
+def disk_hint(folder: Path) -> str:
+    """Return half a sentence about a disk on which hardly anything can be written, else nothing."""
+    with suppress(OSError):
+        free = shutil.disk_usage(folder).free >> 20
+        if free < _ROOM_MIB:
+            return f"; the disk of {folder} has only {free} MiB left: free disk space and start the same command again"
+    return ""
 
 
 def without(text: str, secrets: Sequence[str]) -> str:
@@ -160,15 +172,25 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def _family(mark: str, session: int | None) -> list[psutil.Process]:
-    """Return the processes of a trainer: by session, by mark (Ray's workers overwrite it), and all their children."""
+    """Return the processes of a trainer: by session, by mark, Ray's helpers that lost theirs, and all descendants."""
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if os.getsid(process.pid) == session or process.environ().get(MARK) == mark:
+            if os.getsid(process.pid) == session or process.environ().get(MARK) == mark or _is_agent(process, mark):
                 found[process.pid] = process
                 found.update({child.pid: child for child in process.children(recursive=True)})
     found.pop(os.getpid(), None)
     return list(found.values())
+
+
+def _is_agent(process: psutil.Process, mark: str) -> bool:
+    """Return whether this is one of Ray's agents in the folder: they outlive a killed Ray for up to a minute.
+
+    The title that they give themselves overwrites their variables.
+    """
+    return (
+        not process.environ() and process.cmdline()[0].startswith("ray::") and Path(process.cwd()).is_relative_to(mark)
+    )
 
 
 @contextmanager

@@ -123,6 +123,6 @@ class AuditReader:
             if sizes[slot] != group_size:
                 raise BackendError(
                     f"the reward function saw {sizes[slot]} rollouts of prompt '{prompt_id}' in slot {slot} of step "
-                    f"{step}, but training.group_size is {group_size}: look into the trainer's log in "
-                    f"{self.folder.parent}"
+                    f"{step}, but training.group_size is {group_size}: it may have had no room to write them down "
+                    f"(free disk space), else the trainer's log in {self.folder.parent} says why"
                 )

@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -83,6 +84,8 @@ class FakeTrainer:
 
     def roll_out(self, batch: list[str]) -> list[float]:
         rewards = []
+        if trick("full", self.step) or trick("full-audit", self.step):
+            self.limit_files(10)
         for slot, prompt_id in enumerate(batch):
             for sample in range(self.job.group_size):
                 answer = str(dice(self.flags["--train.seed"], self.step, slot, sample).choice(["a", "b", "ab"]))
@@ -93,7 +96,13 @@ class FakeTrainer:
                 if trick("lose", self.step) and (slot, sample) == (2, 0):
                     continue
                 rewards.append(self.reward([query], [prompt], [label])["rewards"])
+        if trick("full-audit", self.step):
+            self.limit_files(resource.RLIM_INFINITY)
         return rewards
+
+    def limit_files(self, size: int) -> None:
+        """No file may be longer: to write fails as it does on a full disk."""
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
     def metrics(self, rewards: list[float]) -> dict[str, float]:
         return {

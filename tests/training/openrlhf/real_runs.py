@@ -22,7 +22,7 @@ from saerl_core.training.run import train_policy
 from tests.training.world import FeedbackCurriculum, tiny_job, tiny_prompts
 
 IDS = list(tiny_prompts()["prompt_id"])
-SIZE, GROUP, STEPS = 4, 16, 6  # so many rollouts that a step without a right and a wrong one does not happen
+SIZE, GROUP, STEPS = 4, 32, 6
 CPU = {  # the settings of training.openrlhf that a CPU needs
     "n_nodes": 1,
     "gpus_per_node": 1,
@@ -31,8 +31,8 @@ CPU = {  # the settings of training.openrlhf that a CPU needs
     "attention": "eager",
     "packing": False,
     "gradient_checkpointing": False,
-    "train_micro_batch": 4,
-    "rollout_micro_batch": 4,
+    "train_micro_batch": 8,
+    "rollout_micro_batch": 8,
     "max_prompt_tokens": 16,
 }
 WEIGHTS = "weights"  # in the work folder's neighbour: what the engine got, see tests/openrlhf_cpu/site/vllm/engine.py

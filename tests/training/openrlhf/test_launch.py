@@ -132,36 +132,6 @@ def test_job_file_that_is_absent(tmp_path, capsys):
     assert "saerl: the job file" in last_line(capsys)
 
 
-REMOTE = """ray::PPOTrainer.fit() (pid=7, ip=10.0.0.1)
-  File "controller.py", line 45, in fit
-saerl_core.training.openrlhf.controller.{name}: it draws prompts elsewhere: lost
-"""
-
-
-class RayTaskError(Exception):
-    """What Ray raises for an error in another process."""
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "sentence"),
-    [
-        (PlanNotInForceError("order: lost"), 5, "order: lost"),
-        (RayTaskError(REMOTE.format(name="PlanNotInForceError")), 5, "it draws prompts elsewhere: lost"),
-        (RayTaskError(REMOTE.format(name="BackendError")), 1, "it draws prompts elsewhere: lost"),
-        (BackendError("a sentence"), 1, "a sentence"),
-        (
-            RayTaskError("ray::X()\n  File x\ntorch.OutOfMemoryError: no memory"),
-            1,
-            "the trainer failed: torch.OutOfMemoryError: no memory",
-        ),
-        (KeyError("episode"), 1, "the trainer failed: KeyError: 'episode'"),
-        (RuntimeError(), 1, "the trainer failed: RuntimeError: no message"),
-    ],
-)
-def test_explain(error, code, sentence):
-    assert launch.explain(error) == (code, sentence)
-
-
 def test_an_error_of_openrlhf_keeps_its_traceback(tmp_path, ray, ran, monkeypatch, capsys):
     ray(1)
 

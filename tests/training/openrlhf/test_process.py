@@ -139,6 +139,29 @@ def test_leftovers_of_another_folder_are_left_alone(tmp_path):
         wait_until(lambda: trainer.poll() == -signal.SIGKILL)
 
 
+def test_leftover_agents_of_ray_are_known_by_their_title_and_folder(tmp_path):
+    """Their title has overwritten their environment, and their parent is gone."""
+    (tmp_path / "work" / "attempt-01").mkdir(parents=True)
+
+    def sleeper(title, folder, **env):
+        return subprocess.Popen([title, "300"], executable="/bin/sleep", cwd=folder, env=env, start_new_session=True)
+
+    agent = sleeper("ray::DashboardAgent", tmp_path / "work" / "attempt-01")
+    others = [
+        sleeper("ray::DashboardAgent", tmp_path),
+        sleeper("ray::DashboardAgent", tmp_path / "work", HOME="somebody's"),
+        sleeper("sleep", tmp_path / "work"),
+    ]
+    try:
+        assert kill_family(str(tmp_path / "work")) == 1
+        assert agent.wait(30) == -signal.SIGKILL
+        assert all(alive(other.pid) for other in others)
+    finally:
+        for process in (agent, *others):
+            process.kill()
+            process.wait()
+
+
 def test_sigterm_becomes_an_exit_and_the_handler_comes_back():
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as caught, sigterm_raises():

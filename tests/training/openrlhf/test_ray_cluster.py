@@ -13,7 +13,7 @@ from saerl_core.training.consumed import batches_of
 from saerl_core.training.openrlhf.files import log_files
 from saerl_core.training.openrlhf.process import MARK, TrainerProcess
 from saerl_core.training.run import train_policy
-from tests.training.openrlhf.test_controller_order import SETTINGS
+from tests.training.openrlhf.real_runs import CPU
 from tests.training.world import FeedbackCurriculum, correct_counts, expected_batches, tiny_job, tiny_prompts
 
 SECRET = "planted-value-of-a-token"  # looked for where it must not stand
@@ -77,7 +77,7 @@ def test_a_job_trains_in_the_planned_order_with_variables_that_stand_nowhere(
     def look(step, metrics):
         seen.append((processes_with(SECRET, "arguments"), processes_with(SECRET, "environment")))
 
-    settings = {**SETTINGS, "python": str(openrlhf_python), "launch": "ray_job", "ray_address": cluster}
+    settings = {**CPU, "python": str(openrlhf_python), "launch": "ray_job", "ray_address": cluster}
     settings |= {"env": {"NCCL_DEBUG": "INFO"}, "env_from": ("PLANTED_TOKEN",)}  # OpenRLHF's launch sets NCCL_DEBUG too
     job = tiny_job(policy, tmp_path / "work", n_steps=STEPS, backend="openrlhf", openrlhf=settings, device="auto")
     ids = list(tiny_prompts()["prompt_id"])
