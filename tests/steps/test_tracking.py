@@ -26,10 +26,12 @@ def tracked(server, monkeypatch, tmp_path):
     import mlflow
 
     monkeypatch.setenv("SAERL_HOME", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     if not server.answers():
         server.start()
     mlflow.set_tracking_uri(server.uri)
-    with mlflow.start_run() as run:
+    # by id: a pipeline that ran in this process before leaves its experiment active, and this server does not have it
+    with mlflow.start_run(experiment_id="0") as run:
         yield mlflow.MlflowClient(server.uri), run.info.run_id
         if not server.answers():
             server.start()
