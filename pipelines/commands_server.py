@@ -12,9 +12,10 @@ from saerl_core.errors import SaerlError
 @click.option("--no-dashboard", is_flag=True, help="MLflow alone.")
 def server(port: int, dashboard_port: int, no_dashboard: bool) -> None:
     """Run MLflow and the ZenML dashboard on this machine (127.0.0.1 only) until Ctrl-C."""
-    from pipelines.setup import mlflow_uri, setup_local_stack
+    from pipelines.setup import mlflow_uri, no_questions, setup_local_stack
 
     setup_local_stack()
+    no_questions()
     try:
         serve(mlflow_uri(), port, None if no_dashboard else dashboard_port, click.echo)
     except SaerlError as error:

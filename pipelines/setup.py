@@ -112,6 +112,14 @@ def active_tracker_uri() -> str:
     return _uri(tracker)
 
 
+def no_questions() -> None:
+    """Answer ZenML's survey with no, once: its dashboard shows nothing before a name and an address are given."""
+    client = Client()
+    user = client.active_user
+    if user.email_opted_in is None:
+        client.update_user(user.id, updated_email_opt_in=False, updated_metadata={"finished_onboarding_survey": True})
+
+
 _PROBE_S = 10.0
 
 
