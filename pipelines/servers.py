@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -65,13 +66,23 @@ def mlflow_command(database: str, port: int) -> list[str]:
     return [sys.executable, "-m", "mlflow", "server", *store, "--workers", "1", "--host", HOST, "--port", str(port)]
 
 
+def mlflow_environment() -> dict[str, str]:
+    """Return the variables of the MLflow server: without its workers for judging LLM traces, eight processes of no use."""
+    return {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
 def dashboard_command(port: int) -> list[str]:
     """Return the command of the ZenML dashboard on loopback."""
     app = "zenml.zen_server.zen_server_api:app"
     return [sys.executable, "-m", "uvicorn", app, "--host", HOST, "--port", str(port), "--no-server-header"]
 
 
-def dashboard_environment() -> dict[str, str]:
+def mlflow_environment() -> dict[str, str]:
+    """Return the variables of MLflow's server: without its job queue, nine processes that nothing here uses."""
+    return {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
+def dashboard_environment(port: int) -> dict[str, str]:
     """Return the variables of the dashboard: the stores of this state folder, a configuration of its own, no login."""
     return {
         "ZENML_SERVER": "true",
@@ -79,6 +90,8 @@ def dashboard_environment() -> dict[str, str]:
         "ZENML_LOCAL_STORES_PATH": os.environ["ZENML_LOCAL_STORES_PATH"],
         "ZENML_SERVER_ALLOW_LOCAL_FILE_ACCESS": "true",  # the artifact store is a folder
         "ZENML_SERVER_AUTH_SCHEME": "NO_AUTH",
+        # ZenML's default lets every web page that is open in the browser read and change everything here
+        "ZENML_SERVER_CORS_ALLOW_ORIGINS": f"http://{HOST}:{port}",
         "ZENML_SERVER_DEPLOYMENT_TYPE": "local",
         "ZENML_SERVER_AUTO_ACTIVATE": "true",
         "ZENML_DISABLE_DATABASE_MIGRATION": "true",
@@ -87,7 +100,7 @@ def dashboard_environment() -> dict[str, str]:
 
 
 def serve(database: str, mlflow_port: int, dashboard_port: int | None, say: Callable[[str], None]) -> None:
-    """Run the servers until Ctrl-C or SIGTERM; `dashboard_port` None leaves the dashboard out.
+    """Run the servers until Ctrl-C, SIGTERM or SIGHUP; `dashboard_port` None leaves the dashboard out.
 
     Raises:
         ConfigError: If a port is taken, servers of this state folder run already, or the dashboard is not installed.
@@ -95,13 +108,18 @@ def serve(database: str, mlflow_port: int, dashboard_port: int | None, say: Call
     """
     _refuse(mlflow_port, dashboard_port)
     servers: dict[str, subprocess.Popen[bytes]] = {}
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal must not leave servers behind
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _interrupt)
+    say(f"starting, which takes up to a minute; logs in {state_dir() / 'servers'}")
     addresses = {"mlflow": f"http://{HOST}:{mlflow_port}"}
     try:
-        servers["mlflow"] = _start("mlflow", mlflow_command(database, mlflow_port), {})
+        servers["mlflow"] = _start("mlflow", mlflow_command(database, mlflow_port), mlflow_environment())
         if dashboard_port is not None:
             addresses["dashboard"] = f"http://{HOST}:{dashboard_port}"
-            servers["dashboard"] = _start("dashboard", dashboard_command(dashboard_port), dashboard_environment())
+            servers["dashboard"] = _start(
+                "dashboard", dashboard_command(dashboard_port), dashboard_environment(dashboard_port)
+            )
         _wait_for(servers, addresses)
         found = Running(addresses["mlflow"], addresses.get("dashboard", ""), servers["mlflow"].pid)
         _address_file().write_text(json.dumps(asdict(found)))
@@ -112,17 +130,21 @@ def serve(database: str, mlflow_port: int, dashboard_port: int | None, say: Call
             time.sleep(0.5)
         raise _ended(servers)
     except KeyboardInterrupt:
-        say("stopped")
+        say("stopping")
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a second Ctrl-C would leave servers behind
+            signal.signal(number, signal.SIG_IGN)
         _address_file().unlink(missing_ok=True)
-        for server in servers.values():
-            _stop(server)
+        _stop(list(servers.values()))
 
 
 def _refuse(mlflow_port: int, dashboard_port: int | None) -> None:
     found = running()
     if found is not None:
-        raise ConfigError(f"the servers of {state_dir()} run already: {found.mlflow} {found.dashboard}".rstrip())
+        addresses = " and ".join(filter(None, (found.mlflow, found.dashboard)))
+        raise ConfigError(
+            f"the servers of {state_dir()} run already, at {addresses}; use them, or stop them there first"
+        )
     if dashboard_port is not None and importlib.util.find_spec("secure") is None:  # needed by nothing else
         raise ConfigError(
             "the ZenML dashboard is not installed here; pip install 'saerl[server]' with constraints.txt, or start "
@@ -160,16 +182,16 @@ def _ended(servers: dict[str, subprocess.Popen[bytes]]) -> BackendError:
     return BackendError(f"the {name} server ended with exit code {code} ({lines[-1] if lines else 'no output'}); {log}")
 
 
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    """End a server and its workers: politely first."""
+def _stop(servers: list[subprocess.Popen[bytes]]) -> None:
+    """End servers and their workers together: politely first."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(server.pid, number)
-            server.wait(_STOP_S)
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
+        deadline = time.monotonic() + _STOP_S
+        for server in servers:
+            with suppress(ProcessLookupError):  # the group of a server has the server's number
+                os.killpg(server.pid, number)
+        for server in servers:
+            with suppress(subprocess.TimeoutExpired):
+                server.wait(max(0.0, deadline - time.monotonic()))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
