@@ -8,7 +8,7 @@ TRAINER_PIP := $(TRAINER)/bin/pip install --quiet --disable-pip-version-check -c
 export ZENML_ANALYTICS_OPT_IN := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install setup demo openrlhf-cpu-env test check format ui server clean
+.PHONY: help install setup demo openrlhf-cpu-env test check audit format ui server clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -48,6 +48,14 @@ check: $(STAMP)  ## formatting, lint, types, architecture: the one definition of
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+AUDITOR := .venv-audit
+$(AUDITOR)/bin/pip-audit:
+	$(PYTHON) -m venv $(AUDITOR)
+	$(AUDITOR)/bin/pip install --quiet --disable-pip-version-check 'pip-audit==2.10.1'
+
+audit: $(AUDITOR)/bin/pip-audit ## known vulnerabilities of every locked package; error 75: no data source here
+	@$(PYTHON) .ci/audit.py $(AUDITOR)/bin/pip-audit
 
 format: $(STAMP) ## fix what can be fixed automatically
 	$(BIN)/ruff format .

@@ -9,10 +9,21 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+
+
+# Chromium wants its pipes as descriptors 3 and 4; both are taken out of the way first, as one of them may be 3 or 4.
+_ON_3_AND_4 = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+os.dup2(ends[0], 3)
+os.dup2(ends[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def chromium_binary() -> str:
@@ -33,9 +44,8 @@ class Browser:
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
         flags += ["--disable-site-isolation-trials", "--disable-features=IsolateSandboxedIframes,IsolateOrigins"]
         flags += ["--disable-background-networking", "--remote-debugging-pipe", f"--user-data-dir={folder / 'profile'}"]
-        # the browser wants the pipes as descriptors 3 and 4
-        shell = ["/bin/sh", "-c", f'exec "$0" "$@" 3<&{down_read} 4>&{up_write}', chromium_binary()]
-        command = [*shell, *flags, f"--window-size={width},{height}", "about:blank"]
+        wrapper = [sys.executable, "-c", _ON_3_AND_4, str(down_read), str(up_write), chromium_binary()]
+        command = [*wrapper, *flags, f"--window-size={width},{height}", "about:blank"]
         with (folder / "chromium.log").open("wb") as log:
             self._process = subprocess.Popen(
                 command, pass_fds=(down_read, up_write), stdout=log, stderr=log, start_new_session=True
