@@ -67,7 +67,7 @@ def mlflow_command(database: str, port: int) -> list[str]:
 
 
 def mlflow_environment() -> dict[str, str]:
-    """Return the variables of the MLflow server: without its workers for judging LLM traces, eight processes of no use."""
+    """Return the variables of MLflow's server: without its workers for LLM traces, nine processes that nothing uses."""
     return {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
@@ -75,11 +75,6 @@ def dashboard_command(port: int) -> list[str]:
     """Return the command of the ZenML dashboard on loopback."""
     app = "zenml.zen_server.zen_server_api:app"
     return [sys.executable, "-m", "uvicorn", app, "--host", HOST, "--port", str(port), "--no-server-header"]
-
-
-def mlflow_environment() -> dict[str, str]:
-    """Return the variables of MLflow's server: without its job queue, nine processes that nothing here uses."""
-    return {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def dashboard_environment(port: int) -> dict[str, str]:
