@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from saerl_core.errors import ConfigError
+from saerl_core.policy.loading import loading_error
 from saerl_core.records import PolicyRef
 
 if TYPE_CHECKING:
@@ -87,7 +88,12 @@ def load_lower_model(ref: PolicyRef, hook_layer: int, device: str = "cpu") -> Lo
     dtype = torch.float32 if device == "cpu" else "auto"
     with _readable(ref), quiet_transformers():
         module, info = AutoModel.from_pretrained(
-            ref.path, config=config, dtype=dtype, trust_remote_code=ref.trust_remote_code, output_loading_info=True
+            ref.path,
+            config=config,
+            dtype=dtype,
+            trust_remote_code=ref.trust_remote_code,
+            use_safetensors=True,  # the other format is a pickle
+            output_loading_info=True,
         )
     if absent := sorted(info["missing_keys"]):  # the library fills what a checkpoint lacks with random numbers
         raise ConfigError(
@@ -116,6 +122,8 @@ def _readable(ref: PolicyRef) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
+        if "trust_remote_code" in str(error):
+            raise loading_error(ref.path, ref.is_local, error) from error
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigError(
             f"model '{ref.path}' cannot be read: {first} Give a folder in Hugging Face format; for a Hub name that is "

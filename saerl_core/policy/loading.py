@@ -25,6 +25,7 @@ def load_model(ref: PolicyRef, *, device: str = "cpu") -> "PreTrainedModel":
             ref.path,
             dtype=torch.float32 if device == "cpu" else "auto",
             trust_remote_code=ref.trust_remote_code,
+            use_safetensors=True,  # the other format is a pickle
             output_loading_info=True,
         )
     # The library fills what a checkpoint lacks with random numbers and goes on.
