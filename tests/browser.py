@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-
 # Chromium wants its pipes as descriptors 3 and 4; both are taken out of the way first, as one of them may be 3 or 4.
 _ON_3_AND_4 = """
 import fcntl, os, sys
@@ -113,13 +112,10 @@ class Browser:
             time.sleep(0.3)
         return value
 
-    def click(self, text: str) -> None:
-        """Click the smallest element that shows exactly this text."""
-        self.wait_until(
-            "(() => { const all = [...document.querySelectorAll('button,a,span,div,label,[role=tab]')]"
-            f".filter(e => e.innerText && e.innerText.trim() === {json.dumps(text)});"
-            "if (!all.length) return false; all[all.length - 1].click(); return true })()"
-        )
+    def type(self, selector: str, text: str) -> None:
+        """Put text into a field as a keyboard does."""
+        self.wait_until(f"(e => e && (e.focus(), true))(document.querySelector({json.dumps(selector)}))")
+        self._call("Input.insertText", text=text)
 
     def screenshot(self, file: Path) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ class MlflowServer:
                 command,
                 cwd=self.folder,
                 env={k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
-                | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+                | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

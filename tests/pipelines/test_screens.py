@@ -1,0 +1,113 @@
+"""`make server` as a person uses it: two runs, MLflow's comparison, the report among the artifacts, ZenML's picture.
+
+The screenshots lie in reports/screens/ afterwards.
+"""
+
+import copy
+import json
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.browser import Browser, chromium_binary
+from tests.local_servers import LocalServers
+from tests.pipelines.small import SMALL
+from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
+
+pytestmark = [pytest.mark.slow, *OUR_WARNINGS_ARE_ERRORS]
+SCREENS = Path(__file__).resolve().parents[2] / "reports" / "screens"
+
+
+@pytest.fixture(scope="module")
+def servers(local_stack, saerl_home, tmp_path_factory):
+    chromium_binary()  # or skip, before anything is started
+    servers = LocalServers(saerl_home, tmp_path_factory.mktemp("servers")).start()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture(scope="module")
+def runs(servers):
+    """The same small pool with two strategies, logged through the server."""
+    from pipelines.training import saerl_pipeline
+
+    runs = {}
+    for strategy in ("saerl", "vanilla"):
+        parameters = copy.deepcopy(SMALL)
+        parameters["plan"]["strategy"] = strategy
+        parameters["training"] = {**parameters["training"], "seed": 43}
+        runs[strategy] = saerl_pipeline(**parameters)
+    return runs
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    browser = Browser(tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def tracked(servers, runs):
+    """The MLflow runs by strategy, as the server gives them."""
+    import mlflow
+
+    client = mlflow.MlflowClient(servers.mlflow)
+    experiment = client.get_experiment_by_name("saerl")
+    found = client.search_runs([experiment.experiment_id], "params.`training.seed` = '43'")
+    by_name = {run.info.run_name: run for run in found}
+    return {strategy: by_name[run.name] for strategy, run in runs.items()}
+
+
+def test_the_local_stack_logs_through_the_server(runs, tracked):
+    from zenml.client import Client
+
+    assert Client().active_stack.experiment_tracker.config.tracking_uri.startswith("http://127.0.0.1:")
+    assert all(str(run.status) == "completed" for run in runs.values())
+    assert len({run.info.run_id for run in tracked.values()}) == 2
+
+
+def test_mlflow_compares_two_runs(servers, tracked, browser):
+    ids = [run.info.run_id for run in tracked.values()]
+    experiment = tracked["saerl"].info.experiment_id
+    where = f"runs={quote(json.dumps(ids))}&experiments={quote(json.dumps([experiment]))}"
+    browser.open(f"{servers.mlflow}/#/compare-runs?{where}")
+    # of the long table of metrics the page holds only what is in sight
+    text = browser.wait_for("Comparing 2 Runs", "plan.strategy\tsaerl\tvanilla", "Metrics", "clusters/ari_topic")
+    assert all(run.info.run_name in text for run in tracked.values())
+    browser.screenshot(SCREENS / "mlflow_compare.png")
+
+
+def test_mlflow_draws_the_metrics_of_both(servers, tracked, browser):
+    experiment = tracked["saerl"].info.experiment_id
+    browser.open(f"{servers.mlflow}/#/experiments/{experiment}/runs?compareRunsMode=CHART")
+    browser.wait_for("clusters/ari_topic", *(run.info.run_name for run in tracked.values()))
+    browser.type("input[placeholder*='metric charts']", "train/reward_mean")
+    browser.wait_until("!document.body.innerText.includes('clusters/ari_topic')")
+    browser.wait_for("train/reward_mean", "train\n(1)")
+    browser.wait_until("document.querySelectorAll('.main-svg, canvas').length > 0")
+    browser.screenshot(SCREENS / "mlflow_charts.png")
+
+
+def test_mlflow_shows_the_report_among_the_artifacts(servers, tracked, browser):
+    run = tracked["saerl"]
+    browser.open(
+        f"{servers.mlflow}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/report.html"
+    )
+    text = browser.wait_for(
+        "saerl run report", run.info.run_name, "Planned order was trained: 4 of 4 batches identical"
+    )
+    assert "plan_decisions.parquet" in text
+    browser.screenshot(SCREENS / "mlflow_report.png")
+
+
+def test_zenml_draws_the_run(servers, runs, browser):
+    run = runs["saerl"]
+    browser.open(f"{servers.dashboard}/projects/default/runs/{run.id}")
+    browser.wait_for("load_prompts", run.name, "Total Steps", "Completed")
+    browser.wait_until("document.querySelectorAll('.react-flow__node').length > 1")
+    browser.evaluate("document.querySelector('[aria-label=\"Fit view\"]').click()")
+    text = browser.wait_for(*run.steps)
+    assert "trained_policy" in text
+    browser.screenshot(SCREENS / "zenml_run.png")
