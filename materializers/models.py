@@ -5,10 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
+from zenml import get_step_context
 from zenml.enums import ArtifactType, VisualizationType
 from zenml.metadata.metadata_types import MetadataType
 
 from materializers.folder import FolderMaterializer
+from saerl_core.config import RunConfig
 from saerl_core.features.sae_folder import load_sae, save_sae
 from saerl_core.records import PolicyRef, PromptFormat, SaeRef
 
@@ -22,9 +24,14 @@ class PolicyMaterializer(FolderMaterializer):
     ASSOCIATED_ARTIFACT_TYPE: ClassVar[ArtifactType] = ArtifactType.MODEL
 
     def load(self, data_type: type[Any]) -> PolicyRef:
-        """Load the reference; it points into the store, or into a downloaded copy."""
+        """Load the reference; it points into the store, or into a downloaded copy.
+
+        Its own code is trusted where the configuration of the running pipeline says so too: the store's word alone
+        would let whoever can write to it run code here. Outside of a step nothing is trusted.
+        """
         folder = self.local_folder()
         meta = json.loads((folder / _POLICY_FILE).read_text())
+        meta["trust_remote_code"] = meta["trust_remote_code"] is True and _configuration_trusts()
         prompt_format = PromptFormat(**meta.pop("prompt_format", {}))  # policies of before this field read plain text
         path = str(folder) if meta["is_local"] else meta["path"]
         return PolicyRef(**{**meta, "path": path, "prompt_format": prompt_format})
@@ -53,6 +60,14 @@ class PolicyMaterializer(FolderMaterializer):
         if data.is_local and config.is_file():
             rows |= {k: v for k, v in json.loads(config.read_text()).items() if isinstance(v, int | float | str)}
         return {self.write_card("Policy", rows): VisualizationType.HTML}
+
+
+def _configuration_trusts() -> bool:
+    try:
+        parameters = get_step_context().pipeline_run.config.parameters or {}
+    except RuntimeError:  # nothing runs
+        return False
+    return RunConfig.model_validate(parameters.get("config", {})).policy.trust_remote_code
 
 
 class SaeMaterializer(FolderMaterializer):

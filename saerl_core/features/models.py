@@ -119,9 +119,11 @@ def _read_config(ref: PolicyRef) -> "PretrainedConfig":
 
 @contextlib.contextmanager
 def _readable(ref: PolicyRef) -> Iterator[None]:
+    from safetensors import SafetensorError
+
     try:
         yield
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         if "trust_remote_code" in str(error):
             raise loading_error(ref.path, ref.is_local, error) from error
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -123,10 +123,8 @@ def test_a_copy_from_a_remote_store_ends_with_the_process(store, monkeypatch):
 
 
 def test_hub_policy_is_a_name_only(store):
-    PolicyMaterializer(store).save(PolicyRef("org/model", "org/model@main", is_local=False, trust_remote_code=True))
-    assert PolicyMaterializer(store).load(PolicyRef) == PolicyRef(
-        "org/model", "org/model@main", is_local=False, trust_remote_code=True
-    )
+    PolicyMaterializer(store).save(PolicyRef("org/model", "org/model@main", is_local=False))
+    assert PolicyMaterializer(store).load(PolicyRef) == PolicyRef("org/model", "org/model@main", is_local=False)
 
 
 def test_the_prompt_format_comes_back_and_changes_what_follows(store):

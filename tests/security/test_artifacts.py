@@ -24,7 +24,7 @@ from saerl_core.config import FeaturesConfig
 from saerl_core.features.encoder import open_encoder
 from saerl_core.features.sae import obtain_sae
 from saerl_core.policy.loading import load_model, load_tokenizer
-from saerl_core.records import ControlFeatures, FeatureMeta, LinearProbe, PolicyRef, PromptVectors, SaeFeatures
+from saerl_core.records import ControlFeatures, FeatureMeta, LinearProbe, PromptVectors, SaeFeatures
 from tests.features.conftest import SMALL_SAE, make_pool, save_model
 from tests.plan_factory import tiny_plan
 from tests.security.bombs import bomb
@@ -98,7 +98,7 @@ def test_a_pickle_in_place_of_any_file_is_refused(records, store, tmp_path, name
                 _rewrite_hashes(store)
             try:
                 _load(kind, record, use, store)
-            except Exception:  # noqa: S112 (whatever it says: it refused)
+            except Exception:  # noqa: BLE001 (whatever it says: it refused)
                 continue
             finally:
                 assert not canary.exists(), f"{file.name} was executed"
@@ -112,19 +112,19 @@ class _Note(BaseModel):
     text: str
 
 
-@pytest.mark.parametrize(("record", "n_files"), [(pd.DataFrame({"a": [1, 2]}), 1), (_Note(text="x"), 1)])
-def test_tables_and_reports_too(store, tmp_path, record, n_files):
+@pytest.mark.parametrize("record", [pd.DataFrame({"a": [1, 2]}), _Note(text="x")], ids=["table", "report"])
+def test_tables_and_reports_too(store, tmp_path, record):
     from zenml.materializers.materializer_registry import materializer_registry
 
     kind = materializer_registry[type(record)]
     kind(str(store)).save(record)
     files = [p for p in store.rglob("*") if p.is_file()]
-    assert len(files) >= n_files
+    assert files
     canary = tmp_path / "canary"
     for content in bomb(canary).values():
         for file in files:
             file.write_bytes(content)
-        with pytest.raises(Exception, match="."):
+        with pytest.raises(Exception):  # noqa: B017, PT011 (whatever it says)
             kind(str(store)).load(type(record))
         assert not canary.exists()
 
@@ -137,7 +137,7 @@ def test_the_bombs_go_off(tmp_path):
     import torch
 
     loads = {
-        "pickle": lambda content: pickle.loads(content),
+        "pickle": pickle.loads,
         "npy": lambda content: np.load(io.BytesIO(content), allow_pickle=True),
         "torch": lambda content: torch.load(io.BytesIO(content), weights_only=False),
     }

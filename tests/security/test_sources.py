@@ -11,7 +11,7 @@ SOURCES = [ROOT / "saerl.py", *sorted(f for folder in FOLDERS for f in (ROOT / f
 PICKLERS = {"pickle", "cPickle", "_pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal", "jsonpickle"}
 LOADS_PICKLE = {"read_pickle", "to_pickle", "load_pickle"}
 SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput", "commands.getoutput"}
-EVERYWHERE = {"0.0.0.0", "::", "[::]"}  # noqa: S104
+EVERYWHERE = {"0.0.0.0", "::", "[::]"}
 
 
 def breaches(source: str) -> list[str]:

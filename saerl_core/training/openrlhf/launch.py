@@ -27,6 +27,7 @@ _CODES = {"NotEnoughGpusError": 3, "WrongVersionError": 4, "PlanNotInForceError"
 _PARSER, _DRIVER_GONE = 2, 6
 _leaving = threading.Event()
 _CLI = "openrlhf.cli.train_ppo_ray"
+_MANY_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # Ray asks it on Linux too: may other machines join
 _GPU_WAIT_S = 60.0  # GPUs of a run that has just ended are free again a moment later
 _DRIVER_LOOK_S = 2.0
 _FAREWELL_S = 20.0  # for Ray to end its processes when the driver is gone
@@ -110,13 +111,27 @@ def require_own_code(job: JobFile) -> None:
 
 
 def start_ray() -> None:
-    """Connect to Ray as OpenRLHF does: to RAY_ADDRESS, else to the cluster of this machine, else to a new one."""
+    """Connect to Ray as OpenRLHF does: to RAY_ADDRESS, else to the cluster of this machine, else to a new one.
+
+    A new one listens on loopback only, unless the environment sets RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=1.
+    """
     import ray
 
+    if _MANY_MACHINES not in os.environ:
+        _stay_on_loopback()
     defaults = {"TOKENIZERS_PARALLELISM": "true", "NCCL_DEBUG": "WARN", "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS": "1"}
     # In a Ray job the job's own variables are set here already; Ray refuses a name twice, and would print all values.
     os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")
     ray.init(runtime_env={"env_vars": {name: os.environ.get(name, value) for name, value in defaults.items()}})
+
+
+def _stay_on_loopback() -> None:
+    """Keep a cluster that is about to start off the network, to which Ray on Linux opens ports that run any code."""
+    from ray._private import ray_constants, services
+
+    if services.canonicalize_bootstrap_address(None) is None:  # none to join
+        os.environ[_MANY_MACHINES] = "0"  # for the processes that Ray starts
+        ray_constants.ENABLE_RAY_CLUSTER = False
 
 
 def require_gpus(wanted: int, wait_s: float = _GPU_WAIT_S) -> None:

@@ -38,6 +38,7 @@ def ray(monkeypatch):
     def use(total, free=()):
         fake = FakeRay(total, free)
         monkeypatch.setitem(sys.modules, "ray", fake)
+        monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1")  # tests/security starts a real one on loopback
         return fake
 
     return use
