@@ -1,4 +1,4 @@
-"""What our commands start listens on loopback only; `make server` itself is started in tests/pipelines/test_servers.py."""
+"""What our commands start listens on loopback only; tests/pipelines/test_servers.py starts `make server` itself."""
 
 import json
 import os
