@@ -21,6 +21,8 @@ from saerl_core.hub import allow_hub
 class SaerlPipeline(Pipeline):
     """A pipeline whose parameters are the sections of `RunConfig` and whose run is named after strategy and seed."""
 
+    _our_name: str | None = None  # ZenML keeps a run's name on the pipeline: the next call must not inherit it
+
     def _apply_config_parameters(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Merge file and call parameters as ZenML does, then validate them as one `RunConfig`."""
         parameters = super()._apply_config_parameters(kwargs)
@@ -30,7 +32,9 @@ class SaerlPipeline(Pipeline):
         config = validate(parameters)
         allow_hub(config)
         seed = config.seed if config.training.seed is None else config.training.seed
-        self._run_args.setdefault("run_name", f"{config.plan.strategy}-s{seed}-{{date}}-{{time}}")
+        if self._run_args.get("run_name") in (None, self._our_name):
+            self._our_name = f"{config.plan.strategy}-s{seed}-{{date}}-{{time}}"
+            self._run_args["run_name"] = self._our_name
         return {"config": config}
 
     def _compile(self, config_path: str | None = None, **run_configuration_args: Any) -> Any:

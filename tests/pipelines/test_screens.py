@@ -66,6 +66,8 @@ def test_the_local_stack_logs_through_the_server(runs, tracked):
     assert Client().active_stack.experiment_tracker.config.tracking_uri.startswith("http://127.0.0.1:")
     assert all(str(run.status) == "completed" for run in runs.values())
     assert len({run.info.run_id for run in tracked.values()}) == 2
+    for strategy, run in tracked.items():
+        assert run.info.run_name.startswith(f"{strategy}-s43-"), "each call in one process has its own name"
 
 
 def test_mlflow_compares_two_runs(servers, tracked, browser):

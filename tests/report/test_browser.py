@@ -1,13 +1,12 @@
 """The page in a real browser, where there is one: it must load without a single complaint, in light and dark."""
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from saerl_core.report.page import render_report
+from tests.browser import chromium_binary
 from tests.report.checking import SECTIONS
 from tests.report.factory import full_run, hostile_run
 
@@ -21,10 +20,7 @@ document.title=["PROBE",seen.join(","),document.documentElement.scrollWidth<=inn
 
 @pytest.fixture(scope="module")
 def chromium() -> str:
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
-    if not found:
-        pytest.skip("no Chromium: install it (apt-get install chromium) or name its binary in $CHROMIUM")
-    return found
+    return chromium_binary()
 
 
 def _open(chromium: str, tmp_path: Path, html: str, *arguments: str) -> tuple[str, str]:
