@@ -5,6 +5,7 @@ be moved when they start or stop. While they run, the local stack logs through M
 The dashboard only reads along: ZenML's own `zenml login --local` would make every later `zenml` command need it.
 """
 
+import http.client
 import importlib.util
 import json
 import os
@@ -55,7 +56,7 @@ def answers(address: str, timeout_s: float) -> bool:
             return True
     except urllib.error.HTTPError as error:
         return error.code < 500
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):  # nobody, no address, or nobody who speaks http
         return False
 
 

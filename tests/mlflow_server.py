@@ -1,13 +1,15 @@
 """A real MLflow server on loopback: SQLite behind it, in a process of its own, started and stopped at will."""
 
+import http.client
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -69,7 +71,7 @@ class MlflowServer:
         try:
             with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
                 return answer.status == 200
-        except (OSError, urllib.error.URLError):
+        except (OSError, http.client.HTTPException):
             return False
 
 
@@ -93,7 +95,9 @@ def register_stack(uri: str, name: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port on 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """Return a port on 127.0.0.1 that nobody listens on, below those that systems and Ray hand out by themselves."""
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 50):
+        with socket.socket() as s, suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("50 random ports between 20000 and 32000 are all taken")

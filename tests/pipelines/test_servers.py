@@ -1,13 +1,16 @@
 """`make server` as a person meets it: what it prints, who may reach it, who uses it, and that Ctrl-C ends all of it."""
 
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 
 import psutil
 import pytest
 
+from pipelines.servers import answers
 from tests.local_servers import ROOT, LocalServers
 
 pytestmark = pytest.mark.slow
@@ -78,3 +81,18 @@ def test_the_local_stack_logs_through_the_server_until_ctrl_c_which_leaves_no_pr
     assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     assert servers.said().rstrip().endswith("stopping")
     assert _where(servers).startswith("sqlite:///")
+
+
+def test_a_port_that_speaks_no_http_is_no_server():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def babble():
+            caller, _ = listening.accept()
+            with caller:
+                caller.recv(1000)
+                caller.sendall(b"\x00\x12 no http\r\n\r\n")
+
+        thread = threading.Thread(target=babble)
+        thread.start()
+        assert not answers(f"http://127.0.0.1:{listening.getsockname()[1]}", timeout_s=5)
+        thread.join()
