@@ -1,6 +1,7 @@
 """What every test gets: shapes checked at run time, one torch thread, no network, reproducible hypothesis examples."""
 
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -32,6 +33,28 @@ pytest_plugins = ["tests.zenml_fixtures"]  # after the hook: it imports saerl_co
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
+
+
+@pytest.fixture
+def small_disk():
+    """Switch a limit on the size of files on and off: the write itself fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size: int | None):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft if size is None else size, hard))
+
+    yield limit
+    limit(None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call():
+    """Lift a limit of `small_disk` before pytest says how the test ended: its own output may go to a file."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        return (yield)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.fixture(scope="session")

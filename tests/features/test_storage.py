@@ -1,4 +1,3 @@
-import resource
 from dataclasses import replace
 
 import numpy as np
@@ -16,15 +15,6 @@ META = FeatureMeta("model", "blocks.1.hook_resid_post", "0123", "mean", 3.5)
 def features() -> SaeFeatures:
     matrix = csr_matrix(random_array((30, 400), density=0.2, rng=np.random.default_rng(0), dtype=np.float32))
     return SaeFeatures(tuple(f"p{i}é" for i in range(30)), matrix, META)
-
-
-@pytest.fixture
-def small_disk():
-    """Files above 1 kB cannot be written: a real failure of the operating system, as on a full disk."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_features_come_back_as_they_were(features, tmp_path):
@@ -90,6 +80,7 @@ def test_saving_twice_replaces_and_leaves_other_files_alone(features, tmp_path):
 
 
 def test_a_full_disk_leaves_what_was_there(features, sae, tmp_path, small_disk):
+    small_disk(1024)
     with pytest.raises(DataError, match=r"could not be saved.*free some space"):
         storage.save_features(features, tmp_path / "f")
     with pytest.raises(DataError, match="the SAE could not be saved"):
@@ -103,6 +94,7 @@ def test_a_full_disk_while_the_trained_sae_is_written(policy, pool, tmp_path, sm
     from tests.features.conftest import SMALL_SAE
 
     config = SMALL_SAE.model_copy(update={"train_tokens": 128})
+    small_disk(1024)
     with pytest.raises(DataError, match="the SAE could not be saved"):
         obtain_sae(config, FeaturesConfig(device="cpu"), policy, pool, tmp_path / "s", 0)
     assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,3 @@
-import resource
-
 import pytest
 
 from tests.training.world import tiny_policy
@@ -19,15 +17,3 @@ def steps():
             self.append((step, metrics))
 
     return Steps()
-
-
-@pytest.fixture
-def small_disk():
-    """Switch a limit on the size of files on and off: the write itself fails, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(size: int | None):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft if size is None else size, hard))
-
-    yield limit
-    limit(None)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -77,18 +76,6 @@ def test_attempts_are_numbered_and_bring_their_code(tmp_path):
     )
     assert done.stdout.count(str(first)) == 2
     assert [p.name for p in (first / files.CODE).iterdir()] == ["saerl_core"], "nothing else of this environment"
-
-
-@pytest.fixture
-def small_disk():
-    """Switch a limit on the size of files on and off: the write itself fails, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(size: int | None):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft if size is None else size, hard))
-
-    yield limit
-    limit(None)
 
 
 def test_a_full_disk_before_the_start_is_said(policy, tmp_path, small_disk):
