@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -22,6 +23,11 @@ for _name, _value in {
     "WANDB_MODE": "disabled",
 }.items():
     os.environ.setdefault(_name, _value)
+
+# Whoever is started in the background (`make test &` in a script) ignores Ctrl-C, and so do its children, of which some
+# tests expect that they do not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # From here on every function of saerl_core checks its annotations, array shapes included, at each call.
 if any(name.partition(".")[0] == "saerl_core" for name in sys.modules):

@@ -94,12 +94,21 @@ def adam_steps(work_dir, model, step):
     return {int(group["step"]) for group in saved["state"].values()}
 
 
+class AnyMember(type):
+    """A class that has every attribute: early releases of Python 3.11 pickle a member of an enumeration by name."""
+
+    def __getattr__(cls, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return cls
+
+
 class WithoutDeepSpeed(pickle.Unpickler):
     """This environment has no DeepSpeed; of its classes nothing is needed."""
 
     def find_class(self, module, name):
         if module.startswith("deepspeed"):
-            return type(name, (), {"__init__": lambda self, *_: None})
+            return AnyMember(name, (), {"__init__": lambda self, *_: None})
         return super().find_class(module, name)
 
 
