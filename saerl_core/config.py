@@ -187,7 +187,7 @@ class EvaluationConfig(Section):
 class GradingConfig(Section):
     """The one grader of labels, training and evaluation."""
 
-    kind: Literal["task_world", "exact", "math"] = "task_world"
+    kind: Literal["task_world", "exact", "math", "lm_eval", "qwen_math", "lighteval"] = "task_world"
     timeout_s: Annotated[float, Field(gt=0.0)] = 5.0
     n_workers: Positive = 1
 

@@ -2,56 +2,66 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from saerl_core.config import GradingConfig
 from saerl_core.errors import DataError
 from saerl_core.progress import track
-from saerl_core.rollouts import answers as spelling
+from saerl_core.rollouts import modes
+from saerl_core.rollouts.judge.extraction import Extracted, extract, unboxed_gold
+from saerl_core.rollouts.judge.judge import Judgement, as_formula, judge, same_symbols
 from saerl_core.rollouts.math_pool import MathPool
 from saerl_core.world.answers import extract_answer
 
-MAX_ANSWER_CHARS = 2000  # a longer "answer" is a degenerate completion; parsing it takes seconds
-_TAIL_CHARS = 2000  # without a box, math-verify looks for a final answer in the end of the completion
+MAX_ANSWER_CHARS = 2000  # a longer "answer" is a degenerate completion
 _CACHE_SIZE = 200_000
 _BAR_FROM = 2000  # pairs; fewer are graded within about two seconds
+_SHOWN_CHARS = 200  # of an answer in a verdict
+_UNREADABLE = ("gold not readable", "answer not readable", "comparison failed")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Right, wrong, or None: the grader cannot tell. `reason` is one of a few fixed phrases, never the answer itself.
+    """Right, wrong, or None: the grader cannot tell. `reason` is one of a few fixed phrases.
 
-    correct True: "equal"; False: "different", "no answer"; None: "timeout", "crash", "gold not readable",
-    "answer not readable", "comparison failed", "answer too long".
+    correct True: "equal"; False: "different", "no answer"; None: "gold not readable", "answer not readable",
+    "not decided" (it depends on what nobody said, such as the sign of x), "comparison failed", "answer too long",
+    "answer too large", "timeout", "crash", "batch limit". `answer`, `gold` and `rule` say what was compared: the two
+    texts, and where in the completion the answer stood.
     """
 
     correct: bool | None
     reason: str
+    answer: str = field(default="", compare=False)
+    gold: str = field(default="", compare=False)
+    rule: str = field(default="", compare=False)
 
 
 _EQUAL = Verdict(True, "equal")
 _DIFFERENT = Verdict(False, "different")
 _NO_ANSWER = Verdict(False, "no answer")
-_TOO_LONG = Verdict(None, "answer too long")
+_KNOWN = frozenset(v.reason for v in (_EQUAL, _DIFFERENT, _NO_ANSWER))
 
 
 class Grader:
     """Grades completions against gold answers; a context manager, safe to use from any thread.
 
-    Kinds: `task_world` compares the text after the last '#' exactly; `exact` compares the last boxed answer, else the
-    whole completion, after normalising white space, dollars and a final full stop; `math` asks math-verify in killable
-    processes. A completion that gives no answer is wrong; one that cannot be judged is unknown.
+    Kinds: `task_world` compares the text after the last '#' exactly; `exact` compares the extracted answer as text;
+    `math` reads both sides strictly and compares them exactly or with high precision, and asks math-verify, in
+    killable processes, about what it cannot read; `lm_eval`, `qwen_math` and `lighteval` grade as those tools do (see
+    `modes`). A completion that gives no answer is wrong; one that cannot be judged is unknown.
     """
 
     def __init__(self, config: GradingConfig) -> None:
         self.config = config
         self.reasons: Counter[str] = Counter()  # reason -> verdicts given so far
         self.n_cache_hits = 0
-        self._cache: dict[tuple[str, str], Verdict] = {}
+        self._cache: dict[tuple[str, Extracted], Judgement] = {}
         self._lock = threading.RLock()
-        self._pool = MathPool(config.n_workers, config.timeout_s) if config.kind == "math" else None
+        self._pool = MathPool(config.n_workers, config.timeout_s) if config.kind in ("math", "lighteval") else None
 
     def __enter__(self) -> "Grader":
         return self
@@ -79,8 +89,7 @@ class Grader:
 
     def unknown_reasons(self) -> dict[str, int]:
         """Return how often each reason for an unknown verdict was given so far."""
-        known = {v.reason for v in (_EQUAL, _DIFFERENT, _NO_ANSWER)}
-        return {reason: count for reason, count in self.reasons.items() if reason not in known}
+        return {reason: count for reason, count in self.reasons.items() if reason not in _KNOWN}
 
     def grade(self, completions: list[str], answers: list[str]) -> list[Verdict]:
         """Return one verdict a completion against the gold answer at the same place; never raises on content.
@@ -92,87 +101,107 @@ class Grader:
         if len(completions) != len(answers):
             raise DataError(f"{len(completions)} completions for {len(answers)} gold answers; give one answer each")
         with self._lock:
-            if self._pool is not None:
-                verdicts = self._grade_math(self._pool, completions, answers)
+            if self.config.kind == "math":
+                verdicts = self._grade_math(completions, answers)
+            elif self.config.kind == "lighteval":
+                verdicts = self._grade_lighteval(completions, answers)
             else:
-                one = _task_world if self.config.kind == "task_world" else _exact
+                one = _BY_TEXT[self.config.kind]
                 verdicts = [one(c, a) for c, a in zip(completions, answers, strict=True)]
             self.reasons.update(v.reason for v in verdicts)
         return verdicts
 
-    def _grade_math(self, pool: MathPool, completions: list[str], answers: list[str]) -> list[Verdict]:
-        """Settle what needs no algebra, ask the pool once for each different pair, keep what it says."""
-        verdicts = [_without_algebra(c, a) for c, a in zip(completions, answers, strict=True)]
-        pairs = {
-            i: (spelling.as_latex(answers[i]), _candidate(completions[i]))
-            for i, verdict in enumerate(verdicts)
-            if verdict is None
-        }
+    def _grade_math(self, completions: list[str], answers: list[str]) -> list[Verdict]:
+        """Judge each different pair once here; what is not readable but has the same symbols goes to math-verify."""
         if len(self._cache) > _CACHE_SIZE:
             self._cache.clear()
-        new = [pair for pair in dict.fromkeys(pairs.values()) if pair not in self._cache]
-        self.n_cache_hits += len(pairs) - len(new)
-        for pair, (correct, reason) in zip(new, self._ask(pool, new), strict=True):
-            self._cache[pair] = Verdict(correct, reason)
-        return [
-            v if v is not None else self._read(pairs[i], spelling.has_box(completions[i]))
-            for i, v in enumerate(verdicts)
+        pairs = [(answer, extract(completion)) for completion, answer in zip(completions, answers, strict=True)]
+        asked = [pair for pair in dict.fromkeys(pairs) if pair not in self._cache and _settled(*pair) is None]
+        self.n_cache_hits += sum(_settled(*pair) is None for pair in pairs) - len(asked)
+        with _bar(len(asked)) as advance:
+            for answer, extracted in asked:
+                self._cache[answer, extracted] = judge(unboxed_gold(answer), extracted)
+                advance(1)
+        self._second_reading([pair for pair in asked if self._cache[pair].reason in _UNREADABLE])
+        return [_settled(*pair) or self._verdict(pair) for pair in pairs]
+
+    def _second_reading(self, pairs: list[tuple[str, Extracted]]) -> None:
+        """Ask math-verify about pairs with the same letters, digits and commands: it drops what it cannot read."""
+        judged = {pair: self._cache[pair] for pair in pairs}
+        again = [pair for pair, found in judged.items() if same_symbols(found.gold, found.answer)]
+        formulas = [(as_formula(judged[pair].gold), as_formula(judged[pair].answer)) for pair in again]
+        for pair, (correct, reason) in zip(again, self._ask(formulas), strict=True):
+            if correct or reason in ("timeout", "crash", "batch limit"):
+                found = judged[pair]
+                self._cache[pair] = Judgement(correct, reason, found.answer, found.gold)
+
+    def _grade_lighteval(self, completions: list[str], answers: list[str]) -> list[Verdict]:
+        pairs = [
+            (as_formula(answer), completion[-modes.TAIL_CHARS :])
+            for completion, answer in zip(completions, answers, strict=True)
         ]
+        new = list(dict.fromkeys(pairs))
+        found = dict(zip(new, self._ask(new), strict=True))
+        return [Verdict(*found[pair], answer=pair[1][-_SHOWN_CHARS:], gold=pair[0], rule="lighteval") for pair in pairs]
 
-    def _ask(self, pool: MathPool, pairs: list[tuple[str, str]]) -> list[tuple[bool | None, str]]:
-        if len(pairs) < _BAR_FROM:
-            return pool.run(pairs)
-        with track(len(pairs), "grading", unit="answer") as bar:
-            advance: Callable[[int], object] = bar.update
-            return pool.run(pairs, advance)
+    def _ask(self, pairs: list[tuple[str, str]]) -> list[tuple[bool | None, str]]:
+        if not pairs or self._pool is None:
+            return []
+        with _bar(len(pairs)) as advance:
+            return self._pool.run(pairs, advance)
 
-    def _read(self, pair: tuple[str, str], boxed: bool) -> Verdict:
-        """Return what the pool said; nothing readable in a completion without a box means that it gave no answer."""
-        verdict = self._cache[pair]
-        return _NO_ANSWER if verdict.reason == "answer not readable" and not boxed else verdict
+    def _verdict(self, pair: tuple[str, Extracted]) -> Verdict:
+        """Return what was judged; a completion without any mark of an answer that nobody can read gave none."""
+        found, rule = self._cache[pair], pair[1].rule
+        if found.reason == "answer not readable" and rule == "whole text":
+            return Verdict(False, "no answer", found.answer[:_SHOWN_CHARS], found.gold, rule)
+        return Verdict(found.correct, found.reason, found.answer[:_SHOWN_CHARS], found.gold[:_SHOWN_CHARS], rule)
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[int], object]]:
+    if total < _BAR_FROM:
+        yield lambda n: None
+        return
+    with track(total, "grading", unit="answer") as bar:
+        yield bar.update
+
+
+def _settled(answer: str, extracted: Extracted) -> Verdict | None:
+    """Return the verdict that needs no comparison: no gold, no answer, far too long; None for anything else."""
+    if not answer.strip() or len(answer) > MAX_ANSWER_CHARS:
+        return Verdict(None, "gold not readable", gold=answer[:_SHOWN_CHARS], rule=extracted.rule)
+    if not extracted.texts:
+        return Verdict(False, "no answer", gold=answer[:_SHOWN_CHARS])
+    if all(len(text) > MAX_ANSWER_CHARS for text in extracted.texts):
+        shown = extracted.texts[0][:_SHOWN_CHARS]
+        return Verdict(None, "answer too long", shown, answer[:_SHOWN_CHARS], extracted.rule)
+    return None
 
 
 def _task_world(completion: str, answer: str) -> Verdict:
     given = extract_answer(completion)
     if given is None:
         return _NO_ANSWER
-    return _EQUAL if given == answer.strip() else _DIFFERENT
+    correct = given == answer.strip()
+    return Verdict(correct, "equal" if correct else "different", given[:_SHOWN_CHARS], answer, "after #")
 
 
-def _exact(completion: str, answer: str) -> Verdict:
-    boxed = spelling.has_box(completion)
-    given = spelling.last_boxed(completion) if boxed else completion
-    if given is None or not spelling.plain(given):
-        return _NO_ANSWER
-    return _EQUAL if spelling.plain(given) == spelling.plain(answer) else _DIFFERENT
+def _by_text(name: str) -> Callable[[str, str], Verdict]:
+    """Return a grader that extracts a text and compares it in one of the named modes."""
+    mode = modes.MODES[name]
+
+    def grade(completion: str, answer: str) -> Verdict:
+        given, rule = mode.extract(completion)
+        if given is None:
+            return Verdict(False, "no answer", gold=answer[:_SHOWN_CHARS])
+        correct = mode.equal(given, answer)
+        reason = "equal" if correct else "different"
+        return Verdict(correct, reason, given[:_SHOWN_CHARS], answer[:_SHOWN_CHARS], rule)
+
+    return grade
 
 
-def _without_algebra(completion: str, answer: str) -> Verdict | None:
-    """Return the verdict where spelling alone decides it: no answer, the same text, two words, or far too long."""
-    gold = spelling.plain(answer)
-    if not gold or len(gold) > MAX_ANSWER_CHARS:
-        return Verdict(None, "gold not readable")
-    if not completion.strip():
-        return _NO_ANSWER
-    if not spelling.has_box(completion):
-        return None
-    boxed = spelling.last_boxed(completion)
-    given = spelling.plain(boxed) if boxed else ""
-    return _by_spelling(given, gold) if given else _NO_ANSWER
-
-
-def _by_spelling(given: str, gold: str) -> Verdict | None:
-    if given == gold:
-        return _EQUAL
-    if len(given) > MAX_ANSWER_CHARS:
-        return _TOO_LONG
-    gold_word, given_word = spelling.word(gold), spelling.word(given)
-    if gold_word and given_word:
-        return _EQUAL if gold_word == given_word else _DIFFERENT
-    return None
-
-
-def _candidate(completion: str) -> str:
-    """Return the boxed answer as a formula, or the end of a completion that has no box."""
-    boxed = spelling.last_boxed(completion)
-    return spelling.as_latex(boxed) if boxed else completion[-_TAIL_CHARS:]
+_BY_TEXT: dict[str, Callable[[str, str], Verdict]] = {"task_world": _task_world} | {
+    name: _by_text(name) for name in modes.MODES
+}

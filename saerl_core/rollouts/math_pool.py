@@ -20,6 +20,7 @@ Outcome = tuple[bool | None, str]
 
 START_S = 120.0  # wall-clock bound for a worker to import math-verify, on a machine that is busy
 WALL_FACTOR = 10.0  # the CPU limit does not see a process that sleeps or is starved: wall-clock backstop
+MAX_LOST = 4  # pairs of one call that may end a process; the rest of that call is not asked any more
 _WORKER = Path(__file__).with_name("math_worker.py")
 
 
@@ -47,6 +48,13 @@ class _Job:
     outcomes: list[Outcome | None] = field(default_factory=list)
     next_item: int = 0
     n_done: int = 0
+    n_lost: int = 0
+
+    def give_up(self) -> None:
+        """Leave out what was not handed out yet: too many pairs of this call ran out of time or memory."""
+        for item in range(self.next_item, len(self.pairs)):
+            self.settle(item, (None, "batch limit"))
+        self.next_item = len(self.pairs)
 
     def settle(self, item: int, outcome: Outcome) -> None:
         self.outcomes[item] = outcome
@@ -55,6 +63,9 @@ class _Job:
 
 class MathPool:
     """Compares pairs of answers in `n_workers` processes, each pair within `timeout_s` CPU seconds.
+
+    Pairs that end a process cost their full time: after four of them in one call, the pairs that were not begun get
+    "batch limit", so that a policy that writes monsters cannot stall a training.
 
     Processes start at the first use and are plain programs (no fork of the caller's memory, threads or CUDA state, no
     import of the caller's main module). They end with `close`, with the pool, with the interpreter, or, when the caller
@@ -148,6 +159,9 @@ class MathPool:
         if worker.item is not None:
             timed_out = overdue or code == -signal.SIGPROF
             job.settle(worker.item, (None, "timeout" if timed_out else "crash"))
+            job.n_lost += 1
+            if job.n_lost >= MAX_LOST:
+                job.give_up()
 
 
 def _start(timeout_s: float) -> _Worker:

@@ -1,0 +1,7 @@
+"""Reads answers strictly and compares what they say: no guess where reading fails.
+
+`extraction` finds the answer of a completion; `folding` and `lexing` bring it into one alphabet; `structures`
+reads it whole or refuses, with `expressions`, `quantities`, `relations` and `scalars`; `evaluating` and `comparing`
+decide exactly or with high precision; `judge` puts these together. Only the standard library and mpmath are used, and
+every step is bounded.
+"""

@@ -1,0 +1,116 @@
+"""The judgement of one pair: read both sides, compare every reading, say what was compared."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from saerl_core.rollouts.judge.comparing import same
+from saerl_core.rollouts.judge.errors import NotReadableError, TooLargeError
+from saerl_core.rollouts.judge.extraction import Extracted
+from saerl_core.rollouts.judge.folding import fold
+from saerl_core.rollouts.judge.lexing import lex
+from saerl_core.rollouts.judge.structures import readings
+from saerl_core.rollouts.judge.tokens import trim
+from saerl_core.rollouts.judge.values import Items, Value
+
+_MAX_CHARS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Right, wrong or None, with the reason, and what was compared.
+
+    reasons: "equal", "different"; None: "gold not readable", "answer not readable", "answer too large",
+    "comparison failed".
+    """
+
+    correct: bool | None
+    reason: str
+    answer: str
+    gold: str
+
+
+def judge(gold: Extracted, answer: Extracted) -> Judgement:
+    """Compare the answer of a completion with a gold answer; never raises on content."""
+    spelled = " and ".join(gold.texts)
+    text = " and ".join(answer.texts) if answer.several else answer.texts[0]
+    if _spelling(gold.texts) == _spelling(answer.texts if answer.several else answer.texts[:1]):
+        return Judgement(True, "equal", text, spelled)
+    try:
+        golds = _read(gold.texts)
+    except TooLargeError:
+        return Judgement(None, "gold not readable", text, spelled)
+    except NotReadableError:
+        return Judgement(None, "gold not readable", text, spelled)
+    attempts = (answer.texts,) if answer.several else tuple((one,) for one in answer.texts)
+    reason = "answer not readable"
+    for attempt in attempts:
+        try:
+            answers = _read(attempt)
+        except TooLargeError:
+            return Judgement(None, "answer too large", attempt[0], spelled)
+        except NotReadableError:
+            continue
+        correct, reason = _compare(golds, answers)
+        return Judgement(correct, reason, " and ".join(attempt), spelled)
+    return Judgement(None, reason, text, spelled)
+
+
+@lru_cache(maxsize=20_000)
+def _read(texts: tuple[str, ...]) -> tuple[Value, ...]:
+    if any(len(text) > _MAX_CHARS for text in texts):
+        raise NotReadableError("too long")
+    try:
+        if len(texts) == 1:
+            return readings(texts[0])
+        return (Items(tuple(readings(text)[-1] for text in texts), "boxes"),)
+    except (RecursionError, OverflowError, ValueError, ZeroDivisionError) as error:
+        raise NotReadableError(str(error)) from error
+
+
+def same_symbols(one: str, other: str) -> bool:
+    """Tell whether two answers hold exactly the same letters, numbers and commands, in any order."""
+    try:
+        return sorted(t.text for t in lex(fold(one))) == sorted(t.text for t in lex(fold(other)))
+    except NotReadableError:
+        return False
+
+
+def as_formula(answer: str) -> str:
+    """Return the answer as one inline formula, the only form that math-verify parses reliably."""
+    return f"${fold(answer).replace('$', '')}$"
+
+
+def _compare(golds: tuple[Value, ...], answers: tuple[Value, ...]) -> tuple[bool | None, str]:
+    """Return True where any pair of readings agrees, else None where one pair is in doubt, else False."""
+    reasons: set[str] = set()
+    for gold in golds:
+        for answer in answers:
+            try:
+                agree = same(gold, answer)
+            except TooLargeError:
+                agree, reason = None, "answer too large"
+            except (NotReadableError, RecursionError, OverflowError, ValueError, ZeroDivisionError):
+                agree, reason = None, "comparison failed"
+            else:
+                reason = "not decided"
+            if agree:
+                return True, "equal"
+            if agree is None:
+                reasons.add(reason)
+    return (None, sorted(reasons)[0]) if reasons else (False, "different")
+
+
+def _spelling(texts: tuple[str, ...]) -> tuple[object, ...]:
+    """Return the tokens of the texts without blanks, except between two numbers; equal ones say the same."""
+    spelled: list[object] = []
+    for text in texts:
+        folded = fold(text)
+        try:
+            tokens = trim(lex(folded))
+        except NotReadableError:
+            spelled.append(folded)
+            continue
+        kinds = [t.kind for t in tokens]
+        parted = [i for i in range(1, len(tokens)) if kinds[i - 1] == kinds[i] == "number"]
+        spelled.append(tuple((t.kind, t.text, i in parted) for i, t in enumerate(tokens)))
+    return tuple(spelled)

@@ -1,0 +1,71 @@
+"""Letters of options: "(B)", "C: some text", "A, C", "ABD", and circled numbers of statements."""
+
+import itertools
+import re
+
+from saerl_core.rollouts.judge.values import Choice
+
+_WRAPPER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|boldsymbol|bf|rm)\s*\{([^{}]*)\}")
+_BLANK = re.compile(r"\\[ ,;:!]|\\q?quad\b|~|\s+")
+_LEAD = re.compile(r"(?:the\s+)?(?:correct\s+)?(?:option|choice|answer)s?(?:\s+is|:)?\s+", re.IGNORECASE)
+_ONE = re.compile(r"\(?([A-J])\)?[.:]?")
+_WITH_TEXT = re.compile(
+    r"(?:\(([A-J])\)\s*[.:]?\s*|([A-J])\)\s*|([A-J])[.:]\s+|([A-J])[.:](?=[\\{$\d-]))(\S.*)", re.DOTALL
+)
+_SEVERAL = re.compile(r"\(?[A-J]\)?(?:\s*(?:,|;|and|&|和|,\s*and)\s*\(?[A-J]\)?)+")
+_RUN = re.compile(r"[A-J]{2,6}")
+_CIRCLED = re.compile(r"[①-⑳][①-⑳,和\s]*")
+_FAMILIES = tuple(
+    frozenset(f) for f in ("xyz", "abc", "pqr", "mn", "uvw", "lmn", "rst", "ijk", "hk", "XYZ", "PQR", "mg")
+)
+
+
+def read_option(text: str) -> Choice | None:
+    """Return the options that a folded answer names, with the text of a single one; None for anything else."""
+    plain = _plain(text)
+    plain = _LEAD.sub("", plain, count=1) if _LEAD.match(plain) else plain
+    if match := _ONE.fullmatch(plain):
+        return Choice(frozenset(match[1]))
+    if _CIRCLED.fullmatch(plain):
+        return Choice(frozenset(c for c in plain if "①" <= c <= "⑳"))
+    if _SEVERAL.fullmatch(plain) or _ascending(plain):
+        return Choice(frozenset(c for c in plain if c.isupper() and c.isalpha()))
+    if match := _WITH_TEXT.fullmatch(plain):
+        letter = match[1] or match[2] or match[3] or match[4]
+        return Choice(frozenset(letter), match[5].strip())
+    return None
+
+
+def _plain(text: str) -> str:
+    before = ""
+    while before != text:
+        before, text = text, _WRAPPER.sub(r" \1 ", text)
+    text = _BLANK.sub(" ", text.replace("$", ""))
+    return re.sub(r"\s+([,;.:)])", r"\1", text).replace("( ", "(").strip(" .*{}" if "{" not in text else " .*").strip()
+
+
+def _ascending(text: str) -> bool:
+    return _RUN.fullmatch(text) is not None and all(a < b for a, b in itertools.pairwise(text))
+
+
+def is_product(word: str) -> bool:
+    """Tell whether a run of letters is a product of variables and no word."""
+    if len(word) == 2:
+        return word.lower() not in {
+            "no",
+            "on",
+            "am",
+            "pm",
+            "an",
+            "at",
+            "in",
+            "is",
+            "it",
+            "of",
+            "or",
+            "so",
+            "to",
+            "us",
+            "we",
+        }
+    return len(word) == 3 and any(set(word) <= family for family in _FAMILIES)
