@@ -105,6 +105,8 @@ def _choices(gold: Value, answer: Value) -> bool | None:
         return gold.letters == answer.letters
     option, other = (gold, answer) if isinstance(gold, Choice) else (answer, gold)
     assert isinstance(option, Choice)
+    if option is gold and isinstance(other, Quantity) and other.node.op == "symbol" and other.unit is None:
+        return option.letters == {other.node.name.upper()}  # "c" for C
     if option.rest:
         found = [_try_same(reading, other) for reading in _try_readings(option.rest)]
         return True if True in found else None if None in found or not found else False

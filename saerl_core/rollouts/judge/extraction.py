@@ -146,6 +146,8 @@ def _attempts(rest: str) -> tuple[str, ...]:
     line = next((one.strip() for one in rest.splitlines() if one.strip()), "")
     if display is not None:
         line = (display[1] or display[2]).strip()
+    elif (first := _FORMULA.match(rest)) is not None and "\n" in first[0]:
+        line = first[0].strip()
     sentence = _SENTENCE_END.split(line)[0].strip()
     attempts = [sentence] if sentence and not _is_prose(sentence) else []
     formulas = [next(g for g in m.groups() if g is not None) for m in _FORMULA.finditer(sentence)]

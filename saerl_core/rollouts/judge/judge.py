@@ -8,6 +8,7 @@ from saerl_core.rollouts.judge.errors import NotReadableError, TooLargeError
 from saerl_core.rollouts.judge.extraction import Extracted
 from saerl_core.rollouts.judge.folding import fold
 from saerl_core.rollouts.judge.lexing import lex
+from saerl_core.rollouts.judge.numbers import UndefinedError
 from saerl_core.rollouts.judge.structures import readings
 from saerl_core.rollouts.judge.tokens import trim
 from saerl_core.rollouts.judge.values import Items, Value
@@ -63,7 +64,7 @@ def _read(texts: tuple[str, ...]) -> tuple[Value, ...]:
         if len(texts) == 1:
             return readings(texts[0])
         return (Items(tuple(readings(text)[-1] for text in texts), "boxes"),)
-    except (RecursionError, OverflowError, ValueError, ZeroDivisionError) as error:
+    except (UndefinedError, RecursionError, OverflowError, ValueError, ZeroDivisionError) as error:
         raise NotReadableError(str(error)) from error
 
 
@@ -89,7 +90,7 @@ def _compare(golds: tuple[Value, ...], answers: tuple[Value, ...]) -> tuple[bool
                 agree = same(gold, answer)
             except TooLargeError:
                 agree, reason = None, "answer too large"
-            except (NotReadableError, RecursionError, OverflowError, ValueError, ZeroDivisionError):
+            except (NotReadableError, UndefinedError, RecursionError, OverflowError, ValueError, ZeroDivisionError):
                 agree, reason = None, "comparison failed"
             else:
                 reason = "not decided"

@@ -7,6 +7,7 @@ from saerl_core.rollouts.judge.values import Choice
 
 _WRAPPER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|boldsymbol|bf|rm)\s*\{([^{}]*)\}")
 _BLANK = re.compile(r"\\[ ,;:!]|\\q?quad\b|~|\s+")
+_SIZES = re.compile(r"\\(?:left|right)(?![A-Za-z])")
 _LEAD = re.compile(r"(?:the\s+)?(?:correct\s+)?(?:option|choice|answer)s?(?:\s+is|:)?\s+", re.IGNORECASE)
 _ONE = re.compile(r"\(?([A-J])\)?[.:]?")
 _WITH_TEXT = re.compile(
@@ -40,7 +41,7 @@ def _plain(text: str) -> str:
     before = ""
     while before != text:
         before, text = text, _WRAPPER.sub(r" \1 ", text)
-    text = _BLANK.sub(" ", text.replace("$", ""))
+    text = _BLANK.sub(" ", _SIZES.sub("", text.replace("$", "")))
     return re.sub(r"\s+([,;.:)])", r"\1", text).replace("( ", "(").strip(" .*{}" if "{" not in text else " .*").strip()
 
 

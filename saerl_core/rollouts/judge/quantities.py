@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from saerl_core.rollouts.judge.errors import NotReadableError
 from saerl_core.rollouts.judge.expressions import parse
+from saerl_core.rollouts.judge.labels import is_product
 from saerl_core.rollouts.judge.lexing import Token
 from saerl_core.rollouts.judge.nodes import Node, number
 from saerl_core.rollouts.judge.tokens import trim
@@ -93,7 +94,8 @@ def _begins_unit(tokens: Sequence[Token], at: int) -> bool:
     if token.kind == "text":
         return len(text) > 1 or text in LETTERS
     if token.kind == "word":
-        return is_unit_word(text) or not _short_product(token)
+        counted = token.spaced and tokens[at - 1].kind == "number" and len(text) > 2 and not is_product(text)
+        return is_unit_word(text) or counted or not _short_product(token)
     if token.kind == "letter" and token.spaced and text in LETTERS and tokens[at - 1].kind == "number":
         return at == len(tokens) - 1 or tokens[at + 1].text in ("^", "/")
     return False
