@@ -213,9 +213,8 @@ def measure_seconds(all_golds: list[str], name: str, seed: int) -> None:
         start = time.process_time()
         grader.grade([rf"So we get $\boxed{{{a}}}$." for a in answers], sample)
         spent = time.process_time() - start
-    print(
-        f"CPU-seconds for 1,000 verdicts, {name}: {spent / len(sample) * 1000:.2f} ({len(sample) / spent:,.0f} a second)"
-    )
+    each = spent / len(sample)
+    print(f"CPU-seconds for 1,000 verdicts, {name}: {each * 1000:.2f} ({1 / each:,.0f} a second)")
 
 
 def main() -> None:
