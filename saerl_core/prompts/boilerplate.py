@@ -6,7 +6,7 @@ Counted are different texts only, so that one problem that stands in a file many
 |-------------------|--------------------------------------------------------------------------------------------------|
 | evaluation set    | at least 3 of its items and a fifth of them ("where m and n are relatively prime ...": AIME, .3) |
 | pool              | half of its prompts and at least 6, or one in fifty and at least 50                              |
-| ends of the items | at least 3 items and half of them, from 4 units on: a template's head and tail, of any length    |
+| ends of the items | at least 3 items and half of them, nine in ten below 4 units: a template's head or tail         |
 
 Smaller bounds would take a problem that is leaked in several spellings for a template. What is set aside no longer
 counts for coverage; an item that stands in a prompt as a whole is a leak all the same.
@@ -22,7 +22,7 @@ Units = tuple[str, ...]
 _MIN_ITEMS, _ITEMS_FRAC = 3, 0.2
 _MIN_PROMPTS, _PROMPTS_FRAC = 6, 0.5
 _MIN_FREQUENT, _FREQUENT_FRAC = 50, 0.02
-_MIN_END, _ENDS_FRAC = 4, 0.5  # "What is the" is no template
+_MIN_END, _ENDS_FRAC, _SHORT_ENDS_FRAC = 4, 0.5, 0.9  # "What is the" is no template
 _MAX_END = 400
 
 
@@ -39,25 +39,22 @@ def trimmed(items: Sequence[Units]) -> list[tuple[int, int]]:
 
 
 def _ends(items: set[Units]) -> set[Units]:
-    """Return the beginnings that enough of the items share; only the longest matter, and all are kept."""
-    alive = [item for item in items if len(item) >= _MIN_END]
-    bound = max(_MIN_ITEMS, _ENDS_FRAC * len(items))
-    shared: set[Units] = set()
-    for length in range(_MIN_END, _MAX_END):
-        counts = Counter(item[:length] for item in alive if len(item) >= length)
-        often = {head for head, n in counts.items() if n >= bound}
+    """Return the beginnings that enough of the items share."""
+    alive, shared = list(items), set[Units]()
+    for length in range(1, _MAX_END):
+        alive = [item for item in alive if len(item) >= length]
+        counts = Counter(item[:length] for item in alive)
+        often = {head: n for head, n in counts.items() if n >= max(_MIN_ITEMS, _ENDS_FRAC * len(items))}
         if not often:
             break
-        shared |= often
+        bound = _ENDS_FRAC if length >= _MIN_END else _SHORT_ENDS_FRAC
+        shared |= {head for head, n in often.items() if n >= bound * len(items)}
         alive = [item for item in alive if item[:length] in often]
     return shared
 
 
 def _length(item: Units, ends: set[Units]) -> int:
-    length = _MIN_END if item[:_MIN_END] in ends else 0
-    while length and length < len(item) and item[: length + 1] in ends:
-        length += 1
-    return length
+    return max((len(end) for end in ends if item[: len(end)] == end), default=0)
 
 
 def frequent_in_items(grams: Iterable[Iterable[Gram]]) -> set[Gram]:

@@ -15,11 +15,12 @@ the share of the item's n-grams does not.
 A match is `exact` where all words are the same in the same order, for short items the signs as well, and `whole` where
 the item with all its signs stands in the prompt without a gap. An exact match of a long item may differ in signs: the
 match table shows both texts. A formula that goes on behind an item is another problem: 2 + 3 + 4 does not give 2 + 3
-away.
+away, nor does "How many primes are there that ..." give "How many primes are there?" away.
 
 n = 13 with a threshold of 0.5 gives the known truth on MATH: `benchmarks/contamination.py`.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,12 @@ MIN_WHOLE_UNITS = 3  # fewer are matched only where they are the whole prompt
 _MIN_CORE_UNITS = 6  # what is left of an item without its template must be a problem of its own
 _KEY_UNITS = (3, 6)  # items are looked up by their first units: 6 where there are as many
 _MAX_PASSAGES = 20
+
+# words that go on with the sentence, unless a new one begins there ("... of 7? If you cannot tell, say so.")
+_CONNECTIVE = re.compile(
+    r"that|which|whose|who|such|if|when|where|with|without|for|in|of|by|between|from|than|and|or|but|as|at|on|to|having"
+    r"|containing|given|under|over|until|while|less|more|not"
+)
 
 Units = tuple[str, ...]
 
@@ -123,7 +130,7 @@ class LeakIndex:
             for size in _KEY_UNITS:
                 for i in range(start, end - size + 1):
                     for item, piece in self._starts.get(told[i : i + size], ()):
-                        if told[i : i + len(piece)] == piece and not _continued(told, i + len(piece)):
+                        if told[i : i + len(piece)] == piece and not _continued(told, i + len(piece), prompt):
                             whole.add(item)
         same = {*self._of_words.get(bare, ()), *self._of_units.get(told, ())} if told else set()
         return _Hits(frozenset(found), frozenset(whole), frozenset(same or self._same_text(prompt, told)))
@@ -202,8 +209,13 @@ def _by_set(items: Sequence[EvalItem]) -> list[list[int]]:
     return list(members.values())
 
 
-def _continued(told: Units, end: int) -> bool:
-    return end < len(told) and goes_on(told[end])
+def _continued(told: Units, end: int, prompt: str) -> bool:
+    """Return whether what follows in the prompt makes another problem of the words before it."""
+    if end >= len(told) or goes_on(told[end]):
+        return end < len(told)
+    if not _CONNECTIVE.fullmatch(told[end]):
+        return False
+    return re.search(rf"[.?!:;\n(。][^\w\n]*{told[end]}\b", prompt.lower()) is None
 
 
 def _aside(index: LeakIndex, items: Sequence[EvalItem]) -> set[Units]:
