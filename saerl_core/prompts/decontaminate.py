@@ -15,7 +15,8 @@ the share of the item's n-grams does not.
 A match is `exact` where all words are the same in the same order, for short items the signs as well, and `whole` where
 the item with all its signs stands in the prompt without a gap. An exact match of a long item may differ in signs: the
 match table shows both texts. A formula that goes on behind an item is another problem: 2 + 3 + 4 does not give 2 + 3
-away, nor does "How many primes are there that ..." give "How many primes are there?" away.
+away, nor does "How many primes are there that ..." give "How many primes are there?" away; and a
+short question about a drawing is another one about another drawing.
 
 n = 13 with a threshold of 0.5 gives the known truth on MATH: `benchmarks/contamination.py`.
 """
@@ -28,12 +29,13 @@ from dataclasses import dataclass
 from saerl_core.ids import normalise_text
 from saerl_core.progress import track
 from saerl_core.prompts import boilerplate
-from saerl_core.prompts.folding import goes_on, units, words
+from saerl_core.prompts.folding import drawn, goes_on, units, words
 from saerl_core.records import Boilerplate
 
 MIN_WHOLE_UNITS = 3  # fewer are matched only where they are the whole prompt
 _MIN_CORE_UNITS = 6  # what is left of an item without its template must be a problem of its own
 _KEY_UNITS = (3, 6)  # items are looked up by their first units: 6 where there are as many
+_SAME_DRAWING = 0.9  # share of the words and numbers of an item's drawing
 _MAX_PASSAGES = 20
 
 # words that go on with the sentence, unless a new one begins there ("... of 7? If you cannot tell, say so.")
@@ -81,6 +83,7 @@ class _Item:
     core: Units  # units without the template around them
     ends: tuple[Units, ...]  # that template
     grams: frozenset[Units]  # of the core
+    drawing: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,19 @@ class LeakIndex:
                         if told[i : i + len(piece)] == piece and not _continued(told, i + len(piece), prompt):
                             whole.add(item)
         same = {*self._of_words.get(bare, ()), *self._of_units.get(told, ())} if told else set()
+        whole, same = self._same_drawing(prompt, whole), self._same_drawing(prompt, same)
         return _Hits(frozenset(found), frozenset(whole), frozenset(same or self._same_text(prompt, told)))
+
+    def _same_drawing(self, prompt: str, found: set[int]) -> set[int]:
+        """Leave out short items that ask about a drawing, where the prompt asks the same about another one."""
+        if not any(self.items[i].drawing for i in found):
+            return found
+        here = drawn(prompt)
+        return {
+            i
+            for i in found
+            if self.items[i].grams or len(self.items[i].drawing & here) >= _SAME_DRAWING * len(self.items[i].drawing)
+        }
 
     def _same_text(self, prompt: str, told: Units) -> Sequence[int]:
         return () if told else self._of_text.get(normalise_text(prompt), ())
@@ -198,7 +213,7 @@ def _read(items: Sequence[EvalItem], n: int) -> list[_Item]:
             core, ends = told[i][start:end], tuple(piece for piece in (told[i][:start], told[i][end:]) if piece)
             if len(core) < _MIN_CORE_UNITS:
                 core, ends = told[i], ()
-            out[i] = _Item(told[i], words(told[i]), core, ends, frozenset(grams_of(core, n)))
+            out[i] = _Item(told[i], words(told[i]), core, ends, frozenset(grams_of(core, n)), drawn(items[i].prompt))
     return [out[i] for i in range(len(items))]
 
 

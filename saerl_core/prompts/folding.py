@@ -98,6 +98,7 @@ _COMMAND = re.compile(r"\\([a-z]*)")
 _DOTS = re.compile(r"\.{3,}")
 _BLANKS_AT_SIGNS = re.compile(r"(?<=[^\w\s]) | (?=[^\w\s])")
 _DRAWING = re.compile(r"\[asy\].*?(?:\[/asy\]|\Z)", re.DOTALL)
+_DRAWN = re.compile(r"[a-z]+|\d+(?:\.\d+)?")
 _NAMES = r"(?:sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|max|min)"
 _MARKUP: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"<\|[^|<>]*\|>|</?[a-z_]{2,20}/?>"), " "),  # <|im_end|>, </think>
@@ -134,6 +135,13 @@ def units(text: str) -> tuple[str, ...]:
     text = _DOTS.sub("…", text).replace("<=", "≤").replace(">=", "≥").replace("->", "→")
     text = _COMMAND.sub(r" \1 ", text)
     return tuple("".join(unit.split()) for unit in _UNIT.findall(text))
+
+
+def drawn(text: str) -> frozenset[str]:
+    """Return the words and numbers of the [asy] drawings of a text."""
+    if "[" not in text:
+        return frozenset()
+    return frozenset(_DRAWN.findall(" ".join(_DRAWING.findall(without_invisible(text).lower()))))
 
 
 def words(told: Iterable[str]) -> tuple[str, ...]:

@@ -65,6 +65,9 @@ def test_an_item_in_another_spelling_is_found(spelling, item):
         ("$\\sqrt{180}$", "$\\sqrt{180}+1$", False),
         ("[asy] draw(x); [/asy]", "[asy] draw(y); [/asy]", False),
         ("[asy] draw(x); [/asy]", "[asy]  draw(x); [/asy]", True),
+        ("What is $x$? [asy] draw(1,2); [/asy]", "What is $x$? [asy] draw(3,4); [/asy]", False),
+        ("What is $x$? [asy] draw(1,2); [/asy]", "Say: What is $x$? [asy]draw(1, 2);[/asy]", True),
+        ("What is $x$? [asy] draw(1,2); [/asy]", "What is $x$?", False),
         ("求一到九的立方和", "请解答:求一到九的立方和。", True),
     ],
 )
