@@ -55,9 +55,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--speed", action="store_true")
+    parser.add_argument(
+        "--template", action="store_true", help="with --speed: every prompt and item under one template"
+    )
     options = parser.parse_args()
     if options.speed:
-        speed(options.folder)
+        speed(options.folder, template=options.template)
     else:
         respelled(prompts_of(options.folder / "math500.jsonl.gz"))
         one_template()
@@ -120,7 +123,7 @@ def inside_longer(folder: Path) -> None:
                     print(f"whole: {name} {match.item.prompt!r} in {other} {pool[match.prompt_index]!r}")
 
 
-def speed(folder: Path) -> None:
+def speed(folder: Path, *, template: bool) -> None:
     """Print what loading costs: the pool is the real prompts again and again, with other numbers and names."""
     real = [text for path in sorted(folder.glob("*.jsonl.gz")) for text in prompts_of(path)]
     exams = ("math500", "gsm8k_test", "mathperturb_hard", "deepscaler_sub1209", "talscq_en_train", "qwenrm_samples100")
@@ -129,10 +132,15 @@ def speed(folder: Path) -> None:
         with pool.open("w", encoding="utf-8") as file:
             for i in range(N_PROMPTS):
                 text = _varied(real[i % len(real)], i // len(real))
+                text = TEMPLATE.format(text) if template else text
                 file.write(json.dumps({"prompt": text, "answer": str(i % 97)}) + "\n")
-        config = PromptsConfig(
-            source="file", path=str(pool), decontaminate_against=tuple(str(folder / f"{e}.jsonl.gz") for e in exams)
-        )
+        against = []
+        for exam in exams:
+            against.append(str(Path(work) / f"{exam}.jsonl"))
+            texts = prompts_of(folder / f"{exam}.jsonl.gz")
+            lines = [json.dumps({"prompt": TEMPLATE.format(text) if template else text}) for text in texts]
+            Path(against[-1]).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        config = PromptsConfig(source="file", path=str(pool), decontaminate_against=tuple(against))
         start = time.process_time()
         out = load_prompts(config, 0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

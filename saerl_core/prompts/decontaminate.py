@@ -90,7 +90,7 @@ class _Item:
 class _Hits:
     """What of the evaluation items stands in one prompt."""
 
-    grams: frozenset[Units]
+    grams: tuple[int, ...]  # numbers of n-grams; under one template every prompt holds many
     whole: frozenset[int]
     exact: frozenset[int]
 
@@ -101,20 +101,23 @@ class LeakIndex:
     def __init__(self, items: Sequence[EvalItem], ngram_tokens: int) -> None:
         self.n = ngram_tokens
         self.items = _read(items, ngram_tokens)
-        self.of_gram: dict[Units, list[int]] = defaultdict(list)
-        self._known: set[Units] = set()  # also runs that belong to templates: how often they occur is counted
-        self._starts: dict[Units, list[tuple[int, Units]]] = defaultdict(list)
+        self.number: dict[Units, int] = {}  # also of runs that belong to templates: how often they occur is counted
+        self.of_gram: dict[int, list[int]] = defaultdict(list)
+        self._lengths: dict[Units, set[int]] = defaultdict(set)
+        self._pieces: dict[Units, set[int]] = defaultdict(set)
         self._of_words: dict[Units, list[int]] = defaultdict(list)
         self._of_units: dict[Units, list[int]] = defaultdict(list)
         self._of_text: dict[str, list[int]] = defaultdict(list)  # items without any unit
         for i, item in enumerate(self.items):
-            self._known |= grams_of(item.units, ngram_tokens)
+            for gram in grams_of(item.units, ngram_tokens):
+                self.number.setdefault(gram, len(self.number))
             for gram in item.grams:
-                self.of_gram[gram].append(i)
-            for piece in {item.units, item.core}:
+                self.of_gram[self.number[gram]].append(i)
+            for piece in (item.units, item.core):
                 if len(piece) >= MIN_WHOLE_UNITS:
                     key = _KEY_UNITS[1] if len(piece) >= _KEY_UNITS[1] else _KEY_UNITS[0]
-                    self._starts[piece[:key]].append((i, piece))
+                    self._lengths[piece[:key]].add(len(piece))
+                    self._pieces[piece].add(i)
             if not item.units:
                 self._of_text[normalise_text(items[i].prompt)].append(i)
             elif item.grams:
@@ -125,19 +128,21 @@ class LeakIndex:
 
     def hits(self, prompt: str, told: Units) -> _Hits:
         """Return the n-grams and whole items that stand in a prompt, given with its units."""
-        found: set[Units] = set()
+        found: set[int] = set()
         whole: set[int] = set()
         bare = words(told)
         for start, end in self._runs(told):
-            found.update(gram for i in range(start, end - self.n + 1) if (gram := told[i : i + self.n]) in self._known)
+            grams = (self.number.get(told[i : i + self.n]) for i in range(start, end - self.n + 1))
+            found.update(gram for gram in grams if gram is not None)
             for size in _KEY_UNITS:
                 for i in range(start, end - size + 1):
-                    for item, piece in self._starts.get(told[i : i + size], ()):
-                        if told[i : i + len(piece)] == piece and not _continued(told, i + len(piece), prompt):
-                            whole.add(item)
+                    for length in self._lengths.get(told[i : i + size], ()):
+                        here = self._pieces.get(told[i : i + length])
+                        if here and not _continued(told, i + length, prompt):
+                            whole |= here
         same = {*self._of_words.get(bare, ()), *self._of_units.get(told, ())} if told else set()
         whole, same = self._same_drawing(prompt, whole), self._same_drawing(prompt, same)
-        return _Hits(frozenset(found), frozenset(whole), frozenset(same or self._same_text(prompt, told)))
+        return _Hits(tuple(found), frozenset(whole), frozenset(same or self._same_text(prompt, told)))
 
     def _same_drawing(self, prompt: str, found: set[int]) -> set[int]:
         """Leave out short items that ask about a drawing, where the prompt asks the same about another one."""
@@ -169,20 +174,20 @@ def find_matches(prompts: Sequence[str], items: Sequence[EvalItem], ngram_tokens
     """Compare all prompts with all items; what is boilerplate depends on all of them, not on their order."""
     index = LeakIndex(items, ngram_tokens)
     hits: dict[int, _Hits] = {}
-    counts: Counter[Units] = Counter()
-    different: set[Units] = set()
+    counts: Counter[int] = Counter()
+    different: set[int] = set()
     with track(len(prompts), "compare with evaluation sets", unit="prompt") as bar:
         for i, prompt in enumerate(prompts):
             told = units(prompt)
             found = index.hits(prompt, told)
-            if found.grams and told not in different:
+            if hash(told) not in different:
                 counts.update(found.grams)
-                different.add(told)
+                different.add(hash(told))
             if found.grams or found.whole or found.exact:
                 hits[i] = found
             bar.update()
-    aside = _aside(index, items) | boilerplate.frequent_in_prompts(counts, len(prompts))
-    left = [len(item.grams - aside) for item in index.items]
+    aside = _aside(index, items) | boilerplate.frequent_in_prompts(counts, len(different))
+    left = [sum(index.number[gram] not in aside for gram in item.grams) for item in index.items]
     matches = [m for i, found in hits.items() for m in _matches(i, found, index, left, aside, items, threshold)]
     return Comparison(tuple(matches), left.count(0), _told(index, aside, counts))
 
@@ -233,11 +238,12 @@ def _continued(told: Units, end: int, prompt: str) -> bool:
     return re.search(rf"[.?!:;\n(。][^\w\n]*{told[end]}\b", prompt.lower()) is None
 
 
-def _aside(index: LeakIndex, items: Sequence[EvalItem]) -> set[Units]:
-    aside: set[Units] = set()
+def _aside(index: LeakIndex, items: Sequence[EvalItem]) -> set[int]:
+    aside: set[int] = set()
     for members in _by_set(items):
         different = {index.items[i].units for i in members}
-        aside |= boilerplate.frequent_in_items(grams_of(told, index.n) for told in different)
+        frequent = boilerplate.frequent_in_items(grams_of(told, index.n) for told in different)
+        aside |= {index.number[gram] for gram in frequent}
     return aside
 
 
@@ -246,12 +252,13 @@ def _matches(
     found: _Hits,
     index: LeakIndex,
     left: Sequence[int],
-    aside: set[Units],
+    aside: set[int],
     items: Sequence[EvalItem],
     threshold: float,
 ) -> list[Match]:
     """Return the items that one prompt covers, in the order of the items."""
-    shared = Counter(item for gram in found.grams - aside for item in index.of_gram.get(gram, ()))
+    own = (gram for gram in found.grams if gram not in aside)
+    shared = Counter(item for gram in own for item in index.of_gram.get(gram, ()))
     covered = {item: n / left[item] for item, n in shared.items() if n >= threshold * left[item]}
     covered |= dict.fromkeys(found.whole | found.exact, 1.0)
     return [
@@ -260,10 +267,10 @@ def _matches(
     ]
 
 
-def _told(index: LeakIndex, aside: set[Units], counts: Counter[Units]) -> tuple[Boilerplate, ...]:
+def _told(index: LeakIndex, aside: set[int], counts: Counter[int]) -> tuple[Boilerplate, ...]:
     """Return the passages that were set aside, those of most items first, no part of a listed one again."""
     different = {item.units: item for item in index.items}
-    passages = boilerplate.passages(different, index.n, aside)
+    passages = boilerplate.passages(different, index.n, {gram for gram, i in index.number.items() if i in aside})
     passages.update(end for item in different.values() for end in item.ends if len(end) < index.n)
     texts = [f" {' '.join(told)} " for told in different]
     out: list[Boilerplate] = []
@@ -272,7 +279,7 @@ def _told(index: LeakIndex, aside: set[Units], counts: Counter[Units]) -> tuple[
         if any(text in listed.text or listed.text in text for listed in out):
             continue
         n_items = sum(f" {text} " in told for told in texts)
-        n_prompts = max((counts[gram] for gram in grams_of(passage, index.n)), default=None)
+        n_prompts = max((counts[index.number[gram]] for gram in grams_of(passage, index.n)), default=None)
         out.append(Boilerplate(text=text, n_items=n_items, n_prompts=n_prompts))
         if len(out) == _MAX_PASSAGES:
             break
