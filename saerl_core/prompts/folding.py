@@ -103,7 +103,7 @@ _NAMES = r"(?:sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|max|min)"
 _MARKUP: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"<\|[^|<>]*\|>|</?[a-z_]{2,20}/?>"), " "),  # <|im_end|>, </think>
     (re.compile(r"(?<=[\d)a-z])(?<![a-z][a-z])\*\*(?=[\d(a-z])(?![a-z]{2})"), "^"),
-    (re.compile(r"\*{2,}|_{2,}|(?<!\S)[*_](?=[a-z]{2})|(?<=[a-z.?!:])\*(?!\S)|^\s*\*\s|[`#]", re.MULTILINE), " "),
+    (re.compile(r"\*{2,}|_{2,}|(?<!\S)[*_](?=[a-z]{2})|(?<=[a-z.?!:])\*(?!\S)|^[ \t]*\*\s|[`#]", re.MULTILINE), " "),
     (re.compile(rf"(?:(?<=[a-z][a-z])|(?<=\d))-(?=[a-z][a-z])(?!{_NAMES})"), " "),  # two-digit, 3-digit
     (re.compile(rf"\s-+\s+(?=[a-z][a-z])(?!{_NAMES})"), " "),  # a dash between words
     (re.compile(r"(?<=\s)\(([a-z]{2,}(?:[\s,;.]+[a-z]{2,})*)[.?!]?\)"), r" \1 "),  # (in words)
@@ -114,7 +114,7 @@ _OPERATORS = rf"+\-*/=<>^_&≤≥≠→{_ROW}"
 _WORD = rf"[{CJK}]|[^\W\d_{CJK}]+\d*|(?:\d+(?:\.\d+)?|(?<![\w.])\.\d+)(?:(?:[a-z]|\s+[b-z])(?![^\W\d_]))?|…"  # 2x, 2 x
 _PRIME_OR_FACTORIAL = r"(?:(?<![a-z][a-z])(?:'+(?![a-z])|!+(?!\w)))?"
 _UNIT = re.compile(
-    rf"(?:[{_OPERATORS}{_OPENERS}]\s*)*(?:{_WORD}){_PRIME_OR_FACTORIAL}(?:\|(?!\w))?(?:\s*[{_CLOSERS}]|(?<=\))[!'])*"
+    rf"(?:[{_OPERATORS}{_OPENERS}]\s?){{0,8}}(?:{_WORD}){_PRIME_OR_FACTORIAL}(?:\|(?!\w))?(?:\s*[{_CLOSERS}]|(?<=\))[!'])*"
 )
 _SIGNS = re.compile(rf"[{_OPERATORS}{_OPENERS}{_CLOSERS}|'!]+")
 _GOES_ON = re.compile(
@@ -134,7 +134,7 @@ def units(text: str) -> tuple[str, ...]:
         text = pattern.sub(replacement, text)
     text = _DOTS.sub("…", text).replace("<=", "≤").replace(">=", "≥").replace("->", "→")
     text = _COMMAND.sub(r" \1 ", text)
-    return tuple("".join(unit.split()) for unit in _UNIT.findall(text))
+    return tuple("".join(unit.split()) for unit in _UNIT.findall(" ".join(text.split())))
 
 
 def drawn(text: str) -> frozenset[str]:

@@ -114,7 +114,18 @@ def test_one_spelling_keeps_case_and_punctuation(one, other):
 
 
 def test_deep_or_broken_braces_end():
-    for text in ("{" * 500 + "x" + "}" * 500, "{" * 200, "}" * 200, "\\frac{" * 50, "\\" * 99, "^_^_{}{", ""):
+    for text in (
+        "{" * 500 + "x" + "}" * 500,
+        "{" * 200,
+        "}" * 200,
+        "\\frac{" * 50,
+        "\\" * 99,
+        "^_^_{}{",
+        "=-(" * 50_000,
+        "( a" * 20_000,
+        "1,234" * 20_000,
+        "",
+    ):
         assert isinstance(units(text), tuple)
         assert isinstance(spelled(text), str)
 
