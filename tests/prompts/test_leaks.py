@@ -111,6 +111,11 @@ def test_an_item_that_the_pool_holds_often_makes_no_template():
     assert len(find_matches([*prompts, _LONG, _LONG], _exam(_LONG), 13, 0.5).matches) == 7
 
 
+def test_copies_of_one_prompt_make_no_template():
+    half = _LONG.rpartition(". ")[0] + ". What is the ratio of them?"
+    assert len(find_matches([half] * 9 + [row(1)["prompt"]], _exam(_LONG), 13, 0.5).matches) == 9
+
+
 def test_one_item_many_times_in_the_evaluation_file_makes_no_template():
     half = _LONG.rpartition(". ")[0] + ". What is the ratio of them?"
     assert len(find_matches([half], _exam(*[_LONG] * 8), 13, 0.5).matches) == 8
