@@ -1,4 +1,4 @@
-"""The two interfaces that rooms meet through: who chooses the prompts, and who trains on them."""
+"""The interfaces that rooms meet through: who chooses the prompts, who trains on them, who compares two answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +19,14 @@ class BatchOutcome:
     prompt_ids: tuple[PromptId, ...]
     n_rollouts: tuple[int, ...]
     n_correct: tuple[int, ...]
+
+
+class AnswerComparison(Protocol):
+    """Tells whether two gold answers mean the same; the grader does, and `prompts` does not know it."""
+
+    def __call__(self, pairs: list[tuple[str, str]]) -> list[bool | None]:
+        """Return one verdict a pair; None: it cannot be told."""
+        ...
 
 
 class Curriculum(Protocol):

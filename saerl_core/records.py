@@ -208,10 +208,21 @@ class TrainResult:
     report: "TrainingReport"
 
 
+class Boilerplate(BaseModel):
+    """A passage of evaluation items that says nothing about a leak, as it stands in many problems."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str  # in the words that are compared
+    n_items: int  # different evaluation items that hold it
+    n_prompts: int | None  # different prompts of the pool that hold its most frequent n-gram; None: it has none
+
+
 class PromptsReport(StageReport):
     """Counts for the data card."""
 
     counts: dict[str, int] = Field(default_factory=dict)  # n_rows, n_train, n_rejected, n_duplicate, n_<flag> ...
+    boilerplate: tuple[Boilerplate, ...] = ()  # set aside when the pool was compared with evaluation sets
 
 
 class BenchmarksReport(StageReport):

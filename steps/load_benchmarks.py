@@ -8,10 +8,11 @@ from zenml import step
 from saerl_core.config import EvaluationConfig
 from saerl_core.prompts.benchmarks import load_benchmarks as load
 from saerl_core.records import BenchmarksReport
+from steps._answers import same_answers
 from steps._runtime import cache_policy, stage, track
 
 
-@step(experiment_tracker=True, cache_policy=cache_policy("prompts", "world"))
+@step(experiment_tracker=True, cache_policy=cache_policy("prompts", "rollouts", "world"))
 def load_benchmarks(
     config: EvaluationConfig, max_prompt_chars: int, fingerprint: str
 ) -> tuple[
@@ -21,7 +22,7 @@ def load_benchmarks(
 ]:
     """Load benchmarks; `fingerprint` changes with the content of their files."""
     with stage("load_benchmarks") as clock:
-        found = load(config.benchmarks, max_prompt_chars)
+        found = load(config.benchmarks, max_prompt_chars, same_answers)
         report = clock.stamp(found.report)
     track("load_benchmarks", report)
     return found.table, found.issues, report

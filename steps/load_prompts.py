@@ -8,10 +8,11 @@ from zenml import step
 from saerl_core.config import PromptsConfig
 from saerl_core.prompts.load import load_prompts as load
 from saerl_core.records import PromptsReport
+from steps._answers import same_answers
 from steps._runtime import cache_policy, stage, track
 
 
-@step(experiment_tracker=True, cache_policy=cache_policy("prompts", "world"))
+@step(experiment_tracker=True, cache_policy=cache_policy("prompts", "rollouts", "world"))
 def load_prompts(
     config: PromptsConfig, seed: int, fingerprint: str
 ) -> tuple[
@@ -24,7 +25,7 @@ def load_prompts(
 ]:
     """Load prompts; `fingerprint` changes with the content of the input files, so that new data is not cached away."""
     with stage("load_prompts") as clock:
-        found = load(config, seed)
+        found = load(config, seed, same_answers)
         report = clock.stamp(found.report)
     track("load_prompts", report)
     return found.train, found.dev, found.test, found.issues, found.matches, report

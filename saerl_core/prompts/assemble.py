@@ -21,12 +21,18 @@ def contamination_marks(matches: Iterable[Match]) -> Marks:
         of_prompt[match.prompt_index].append(match)
     marks: Marks = {}
     for i, found in of_prompt.items():
-        worst = max(found, key=lambda m: m.coverage)
-        kind = "the same words as" if worst.exact else f"{worst.coverage:.0%} of the n-grams of"
+        worst = max(found, key=lambda m: (m.coverage, m.exact, m.whole))
+        kind = _kind(worst)
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""
         detail = f"{kind} {worst.item.eval_id} of {worst.item.benchmark}{more}"
         marks[i] = (worst.coverage, Suspicion("contaminated", detail))
     return marks
+
+
+def _kind(match: Match) -> str:
+    if match.exact:
+        return "the same words as"
+    return "all the words and signs of" if match.whole else f"{match.coverage:.0%} of the n-grams of"
 
 
 def prompts_table(

@@ -18,6 +18,7 @@ from saerl_core.prompts.hub import read_hub
 from saerl_core.prompts.pool import Pool, collect
 from saerl_core.prompts.read import existing_file, format_of, read_rows
 from saerl_core.prompts.rows import Issue, RawRow, Settings, excerpt
+from saerl_core.protocols import AnswerComparison
 from saerl_core.records import BenchmarksReport
 from saerl_core.tables import BENCHMARKS
 
@@ -31,11 +32,13 @@ class BenchmarkSet:
     report: BenchmarksReport
 
 
-def load_benchmarks(benchmarks: Sequence[BenchmarkConfig], max_prompt_chars: int) -> BenchmarkSet:
+def load_benchmarks(
+    benchmarks: Sequence[BenchmarkConfig], max_prompt_chars: int, same_answers: AnswerComparison | None = None
+) -> BenchmarkSet:
     """Load every benchmark; no row disappears without a line among the issues.
 
-    Rows are flagged as in the pool, and those that are not usable are not evaluated. A prompt that is in two
-    benchmarks is evaluated in both.
+    Rows are flagged as in the pool (`same_answers` settles answers that differ in spelling), and those that are not
+    usable are not evaluated. A prompt that is in two benchmarks is evaluated in both.
 
     Raises:
         ConfigError: a file does not exist.
@@ -46,7 +49,7 @@ def load_benchmarks(benchmarks: Sequence[BenchmarkConfig], max_prompt_chars: int
     notes: list[str] = []
     for i, benchmark in enumerate(benchmarks):
         pool = _pool(benchmark, f"evaluation.benchmarks[{i}]", max_prompt_chars)
-        table, odd = prompts_table(pool.rows, identify(pool.rows), {})
+        table, odd = prompts_table(pool.rows, identify(pool.rows, same_answers), {})
         issues += [*pool.rejected, *odd]
         notes += _notes(benchmark.name, pool, table)
         tables.append(table.assign(benchmark=benchmark.name))

@@ -12,6 +12,7 @@ from decimal import Decimal
 from saerl_core.config import ColumnMap
 from saerl_core.errors import DataError
 from saerl_core.prompts.inspect import PROOF, SWALLOWED
+from saerl_core.prompts.invisible import clean_answer, without_invisible
 from saerl_core.prompts.rows import POOL_SETTINGS, Issue, RawRow, Row, Settings, Suspicion, excerpt
 
 _EXACT_FLOAT = 2.0**53  # above this a float no longer holds every integer
@@ -80,7 +81,7 @@ def prompt_text(raw: RawRow, name: str) -> str:
     if not isinstance(value, str):
         detail = f"column '{name}' holds a {type(value).__name__}, not a text: {excerpt(str(value))}"
         raise _RejectedError("non_text_prompt", detail)
-    if not value.strip():
+    if not without_invisible(value).strip():
         raise _RejectedError("empty_prompt", f"column '{name}' is empty")
     _refuse_surrogates(value, name)
     return value
@@ -90,12 +91,14 @@ def _answer_text(raw: RawRow, name: str, prompt: str, odd: list[Suspicion]) -> s
     value = raw.values.get(name)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         raise _RejectedError("missing_answer", f"the row has no value in column '{name}'{_proof_hint(prompt)}")
-    text = _as_text(value, name, odd)
+    text, removed = clean_answer(_as_text(value, name, odd))
     # the form feed that is left of \frac at the very beginning counts as white space for strip()
     stripped = text.strip(" ") if SWALLOWED.search(text) else text.strip()
     if not stripped:
         raise _RejectedError("empty_answer", f"column '{name}' is empty{_proof_hint(prompt)}")
     _refuse_surrogates(stripped, name)
+    if removed is not None:
+        odd.append(Suspicion("invisible_character", removed))
     if stripped != text:
         odd.append(Suspicion("answer_whitespace", f"white space around the answer removed: {excerpt(text)}"))
     return stripped

@@ -5,9 +5,9 @@ else is noted only: the row can be trained on.
 
 | flag                  | unusable | meaning                                                                       |
 |-----------------------|----------|-------------------------------------------------------------------------------|
-| duplicate             | yes      | exact copy of a row that is kept: same normalised prompt and answer           |
+| duplicate             | yes      | copy of a row that is kept: same prompt in any spelling, and the same answer  |
 | conflict              | yes      | the same prompt stands with another answer; all rows concerned                |
-| contaminated          | yes      | covers an evaluation item's n-grams up to the threshold, or equals the item   |
+| contaminated          | yes      | covers an evaluation item's n-grams up to the threshold, or holds it whole    |
 | swallowed_latex       | yes      | an escape ate a command's first letter: `\f` + "rac", tab + "imes"            |
 | replacement_character | yes      | U+FFFD: characters were lost before the file was written                      |
 | missing_image         | yes      | an image stands there as a link or placeholder, which the model cannot see    |
@@ -15,6 +15,7 @@ else is noted only: the row can be trained on.
 | list_answer           | yes      | several answers in a list: which one counts, and in what order, is unknown    |
 | imprecise_answer      | yes      | a float beyond 2^53: digits of the answer are lost                            |
 | answer_marker         | yes      | a worked solution with "####": the answer itself is not alone in the column   |
+| invisible_character   |          | zero-width blanks, byte order or direction marks: left out of comparisons     |
 | control_character     |          | another control character, such as a form feed for the ligature "fi"          |
 | line_separator        |          | U+2028, U+2029 or U+0085 inside a field                                       |
 | short_prompt          |          | under 25 characters                                                           |
@@ -26,7 +27,7 @@ else is noted only: the row can be trained on.
 | multi_part            |          | parts (a), (b) or (i), (ii): one answer for several questions                 |
 | numeric_answer        |          | a number in the file, written out as text (27.0 is "27")                      |
 | unwrapped_answer      |          | the only element of a list                                                    |
-| answer_whitespace     |          | white space around the answer, removed (the only change made to an answer)    |
+| answer_whitespace     |          | white space around the answer, removed                                        |
 | answer_newline        |          | line breaks inside the answer                                                 |
 | answer_dollar         |          | a dollar sign: a currency, or LaTeX delimiters                                |
 | answer_unit           |          | a unit or words behind a number                                               |
@@ -45,6 +46,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from saerl_core.prompts.invisible import ACCIDENTAL
 from saerl_core.prompts.rows import Suspicion, excerpt
 
 UNUSABLE: Final = frozenset(
@@ -85,6 +87,7 @@ _PROMPT_PATTERNS: Final = (
 )
 _CHARACTER_PATTERNS: Final = (
     ("control_character", re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")),
+    ("invisible_character", ACCIDENTAL),
     ("replacement_character", re.compile("\ufffd")),
     ("line_separator", re.compile("[\u2028\u2029\u0085]")),
 )

@@ -20,7 +20,8 @@ from saerl_core.prompts.decontaminate import EvalItem, Match, find_exact, find_m
 from saerl_core.prompts.duplicates import identify
 from saerl_core.prompts.pool import Pool, items_from_file, items_of, pool_from_file, pool_from_hub
 from saerl_core.prompts.rows import Issue
-from saerl_core.records import PromptSet, PromptsReport
+from saerl_core.protocols import AnswerComparison
+from saerl_core.records import Boilerplate, PromptSet, PromptsReport
 from saerl_core.tables import PROMPTS
 
 _HEADLINES = (  # the counts that are logged as metrics; the report page shows all
@@ -39,17 +40,19 @@ class _Findings:
     matches: list[Match] = field(default_factory=list)
     n_items: Counter[str] = field(default_factory=Counter)
     n_short: int = 0
+    boilerplate: tuple[Boilerplate, ...] = ()
     notes: list[str] = field(default_factory=list)
 
 
-def load_prompts(config: PromptsConfig, seed: int) -> PromptSet:
+def load_prompts(config: PromptsConfig, seed: int, same_answers: AnswerComparison | None = None) -> PromptSet:
     """Load the pool and the held-out prompts that a configuration names.
 
-    `seed` only shapes the built-in task world. `ConfigError` where a setting names nothing that exists, `DataError`
+    `seed` only shapes the built-in task world. `same_answers` settles whether answers of one prompt that differ in
+    spelling are a conflict; without it they are. `ConfigError` where a setting names nothing that exists, `DataError`
     where a file is unreadable as a whole, or where no row is left that can be used.
     """
     started = time.perf_counter()
-    out = _from_world(config, seed) if config.source == "task_world" else _from_text(config)
+    out = _from_world(config, seed) if config.source == "task_world" else _from_text(config, same_answers)
     if not out.train["usable"].any():
         flags = Counter(f for row in out.train["flags"] for f in row.split(",") if f).most_common(3)
         raise DataError(
@@ -79,7 +82,7 @@ def _from_world(config: PromptsConfig, seed: int) -> PromptSet:
     return _prompt_set(train, dev, test, found)
 
 
-def _from_text(config: PromptsConfig) -> PromptSet:
+def _from_text(config: PromptsConfig, same_answers: AnswerComparison | None) -> PromptSet:
     pool = _pool(config)
     found = _Findings(n_rejected=len(pool.rejected), issues=list(pool.rejected))
     if config.max_rows is not None and len(pool.rows) == config.max_rows:
@@ -91,12 +94,15 @@ def _from_text(config: PromptsConfig) -> PromptSet:
     found.n_items = Counter(item.benchmark for item in items)
     if items:
         prompts = [row.prompt for row in pool.rows]
-        found.matches, found.n_short = find_matches(prompts, items, config.ngram_tokens, config.coverage_threshold)
-    train, issues = assemble.prompts_table(pool.rows, identify(pool.rows), assemble.contamination_marks(found.matches))
+        compared = find_matches(prompts, items, config.ngram_tokens, config.coverage_threshold)
+        found.matches, found.n_short = list(compared.matches), compared.n_short
+        found.boilerplate = compared.boilerplate
+    marks = assemble.contamination_marks(found.matches)
+    train, issues = assemble.prompts_table(pool.rows, identify(pool.rows, same_answers), marks)
     found.issues += issues
     test = PROMPTS.empty()
     if held_out is not None:
-        test, issues = assemble.prompts_table(held_out.rows, identify(held_out.rows), {})
+        test, issues = assemble.prompts_table(held_out.rows, identify(held_out.rows, same_answers), {})
         found.issues += issues
     _note_broken_files(found)
     return _prompt_set(train, PROMPTS.empty(), test, found, config)
@@ -150,6 +156,7 @@ def _prompt_set(
         stage="load_prompts",
         counts=counts,
         notes=tuple(notes),
+        boilerplate=found.boilerplate,
         values={key: float(counts[key]) for key in _HEADLINES} | {"usable_frac": float(train["usable"].mean())},
     )
     issues = assemble.issues_table(found.issues)
@@ -172,7 +179,9 @@ def _counts(train: pd.DataFrame, dev: pd.DataFrame, test: pd.DataFrame, found: _
         "n_contaminated": sum("contaminated" in row for row in flags),
         "n_eval_items": sum(found.n_items.values()),
         "n_eval_items_matched": len({(m.item.benchmark, m.item.eval_id) for m in found.matches}),
+        "n_eval_items_short": found.n_short,
         "n_exact_matches": sum(m.exact for m in found.matches),
+        "n_whole_matches": sum(m.whole for m in found.matches),
     }
     counts |= {f"n_{flag}": n for flag, n in sorted(Counter(f for row in flags for f in row - {""}).items())}
     reasons = Counter(issue.reason for issue in found.issues if issue.rejected)
@@ -187,11 +196,15 @@ def _notes(counts: dict[str, int], found: _Findings, config: PromptsConfig | Non
     if counts["n_conflict"]:
         notes.append(f"Rows whose prompt also stands with another answer: {counts['n_conflict']}; none is used.")
     if counts["n_duplicate"]:
-        notes.append(f"Rows that are exact copies of a row that is used: {counts['n_duplicate']}.")
+        notes.append(f"Rows that are copies of another row, in the same or another spelling: {counts['n_duplicate']}.")
     if found.matches and config is not None:
         notes.append(_contamination_note(counts, found, config))
     if found.n_short:
-        notes.append(f"Evaluation items too short for n-grams, compared as a whole: {found.n_short}.")
+        notes.append(f"Evaluation items without n-grams of their own, compared as a whole: {found.n_short}.")
+    if found.boilerplate:
+        notes.append(
+            f"Passages of evaluation items that stand in many problems and count for no leak: {len(found.boilerplate)}."
+        )
     return notes
 
 
@@ -199,5 +212,6 @@ def _contamination_note(counts: dict[str, int], found: _Findings, config: Prompt
     return (
         f"Contaminated prompts, not used: {counts['n_contaminated']} of {counts['n_train']}. They hold at least "
         f"{config.coverage_threshold:.0%} of the {config.ngram_tokens}-grams of {counts['n_eval_items_matched']} of "
-        f"{counts['n_eval_items']} evaluation items ({counts['n_exact_matches']} with exactly the same words)."
+        f"{counts['n_eval_items']} evaluation items, or such an item as a whole ({counts['n_whole_matches']} matches "
+        f"as a whole, {counts['n_exact_matches']} with exactly the same words)."
     )

@@ -53,6 +53,7 @@ def data_card(inputs: ReportInputs) -> Section:
     blocks.extend(side_by_side(_topics(train), _levels(train), _lengths(train), _truth(train)))
     blocks.extend(_issues(inputs.issues))
     blocks.extend(_contamination(inputs))
+    blocks.extend(_boilerplate(inputs))
     counts = [[name.replace("_", " "), numbers.count(n)] for name, n in inputs.prompts_report.counts.items()]
     if counts:
         blocks.append(Table("All counts of the loader", ["count", "rows"], counts, folded=True))
@@ -163,13 +164,30 @@ def _contamination(inputs: ReportInputs) -> list[Block]:
     ]
     text = (
         f"{n_strong:,} prompts are covered by an evaluation item to at least {numbers.percent(threshold, 0)} "
-        f"({config.ngram_tokens}-gram coverage), {n_exact:,} of them exactly. They are marked, and the plan leaves "
-        "them out."
+        f"({config.ngram_tokens}-gram coverage) or hold one as a whole, {n_exact:,} of them exactly. They are marked, "
+        "and the plan leaves them out."
     )
     title = "Contamination, with receipts" + (
         f" (the {len(items)} strongest of {len(matches):,})" if len(matches) > len(items) else ""
     )
     return [Callout(text, "warn" if n_strong else "good"), Pairs(title, "prompt of the pool", "evaluation item", items)]
+
+
+def _boilerplate(inputs: ReportInputs) -> list[Block]:
+    passages = inputs.prompts_report.boilerplate
+    if not passages:
+        return []
+    rows = [
+        [
+            numbers.short(passage.text, 300),
+            numbers.count(passage.n_items),
+            "" if passage.n_prompts is None else numbers.count(passage.n_prompts),
+        ]
+        for passage in passages
+    ]
+    caption = "Templates and formulas that many problems share. A prompt that holds one of these alone is no leak."
+    columns = ["passage, in the words that are compared", "evaluation items", "prompts"]
+    return [Table("Set aside when looking for leaks", columns, rows, caption=caption, folded=True)]
 
 
 def policy(inputs: ReportInputs) -> Section:

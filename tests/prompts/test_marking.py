@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from saerl_core.config import PromptsConfig, TaskWorldConfig
 from saerl_core.ids import prompt_id
-from saerl_core.prompts.decontaminate import CoverageIndex, EvalItem, find_matches, tokens_of
+from saerl_core.prompts.decontaminate import EvalItem, find_matches
+from saerl_core.prompts.folding import units
 from saerl_core.prompts.load import load_prompts
 from saerl_core.world import splits
 from tests.prompts.files import issues, load, row, write_jsonl
@@ -79,37 +80,35 @@ def test_ids_flags_and_texts_do_not_depend_on_the_order_of_the_file(tmp_path, or
 
 def test_coverage_is_the_share_of_the_items_n_grams():
     item = EvalItem("exam", "1", "a b c d e f")
-    index = CoverageIndex([item], ngram_tokens=3, threshold=0.5)
-    cases = {"a b c d": 0.5, "X, a-b c; D! e f": 1.0, "a b c": None, "b c d e f": 0.75, "f e d c b a": None}
+    cases = {"a b c d": 0.5, "X, a: b c; **D** e f": 1.0, "a b c": None, "b c d e f": 0.75, "f e d c b a": None}
     for prompt, coverage in cases.items():
-        found = index.matches(prompt, 0)
+        found = find_matches([prompt], [item], 3, 0.5).matches
         assert [m.coverage for m in found] == ([] if coverage is None else [coverage])
         assert not any(m.exact for m in found)
-    assert index.matches("A b, C d e f?", 0)[0].exact
+    assert find_matches(["A b, C d e f?"], [item], 3, 0.5).matches[0].exact
 
 
 def test_short_items_are_compared_as_a_whole_with_their_signs():
     items = [EvalItem("exam", "1", "Is k > 0?"), EvalItem("exam", "2", "[asy] draw(x); [/asy]")]
-    found, n_short = find_matches(
-        ["Is k < 0?", "Is  k > 0? ", "Say: Is k > 0?", "[asy] draw(y); [/asy]"], items, 13, 0.5
-    )
-    assert n_short == 2
-    assert [(m.prompt_index, m.item.eval_id, m.coverage, m.exact) for m in found] == [(1, "1", 1.0, True)]
+    prompts = ["Is k < 0?", "Is  k > 0? ", "Say: Is k > 0?", "[asy] draw(y); [/asy]", "[asy]  draw(x); [/asy]"]
+    found = find_matches(prompts, items, 13, 0.5)
+    assert found.n_short == 2
+    assert [(m.prompt_index, m.item.eval_id, m.coverage, m.exact, m.whole) for m in found.matches] == [
+        *((1, "1", 1.0, True, True), (2, "1", 1.0, False, True), (4, "2", 1.0, True, False)),
+    ]
 
 
-def test_tokens_are_words_numbers_and_single_cjk_characters():
-    assert tokens_of("Let $x_1 = 3.5$, 求和n! [asy] draw(q); [/asy] End [asy] open") == (
-        *("let", "x", "1", "3", "5", "求", "和", "n", "end"),
+def test_units_are_words_numbers_and_single_cjk_characters_with_their_signs():
+    assert units("Let $x_1 = 3.5$, 求和n! [asy] draw(q); [/asy] End [asy] open") == (
+        *("let", "x", "_1", "=3.5", "求", "和", "n!", "end"),
     )
 
 
 def test_boilerplate_alone_is_no_contamination():
     boilerplate = "where m and n are relatively prime positive integers. Find m plus n, and then stop right there"
     story = " ".join(f"word{i}" for i in range(60))
-    found, _ = find_matches(
-        [f"Another story, {boilerplate}"], [EvalItem("exam", "1", f"{story} {boilerplate}")], 13, 0.5
-    )
-    assert found == []
+    found = find_matches([f"Another story, {boilerplate}"], [EvalItem("exam", "1", f"{story} {boilerplate}")], 13, 0.5)
+    assert found.matches == ()
 
 
 def test_held_out_prompts_become_the_test_split_and_are_kept_off_the_pool(tmp_path):
@@ -157,7 +156,7 @@ def test_planted_leaks_are_found_among_many_prompts_and_nothing_else_is():
     prompts = [" ".join(words[i * 60 : i * 60 + 60]) for i in range(750)]
     halves = [" ".join(words[i * 60 : i * 60 + 30] + [f"other{j}" for j in range(n)]) for i, n in ((15, 15), (30, 60))]
     items = [EvalItem("exam", str(i), text) for i, text in enumerate([prompts[0], *halves])]
-    found, _ = find_matches(prompts, items, 13, 0.5)
+    found = find_matches(prompts, items, 13, 0.5).matches
     # 18 of 33 n-grams of the second item; the third shares 18 of 78 and is none
     assert [(m.prompt_index, m.item.eval_id, m.coverage) for m in found] == [(0, "0", 1.0), (15, "1", 18 / 33)]
 

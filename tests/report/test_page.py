@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from saerl_core import tables
-from saerl_core.records import ClustersReport, DifficultyReport, PlanReport, QualityReport
+from saerl_core.records import Boilerplate, ClustersReport, DifficultyReport, PlanReport, QualityReport
 from saerl_core.report.inputs import ReportInputs
 from saerl_core.report.page import render_report
 from tests.report.checking import SECTIONS, Page, read
@@ -211,6 +211,17 @@ def test_table_of_scores_holds_every_slice(full: ReportInputs, page: Page) -> No
 def test_the_seed_on_top_is_the_one_that_trained(full: ReportInputs) -> None:
     trained = replace(full, plan=replace(full.plan, seed=7))
     assert "seed <b>7</b>" in render_report(trained)
+
+
+def test_passages_that_were_set_aside_are_listed(full: ReportInputs) -> None:
+    passages = (
+        Boilerplate(text="where m and n are <b>prime</b>", n_items=10, n_prompts=1234),
+        Boilerplate(text="start now", n_items=12, n_prompts=None),
+    )
+    html = render_report(replace(full, prompts_report=full.prompts_report.model_copy(update={"boilerplate": passages})))
+    assert "where m and n are &lt;b&gt;prime&lt;/b&gt;" in html
+    assert "1,234" in html
+    assert "Set aside when looking for leaks" not in render_report(full)
 
 
 def test_what_was_compared_for_contamination_is_said(full: ReportInputs) -> None:
