@@ -3,6 +3,7 @@
 import json
 from collections.abc import Hashable, Mapping
 
+from saerl_core.algorithms import ALGORITHMS
 from saerl_core.records import (
     BenchmarksReport,
     ClustersReport,
@@ -50,7 +51,6 @@ _ANCHORS: dict[type[StageReport], str] = {
     TrainingReport: "training",
     EvaluationReport: "evaluation",
 }
-ALGORITHMS = {"grpo": "GRPO", "dr_grpo": "Dr. GRPO", "dapo": "DAPO", "rloo": "RLOO", "ppo": "PPO"}
 _JUDGED = (QualityReport, DifficultyReport)  # their notes repeat the verdict on the SAE, unless a fallback was taken
 _PURPOSE_COLOURS = {"setup": "c7", "selection": "c0", "training": "c1", "evaluation": "c2"}
 
@@ -97,7 +97,7 @@ def what_ran(inputs: ReportInputs) -> str:
         return text + "."
     return (
         text
-        + f", trained with {ALGORITHMS[values.algorithm]} at {values.group_size} rollouts a prompt "
+        + f", trained with {ALGORITHMS[values.algorithm].title} at {values.group_size} rollouts a prompt "
         + f"({values.backend} backend)."
     )
 
