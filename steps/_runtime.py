@@ -24,26 +24,12 @@ from saerl_core.config_load import flatten
 from saerl_core.environment import state_dir
 from saerl_core.hub import allow_hub
 from saerl_core.records import StageReport
+from saerl_core.stages import STAGES
 from steps import _tracking as tracking
 from steps._buffer import Record
 
 R = TypeVar("R", bound=StageReport)
 
-PREFIXES = {  # of a stage's metrics in MLflow
-    "load_prompts": "prompts",
-    "load_benchmarks": "benchmarks",
-    "prepare_policy": "policy",
-    "obtain_sae": "sae",
-    "extract_sae_features": "features",
-    "train_quality_probe": "probe/quality",
-    "cluster_prompts": "clusters",
-    "measure_pass_rates": "pass_rates",
-    "calibrate_difficulty": "probe/difficulty",
-    "embed_prompts": "vectors",
-    "plan_batches": "plan",
-    "train_policy": "train",
-    "evaluate_policy": "eval",
-}
 _ROOT = Path(__file__).resolve().parent.parent
 _SHARED = ("records.py", "tables.py", "seeds.py", "ids.py")
 logger = logging.getLogger("saerl")
@@ -58,6 +44,11 @@ def cache_policy(*rooms: str) -> CachePolicy:
     files = [core / name for name in _SHARED]
     files += [file for room in rooms for file in sorted((core / room).rglob("*.py"))]
     return CachePolicy(file_dependencies=[str(file.relative_to(_ROOT)) for file in files])
+
+
+def stage_cache(step: str) -> CachePolicy:
+    """Return the cache policy of a stage: the rooms that the table of stages names for it."""
+    return cache_policy(*STAGES[step].rooms)
 
 
 class Clock:
@@ -90,7 +81,7 @@ def track(stage_name: str, report: StageReport) -> None:
     """Log a report's values to MLflow under the stage's prefix, and to the step's metadata in ZenML."""
     for note in report.notes:
         logger.info("note (%s): %s", stage_name, note)
-    metrics = report.metrics(PREFIXES[stage_name])
+    metrics = report.metrics(STAGES[stage_name].prefix)
     tracking.record(_headlines(metrics))
     log_metadata({"seconds": report.seconds, **metrics})
 

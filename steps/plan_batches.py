@@ -10,10 +10,14 @@ from saerl_core.config import PlanConfig
 from saerl_core.plan.build import plan_batches as plan_them
 from saerl_core.plan.inputs import PlanInputs
 from saerl_core.records import BatchPlan, PlanReport, PromptVectors
-from steps._runtime import cache_policy, stage, track
+from steps._runtime import stage, stage_cache, track
 
 
-@step(experiment_tracker=True, cache_policy=cache_policy("plan"), output_materializers={"plan": BatchPlanMaterializer})
+@step(
+    experiment_tracker=True,
+    cache_policy=stage_cache("plan_batches"),
+    output_materializers={"plan": BatchPlanMaterializer},
+)
 def plan_batches(
     prompts: pd.DataFrame,
     quality: pd.DataFrame,

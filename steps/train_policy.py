@@ -12,12 +12,12 @@ from saerl_core.records import BatchPlan, PolicyRef, TrainingReport, TrainJob
 from saerl_core.training.fingerprint import settings_of
 from saerl_core.training.openrlhf.files import log_files
 from saerl_core.training.run import train_policy as train
-from steps._runtime import cache_policy, kept_files, log_training_step, stage, track, work_dir
+from steps._runtime import kept_files, log_training_step, stage, stage_cache, track, work_dir
 
 
 @step(
     experiment_tracker=True,
-    cache_policy=cache_policy("training", "plan", "rollouts", "policy", "world"),
+    cache_policy=stage_cache("train_policy"),
     output_materializers={"trained_policy": PolicyMaterializer},
 )
 def train_policy(

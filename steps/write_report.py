@@ -1,6 +1,7 @@
 """Write the page, the cost ledger and everything that makes runs comparable; never cached."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -33,9 +34,9 @@ from saerl_core.records import (
 from saerl_core.report.inputs import ReportInputs, RunFacts, SaeFacts, TrainingFacts
 from saerl_core.report.page import render_report
 from saerl_core.report.summary import summary_text
+from saerl_core.tables import COSTS
 from steps import _runtime as runtime
 
-Reports = dict[str, StageReport | None]
 _PACKAGES = ("saerl", "torch", "transformers", "trl", "sae-lens", "scikit-learn", "zenml", "mlflow")
 
 
@@ -55,13 +56,6 @@ def write_report(
 ) -> tuple[Annotated[HTMLString, "report"], Annotated[pd.DataFrame, "costs"]]:
     """Render the page from all records and log every headline metric, so that a cached run is comparable too."""
     with runtime.stage("write_report"):
-        reports: Reports = {
-            "load_prompts": prompts_report, "load_benchmarks": benchmarks_report, "prepare_policy": policy_report,
-            "obtain_sae": sae_report, "extract_sae_features": features_report, "train_quality_probe": quality_report,
-            "cluster_prompts": clusters_report, "measure_pass_rates": pass_rates_report,
-            "calibrate_difficulty": difficulty_report, "embed_prompts": vectors_report, "plan_batches": plan_report,
-            "train_policy": training_report, "evaluate_policy": evaluation_report,
-        }
         training = None
         if log is not None and consumed is not None and training_report is not None:
             training = TrainingFacts(log, consumed, training_report)
@@ -72,19 +66,21 @@ def write_report(
             sae_report=sae_report, features_report=features_report, quality=quality, quality_report=quality_report,
             clusters=clusters, clusters_report=clusters_report, difficulty=difficulty,
             difficulty_report=difficulty_report, plan=plan, plan_report=plan_report,
-            costs=costs_table(reports.items()), pass_rates=pass_rates, pass_rates_report=pass_rates_report,
+            costs=COSTS.empty(), pass_rates=pass_rates, pass_rates_report=pass_rates_report,
             training=training, scores=scores, evaluation_report=evaluation_report, benchmarks_report=benchmarks_report,
+            vectors_report=vectors_report,
         )
+        inputs = replace(inputs, costs=costs_table((stage.step, report) for stage, report in inputs.reports()))
         page = render_report(inputs)
-        _log(inputs, reports, page)
+        _log(inputs, page)
     return HTMLString(page), inputs.costs
 # fmt: on
 
 
-def _log(inputs: ReportInputs, reports: Reports, page: str) -> None:
+def _log(inputs: ReportInputs, page: str) -> None:
     metrics = cost_metrics(inputs.costs)
-    for stage, report in reports.items():
-        metrics |= report.metrics(runtime.PREFIXES[stage]) if report else {}
+    for stage, report in inputs.reports():
+        metrics |= report.metrics(stage.prefix)
     if inputs.training is not None:
         runtime.log_training_curve(inputs.training.log)
     source = inputs.config.prompts.path or inputs.config.prompts.dataset or "task_world"

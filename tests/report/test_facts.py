@@ -104,7 +104,7 @@ def test_summary_is_a_few_plain_lines() -> None:
     assert lines[0].startswith("Strategy saerl, seed 0: 6 steps of 32 prompts")
     assert any("28.1 % to 41.9 %" in line for line in lines)
     assert any("6 of 6 batches identical" in line for line in lines)
-    assert any(line.startswith("Most of the time: policy 2 min 11 s, training 1 min 36 s") for line in lines)
+    assert any(line.startswith("Most of the time: prepare_policy 2 min 11 s, train_policy 1 min 36 s") for line in lines)
 
 
 def test_summary_of_a_curation_run_says_that_nothing_was_trained() -> None:
