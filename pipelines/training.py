@@ -43,9 +43,9 @@ def saerl_pipeline(config: RunConfig) -> None:
     training = c.training.model_copy(update={"seed": None})  # in the cache key once, as the argument of its own
     vectors, vectors_report = _vectors(c, prompts, features, controls, policy)
     plan, _, plan_report = plan_batches(prompts, quality, clusters, difficulty, c.plan, train_seed, vectors)
-    trained = log = consumed = training_report = scores = evaluation_report = None
+    trained = log = consumed = handed_out = training_report = scores = evaluation_report = None
     if c.training.enabled:
-        trained, log, consumed, training_report = train_policy(
+        trained, log, consumed, handed_out, training_report = train_policy(
             prompts, plan, policy, training, c.grading, train_seed, threads,
             dev if training.eval_every_steps is not None else None,
         )  # fmt: skip
@@ -60,7 +60,7 @@ def saerl_pipeline(config: RunConfig) -> None:
         quality=quality, quality_report=quality_report, clusters=clusters, clusters_report=clusters_report,
         pass_rates=pass_rates, pass_rates_report=pass_rates_report, difficulty=difficulty,
         difficulty_report=difficulty_report, plan=plan, plan_report=plan_report, log=log, consumed=consumed,
-        training_report=training_report, scores=scores, evaluation_report=evaluation_report,
+        handed_out=handed_out, training_report=training_report, scores=scores, evaluation_report=evaluation_report,
         benchmarks_report=benchmarks_report, vectors_report=vectors_report,
     )  # fmt: skip
 

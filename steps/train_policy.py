@@ -33,6 +33,7 @@ def train_policy(
     Annotated[PolicyRef, "trained_policy"],
     Annotated[pd.DataFrame, "training_log"],
     Annotated[pd.DataFrame, "consumed"],
+    Annotated[pd.DataFrame, "handed_out"],
     Annotated[TrainingReport, "training_report"],
 ]:
     """Train; a killed run started again finds its checkpoints by the hash of plan, policy and what is trained."""
@@ -50,4 +51,4 @@ def train_policy(
             result = train(job, make_curriculum(plan), log_training_step)
         report = clock.stamp(result.report)
     track("train_policy", report)
-    return result.policy, result.log, result.consumed, report
+    return result.policy, result.log, result.consumed, result.handed_out, report

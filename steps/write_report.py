@@ -50,15 +50,16 @@ def write_report(
     clusters_report: ClustersReport, difficulty: pd.DataFrame, difficulty_report: DifficultyReport,
     plan: BatchPlan, plan_report: PlanReport, pass_rates: pd.DataFrame | None = None,
     pass_rates_report: PassRatesReport | None = None, log: pd.DataFrame | None = None,
-    consumed: pd.DataFrame | None = None, training_report: TrainingReport | None = None,
-    scores: pd.DataFrame | None = None, evaluation_report: EvaluationReport | None = None,
-    benchmarks_report: BenchmarksReport | None = None, vectors_report: StageReport | None = None,
+    consumed: pd.DataFrame | None = None, handed_out: pd.DataFrame | None = None,
+    training_report: TrainingReport | None = None, scores: pd.DataFrame | None = None,
+    evaluation_report: EvaluationReport | None = None, benchmarks_report: BenchmarksReport | None = None,
+    vectors_report: StageReport | None = None,
 ) -> tuple[Annotated[HTMLString, "report"], Annotated[pd.DataFrame, "costs"]]:
     """Render the page from all records and log every headline metric, so that a cached run is comparable too."""
     with runtime.stage("write_report"):
         training = None
-        if log is not None and consumed is not None and training_report is not None:
-            training = TrainingFacts(log, consumed, training_report)
+        if log is not None and consumed is not None and handed_out is not None and training_report is not None:
+            training = TrainingFacts(log, consumed, training_report, handed_out)
             plan = realised(plan, consumed, clusters, difficulty)
         inputs = ReportInputs(
             config=runtime.run_config(), facts=_facts(), train=prompts, test=test_prompts, issues=issues,

@@ -117,10 +117,14 @@ def comparison_advice(inputs: ReportInputs) -> str:
 
 
 def order_proof(inputs: ReportInputs) -> OrderProof | None:
-    """Compare the consumed batches with the planned ones, slot by slot; None where nothing was trained."""
+    """Compare the consumed batches with the planned ones, slot by slot; None where nothing was trained.
+
+    An online plan's own table is filled from what was consumed and proves nothing: there the plan is what the
+    curriculum handed out.
+    """
     if inputs.training is None:
         return None
-    planned = _batches(inputs.plan.table)
+    planned = _batches(inputs.plan.table if inputs.plan.recipe is None else inputs.training.handed_out)
     trained = _batches(inputs.training.consumed)
     same = [step for step, batch in trained.items() if planned.get(step) == batch]
     differing = sorted(set(trained) - set(same) | (set(planned) - set(trained)))

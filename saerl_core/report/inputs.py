@@ -62,11 +62,12 @@ class TrainingFacts:
     log: pd.DataFrame  # tables.TRAINING_LOG
     consumed: pd.DataFrame  # tables.CONSUMED
     report: TrainingReport
+    handed_out: pd.DataFrame  # tables.HANDED_OUT
 
     @classmethod
     def of(cls, result: TrainResult) -> "TrainingFacts":
         """Take the facts from a record."""
-        return cls(result.log, result.consumed, result.report)
+        return cls(result.log, result.consumed, result.report, result.handed_out)
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,8 @@ def make_training(plan: BatchPlan, rng: np.random.Generator) -> TrainingFacts:
     report = TrainingReport(
         stage="training", n_rollouts=len(steps) * 256, values={"n_steps": len(steps), "resumed_from_step": 0.0}
     )
-    return TrainingFacts(log, consumed, report)
+    handed_out = plan.table[["step", "slot", "prompt_id"]].assign(predicted=np.nan)
+    return TrainingFacts(log, consumed, report, tables.HANDED_OUT.check(handed_out))
 
 
 def make_scores(rng: np.random.Generator) -> pd.DataFrame:
