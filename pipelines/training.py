@@ -5,6 +5,8 @@ from typing import Any
 from pipelines.base import as_saerl_pipeline
 from saerl_core.config import RunConfig
 from saerl_core.fingerprint import benchmarks_fingerprint, fingerprint, prompts_fingerprint
+from saerl_core.plan.code import strategy_code
+from saerl_core.training.fingerprint import training_code
 from steps.calibrate_difficulty import calibrate_difficulty
 from steps.cluster_prompts import cluster_prompts
 from steps.embed_prompts import embed_prompts
@@ -41,12 +43,14 @@ def saerl_pipeline(config: RunConfig) -> None:
     )
     train_seed = seed if c.training.seed is None else c.training.seed
     training = c.training.model_copy(update={"seed": None})  # in the cache key once, as the argument of its own
+    strategy = strategy_code(c.plan.strategy)  # in the cache key: editing another strategy re-runs nothing
     vectors, vectors_report = _vectors(c, prompts, features, controls, policy)
-    plan, _, plan_report = plan_batches(prompts, quality, clusters, difficulty, c.plan, train_seed, vectors)
+    plan, _, plan_report = plan_batches(prompts, quality, clusters, difficulty, c.plan, train_seed, strategy, vectors)
     trained = log = consumed = handed_out = training_report = scores = evaluation_report = None
     if c.training.enabled:
         trained, log, consumed, handed_out, training_report = train_policy(
             prompts, plan, policy, training, c.grading, train_seed, threads,
+            f"{training_code(training.backend)}-{strategy}",
             dev if training.eval_every_steps is not None else None,
         )  # fmt: skip
     if c.evaluation.enabled:

@@ -18,6 +18,8 @@ class Stage:
     purpose: Purpose  # what its cost is spent on
     section: str  # of the page
     rooms: tuple[str, ...]  # folders and files below saerl_core whose change runs the step again
+    # plan_batches, train_policy: these are the entrances; what they lead to depends on strategy and backend, and its
+    # hash is an argument of the step (`plan.code`, `training.fingerprint.training_code`)
 
 
 _ROWS = (
@@ -39,10 +41,10 @@ _ROWS = (
     Stage(
         "embed_prompts", "vectors_report", "vectors", "selection", "plan", ("features", "signals", "policy", "world")
     ),
-    Stage("plan_batches", "plan_report", "plan", "selection", "plan", ("plan",)),
+    Stage("plan_batches", "plan_report", "plan", "selection", "plan", ("plan/build.py",)),
     Stage(
         "train_policy", "training_report", "train", "training", "training",
-        ("training", "plan", "rollouts", "policy", "world"),
+        ("training/run.py", "plan/online/recipe.py", "rollouts", "policy", "world"),
     ),
     Stage(
         "evaluate_policy", "evaluation_report", "eval", "evaluation", "evaluation",

@@ -39,10 +39,14 @@ logging.getLogger("zenml.integrations.mlflow.experiment_trackers.mlflow_experime
 
 
 def cache_policy(*rooms: str) -> CachePolicy:
-    """Make a step's cache depend on the source files of the rooms it calls: editing the library re-runs the step."""
+    """Make a step's cache depend on the source files of the rooms it calls: editing the library re-runs the step.
+
+    A room is a folder of `saerl_core`, or one file.
+    """
     core = _ROOT / "saerl_core"
     files = [core / name for name in _SHARED]
-    files += [file for room in rooms for file in sorted((core / room).rglob("*.py"))]
+    for room in rooms:
+        files += [core / room] if room.endswith(".py") else sorted((core / room).rglob("*.py"))
     return CachePolicy(file_dependencies=[str(file.relative_to(_ROOT)) for file in files])
 
 

@@ -25,11 +25,12 @@ def plan_batches(
     difficulty: pd.DataFrame,
     config: PlanConfig,
     seed: int,
+    code: str,
     vectors: PromptVectors | None = None,
 ) -> tuple[
     Annotated[BatchPlan, "plan"], Annotated[pd.DataFrame, "plan_decisions"], Annotated[PlanReport, "plan_report"]
 ]:
-    """Build the plan of the configured strategy."""
+    """Build the plan of the configured strategy; `code` is the hash of its code, for the cache."""
     with stage("plan_batches") as clock:
         inputs = PlanInputs(prompts=prompts, quality=quality, clusters=clusters, difficulty=difficulty)
         plan, report = plan_them(inputs, config, seed, vectors)

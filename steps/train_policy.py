@@ -28,6 +28,7 @@ def train_policy(
     grading: GradingConfig,
     seed: int,
     torch_threads: int,
+    code: str,
     eval_prompts: pd.DataFrame | None = None,
 ) -> tuple[
     Annotated[PolicyRef, "trained_policy"],
@@ -36,11 +37,11 @@ def train_policy(
     Annotated[pd.DataFrame, "handed_out"],
     Annotated[TrainingReport, "training_report"],
 ]:
-    """Train; a killed run started again finds its checkpoints by the hash of plan, policy and what is trained."""
+    """Train; a killed run started again finds its checkpoints by plan, policy, settings and code."""
     with stage("train_policy", torch_threads=torch_threads) as clock:
         # not all settings: whoever runs out of memory lowers a micro-batch and goes on in the same folder
         settings = (settings_of(config), config.device, config.eval_every_steps, config.eval_n_samples)
-        key = (plan.plan_hash, policy.policy_id, policy.prompt_format, settings, grading.model_dump_json(), seed)
+        key = (plan.plan_hash, policy.policy_id, policy.prompt_format, settings, grading.model_dump_json(), seed, code)
         folder = work_dir("train", *key)
         job = TrainJob(
             policy=policy, prompts=prompts, config=config, grading=grading, n_steps=plan.n_steps,

@@ -1,7 +1,10 @@
 """What must be the same for a saved training to be continued. No torch."""
 
 import hashlib
+from pathlib import Path
 
+from saerl_core.algorithms import BACKENDS
+from saerl_core.code import CORE, code_hash
 from saerl_core.config import OpenRlhfConfig, TrainingConfig
 from saerl_core.records import TrainJob
 from saerl_core.training.checkpoints import Fingerprint
@@ -58,6 +61,13 @@ def job_fingerprint(job: TrainJob, **more: str) -> Fingerprint:
         **more,
         **settings_of(job.config),
     }
+
+
+def training_code(backend: str, root: Path = CORE) -> str:
+    """Return a hash over the code that trains: this room without the other backends, and the rooms that it calls."""
+    others = {"__pycache__", *BACKENDS} - {backend}
+    own = [place for place in (root / "training").iterdir() if place.name not in others]
+    return code_hash([*own, *(root / room for room in ("rollouts", "policy", "world"))], root)
 
 
 def digest(fingerprint: Fingerprint) -> str:
