@@ -20,6 +20,7 @@ from saerl_core.report.blocks import (
 )
 from saerl_core.report.charts import Interval, Series, before_after, lines
 from saerl_core.report.inputs import ReportInputs, TrainingFacts
+from saerl_core.report.section_forecasts import forecast_blocks
 
 _MAX_SLICES = 24
 _CURVES = (  # column of the log, title, colour, unit
@@ -53,6 +54,7 @@ def training(inputs: ReportInputs) -> Section:
     blocks.append(Text(_dead_words(run)))
     curves = [_curve(log, *curve) for curve in _CURVES]
     blocks.extend(side_by_side(_reward(inputs, log), _dead_groups(run), *curves))
+    blocks.extend(forecast_blocks(run))
     lead = (
         f"{ALGORITHMS[config.algorithm].title} on the {config.backend} backend: {config.group_size} rollouts a prompt, "
         f"learning rate {config.lr:g}, "
