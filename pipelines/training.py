@@ -90,5 +90,5 @@ def _vectors(c: RunConfig, *artifacts: Any) -> tuple[Any, Any]:
     """Embed (prompts, features, controls, policy) for the strategy that shares what it learns between prompts."""
     if c.plan.strategy != "adaptive":
         return None, None
-    vectors, report = embed_prompts(*artifacts, c.plan.online, c.features, c.grading, c.seed, c.torch_threads)
+    vectors, report = embed_prompts(*artifacts, c.plan.online.vectors(), c.features, c.grading, c.seed, c.torch_threads)
     return vectors, report
