@@ -68,8 +68,11 @@ class Clock:
 
 
 @contextmanager
-def stage(name: str, *, torch_threads: int | None = None) -> Iterator[Clock]:
-    """Run one stage: lift the offline default where it must be, set the torch threads, log the run's facts, measure."""
+def stage(name: str, *, torch_threads: int | None = None, trial: str = "") -> Iterator[Clock]:
+    """Run one stage: lift the offline default where it must be, set the torch threads, log the run's facts, measure.
+
+    What a stage of a trial logs stands under the trial's name.
+    """
     allow_hub(run_config())
     if torch_threads is not None:
         import torch
@@ -78,15 +81,17 @@ def stage(name: str, *, torch_threads: int | None = None) -> Iterator[Clock]:
     last = name == "write_report"
     with tracking.buffer(wait_s=tracking.RUN_WAIT_S if last else tracking.STEP_WAIT_S, last=last):
         log_run_facts()
-        yield Clock(name)
+        with tracking.trial(trial):
+            yield Clock(name)
 
 
-def track(stage_name: str, report: StageReport) -> None:
+def track(stage_name: str, report: StageReport, trial: str = "") -> None:
     """Log a report's values to MLflow under the stage's prefix, and to the step's metadata in ZenML."""
     for note in report.notes:
         logger.info("note (%s): %s", stage_name, note)
     metrics = report.metrics(STAGES[stage_name].prefix)
-    tracking.record(_headlines(metrics))
+    with tracking.trial(trial):
+        tracking.record(_headlines(metrics))
     log_metadata({"seconds": report.seconds, **metrics})
 
 

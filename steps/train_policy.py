@@ -30,6 +30,7 @@ def train_policy(
     torch_threads: int,
     code: str,
     eval_prompts: pd.DataFrame | None = None,
+    trial: str = "",
 ) -> tuple[
     Annotated[PolicyRef, "trained_policy"],
     Annotated[pd.DataFrame, "training_log"],
@@ -37,8 +38,11 @@ def train_policy(
     Annotated[pd.DataFrame, "handed_out"],
     Annotated[TrainingReport, "training_report"],
 ]:
-    """Train; a killed run started again finds its checkpoints by plan, policy, settings and code."""
-    with stage("train_policy", torch_threads=torch_threads) as clock:
+    """Train; a killed run started again finds its checkpoints by plan, policy, settings and code.
+
+    `code` is the hash of the code that trains and chooses. Several trainings of one run are told apart by `trial`.
+    """
+    with stage("train_policy", torch_threads=torch_threads, trial=trial) as clock:
         # not all settings: whoever runs out of memory lowers a micro-batch and goes on in the same folder
         settings = (settings_of(config), config.device, config.eval_every_steps, config.eval_n_samples)
         key = (plan.plan_hash, policy.policy_id, policy.prompt_format, settings, grading.model_dump_json(), seed, code)
@@ -51,5 +55,5 @@ def train_policy(
         with kept_files(lambda: log_files(folder)):
             result = train(job, make_curriculum(plan), log_training_step)
         report = clock.stamp(result.report)
-    track("train_policy", report)
+    track("train_policy", report, trial)
     return result.policy, result.log, result.consumed, result.handed_out, report
