@@ -38,3 +38,10 @@ def brier_of_the_mean(rows: pd.DataFrame) -> float:
 def brier_by_step(rows: pd.DataFrame) -> dict[int, float]:
     """Return the Brier score of every step that has predictions."""
     return {int(str(step)): brier_score(group) for step, group in rows.groupby("step")}
+
+
+def forecast_metrics(rows: pd.DataFrame) -> dict[str, float]:
+    """Return the headline numbers of a training's forecasts; nothing where nothing was predicted."""
+    if rows.empty:
+        return {}
+    return {"forecast_brier_mean": brier_score(rows), "forecast_brier_of_the_mean": brier_of_the_mean(rows)}

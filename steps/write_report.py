@@ -12,6 +12,7 @@ from zenml import step
 from zenml.types import HTMLString
 
 from saerl_core.environment import state_dir
+from saerl_core.forecasts import brier_by_step, forecast_metrics, forecasts
 from saerl_core.ledger import cost_metrics, costs_table
 from saerl_core.plan.online.realised import realised
 from saerl_core.records import (
@@ -34,6 +35,7 @@ from saerl_core.records import (
 from saerl_core.report.inputs import ReportInputs, RunFacts, SaeFacts, TrainingFacts
 from saerl_core.report.page import render_report
 from saerl_core.report.summary import summary_text
+from saerl_core.stages import STAGES
 from saerl_core.tables import COSTS
 from steps import _runtime as runtime
 
@@ -84,12 +86,21 @@ def _log(inputs: ReportInputs, page: str) -> None:
         metrics |= report.metrics(stage.prefix)
     if inputs.training is not None:
         runtime.log_training_curve(inputs.training.log)
+        metrics |= _log_forecasts(inputs.training)
     source = inputs.config.prompts.path or inputs.config.prompts.dataset or "task_world"
     runtime.log_dataset(inputs.train, "prompts", source, "training")
     files = _write_files(inputs, page)
     tags = {"plan_hash": inputs.plan.plan_hash, "sae_id": inputs.sae.sae_id}
     runtime.log_summary(metrics, tags, files)
     runtime.say(summary_text(inputs))
+
+
+def _log_forecasts(training: TrainingFacts) -> dict[str, float]:
+    """Log how far off an online strategy's predictions were at every step; return the headlines."""
+    rows = forecasts(training.handed_out, training.consumed)
+    for number, score in brier_by_step(rows).items():
+        runtime.log_training_step(number, {"forecast_brier": score})
+    return {f"{STAGES['train_policy'].prefix}/{key}": value for key, value in forecast_metrics(rows).items()}
 
 
 def _write_files(inputs: ReportInputs, page: str) -> list[Path]:

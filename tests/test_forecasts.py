@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saerl_core.forecasts import brier_by_step, brier_of_the_mean, brier_score, forecasts
+from saerl_core.forecasts import brier_by_step, brier_of_the_mean, brier_score, forecast_metrics, forecasts
 from saerl_core.report.page import render_report
 from saerl_core.tables import CONSUMED, HANDED_OUT
 from tests.report.checking import read
@@ -36,6 +36,8 @@ def test_steps_are_scored_apart_and_the_mean_is_the_yardstick():
     assert brier_by_step(table) == {0: 0.5, 1: 0.0}
     assert brier_score(table) == 0.25
     assert brier_of_the_mean(table) == 0.25
+    assert forecast_metrics(table) == {"forecast_brier_mean": 0.25, "forecast_brier_of_the_mean": 0.25}
+    assert forecast_metrics(table.iloc[:0]) == {}
 
 
 def test_what_was_not_predicted_or_not_trained_does_not_count():

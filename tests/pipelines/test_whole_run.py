@@ -166,3 +166,19 @@ def test_a_new_strategy_file_runs_nothing_again(vanilla_run, monkeypatch, tmp_pa
     monkeypatch.setattr(training, "strategy_code", lambda name: strategy_code(name, edited))
     statuses = _statuses(_run(plan={"strategy": "vanilla"}))
     assert {name for name, status in statuses.items() if status == "completed"} == {"write_report"}
+
+
+def test_an_online_order_is_proved_and_its_forecasts_are_logged(vanilla_run, mlflow_client, saerl_home):
+    run = _run(plan={"strategy": "adaptive"})
+    handed_out = run.steps["train_policy"].outputs["handed_out"][0].load()
+    consumed = run.steps["train_policy"].outputs["consumed"][0].load()
+    assert handed_out[["step", "slot", "prompt_id"]].equals(consumed[["step", "slot", "prompt_id"]])
+    page = (saerl_home / "report.html").read_text()
+    assert "Planned order was trained: 4 of 4 batches identical" in page
+    assert "The Brier score of its predictions" in page
+    mlflow_run = _mlflow_run(mlflow_client, run)
+    assert len(mlflow_client.get_metric_history(mlflow_run.info.run_id, "train/forecast_brier")) == 4
+    assert 0 < mlflow_run.data.metrics["train/forecast_brier_mean"] < 1
+    other = _statuses(_run(plan={"strategy": "adaptive", "online": {"forgetting": 0.5}}))
+    assert other["embed_prompts"] == "cached", "forgetting says nothing about the vectors"
+    assert other["plan_batches"] == "completed"
