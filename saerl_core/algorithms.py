@@ -28,7 +28,7 @@ def _not_embedded(why: str) -> Mapping[str, str]:
     return {"embedded": why}
 
 
-BACKENDS = ("embedded", "openrlhf")
+BACKENDS: Mapping[str, str] = {"embedded": "embedded", "openrlhf": "OpenRLHF"}  # in the configuration -> for readers
 _ROWS = (
     Algorithm("grpo", "GRPO"),
     Algorithm("dr_grpo", "Dr. GRPO"),

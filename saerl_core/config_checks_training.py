@@ -50,8 +50,9 @@ def refusal(algorithm: str, backend: str) -> str | None:
         return None
     others = [name for name in BACKENDS if name not in refused]
     return (
-        f"training.algorithm is '{algorithm}', which {refused[backend]}: only the backend {' or '.join(others)} trains "
-        f"it; set training.backend to '{others[0]}', or training.algorithm to one of {', '.join(trained_by(backend))}"
+        f"training.algorithm is '{algorithm}', which {refused[backend]}: only the "
+        f"{' or '.join(BACKENDS[name] for name in others)} backend trains it; set training.backend to '{others[0]}', "
+        f"or training.algorithm to one of {', '.join(trained_by(backend))}"
     )
 
 
