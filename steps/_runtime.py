@@ -142,8 +142,9 @@ def work_dir(stage_name: str, *key: object) -> Path:
 
 
 def log_training_step(step: int, metrics: dict[str, float]) -> None:
-    """Log one training step under `train/`: returns as soon as it is on disk, whatever the server does."""
-    finite = {f"train/{k}": float(v) for k, v in metrics.items() if isinstance(v, int | float) and v == v}  # noqa: PLR0124 (NaN is not equal to itself)
+    """Log one training step; returns as soon as it is on disk, whatever the server does."""
+    prefix = STAGES["train_policy"].prefix
+    finite = {f"{prefix}/{k}": float(v) for k, v in metrics.items() if isinstance(v, int | float) and v == v}  # noqa: PLR0124 (NaN is not equal to itself)
     tracking.record([Record("metric", key, value, step, curve=True) for key, value in finite.items()])
 
 

@@ -19,6 +19,8 @@ def pristine(tmp_path_factory):
     root = tmp_path_factory.mktemp("source") / "saerl_core"
     for room in ROOMS:
         shutil.copytree(CORE / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in CORE.glob("*.py"):
+        shutil.copy(file, root / file.name)
     return root
 
 
@@ -58,6 +60,10 @@ TRAININGS, EVERY = {"training embedded", "training openrlhf"}, set(MODULES)
         ("training/session.py", TRAININGS),
         ("training/a_new_helper.py", TRAININGS),
         ("rollouts/grading.py", TRAININGS),
+        ("algorithms.py", TRAININGS),
+        ("seeds.py", TRAININGS),
+        ("openrlhf_flags.py", {"training openrlhf"}),
+        ("hub.py", set()),
         ("plan/strategies/saerl.py", {"saerl"}),
         ("plan/strategies/a_new_one.py", set()),
         ("plan/strategies/__init__.py", set()),

@@ -9,6 +9,8 @@ from saerl_core.config import OpenRlhfConfig, TrainingConfig
 from saerl_core.records import TrainJob
 from saerl_core.training.checkpoints import Fingerprint
 
+_BESIDE = ("rollouts", "policy", "world", "algorithms.py", "seeds.py")  # code outside this room that decides the result
+_BESIDE_OPENRLHF = ("openrlhf_flags.py", "openrlhf_layout.py")
 # Settings that may change between a run and its resume: where and how fast it runs, not what it trains.
 _FREE = {"enabled", "seed", "save_every_steps", "eval_every_steps", "eval_n_samples", "device", "openrlhf"}
 _FREE_OPENRLHF = {
@@ -67,7 +69,8 @@ def training_code(backend: str, root: Path = CORE) -> str:
     """Return a hash over the code that trains: this room without the other backends, and the rooms that it calls."""
     others = {"__pycache__", *BACKENDS} - {backend}
     own = [place for place in (root / "training").iterdir() if place.name not in others]
-    return code_hash([*own, *(root / room for room in ("rollouts", "policy", "world"))], root)
+    beside = [*_BESIDE, *(_BESIDE_OPENRLHF if backend == "openrlhf" else ())]
+    return code_hash([*own, *(root / place for place in beside)], root)
 
 
 def digest(fingerprint: Fingerprint) -> str:
