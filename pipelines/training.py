@@ -30,8 +30,9 @@ def saerl_pipeline(config: RunConfig) -> None:
     prompts, dev, test, issues, matches, prompts_report = load_prompts(c.prompts, seed, prompts_fingerprint(c.prompts))
     benchmarks, benchmarks_report = _benchmarks(c)
     policy, policy_report = prepare_policy(prompts, dev, test, c.policy, seed, threads, fingerprint(c.policy.model))
-    sae_files = fingerprint(c.sae.path, c.sae.model)
-    sae, sae_report = obtain_sae(prompts, policy, c.sae, c.features, seed, threads, sae_files)
+    sae, sae_report = obtain_sae(
+        prompts, policy, c.sae, c.features, seed, threads, fingerprint(c.sae.path, c.sae.model)
+    )
     features, controls, features_report = extract_sae_features(prompts, policy, sae, c.features, seed, threads)
     quality, _, quality_report = train_quality_probe(
         prompts, features, controls, policy, sae, c.quality, c.features, seed, threads
@@ -43,14 +44,13 @@ def saerl_pipeline(config: RunConfig) -> None:
     )
     train_seed = seed if c.training.seed is None else c.training.seed
     training = c.training.model_copy(update={"seed": None})  # in the cache key once, as the argument of its own
-    strategy = strategy_code(c.plan.strategy)  # in the cache key: editing another strategy re-runs nothing
+    plan_code, train_code = _code(c)
     vectors, vectors_report = _vectors(c, prompts, features, controls, policy)
-    plan, _, plan_report = plan_batches(prompts, quality, clusters, difficulty, c.plan, train_seed, strategy, vectors)
+    plan, _, plan_report = plan_batches(prompts, quality, clusters, difficulty, c.plan, train_seed, plan_code, vectors)
     trained = log = consumed = handed_out = training_report = scores = evaluation_report = None
     if c.training.enabled:
         trained, log, consumed, handed_out, training_report = train_policy(
-            prompts, plan, policy, training, c.grading, train_seed, threads,
-            f"{training_code(training.backend)}-{strategy}",
+            prompts, plan, policy, training, c.grading, train_seed, threads, train_code,
             dev if training.eval_every_steps is not None else None,
         )  # fmt: skip
     if c.evaluation.enabled:
@@ -67,6 +67,12 @@ def saerl_pipeline(config: RunConfig) -> None:
         handed_out=handed_out, training_report=training_report, scores=scores, evaluation_report=evaluation_report,
         benchmarks_report=benchmarks_report, vectors_report=vectors_report,
     )  # fmt: skip
+
+
+def _code(c: RunConfig) -> tuple[str, str]:
+    """Return the hashes of the code that plans and of the code that trains: another strategy's file is in neither."""
+    strategy = strategy_code(c.plan.strategy)
+    return strategy, f"{training_code(c.training.backend)}-{strategy}"
 
 
 def _pass_rates(c: RunConfig, *artifacts: Any) -> tuple[Any, Any]:
