@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipelines.base import as_saerl_pipeline
-from saerl_core.config import RunConfig
+from saerl_core.config import RunConfig, TrainingConfig
 from saerl_core.fingerprint import benchmarks_fingerprint, fingerprint, prompts_fingerprint
 from saerl_core.plan.code import strategy_code
 from saerl_core.training.fingerprint import training_code
@@ -30,9 +30,8 @@ def saerl_pipeline(config: RunConfig) -> None:
     prompts, dev, test, issues, matches, prompts_report = load_prompts(c.prompts, seed, prompts_fingerprint(c.prompts))
     benchmarks, benchmarks_report = _benchmarks(c)
     policy, policy_report = prepare_policy(prompts, dev, test, c.policy, seed, threads, fingerprint(c.policy.model))
-    sae, sae_report = obtain_sae(
-        prompts, policy, c.sae, c.features, seed, threads, fingerprint(c.sae.path, c.sae.model)
-    )
+    sae_files = fingerprint(c.sae.path, c.sae.model)
+    sae, sae_report = obtain_sae(prompts, policy, c.sae, c.features, seed, threads, sae_files)
     features, controls, features_report = extract_sae_features(prompts, policy, sae, c.features, seed, threads)
     quality, _, quality_report = train_quality_probe(
         prompts, features, controls, policy, sae, c.quality, c.features, seed, threads
@@ -42,8 +41,7 @@ def saerl_pipeline(config: RunConfig) -> None:
     difficulty, difficulty_report = calibrate_difficulty(
         prompts, features, controls, clusters, c.difficulty, seed, pass_rates
     )
-    train_seed = seed if c.training.seed is None else c.training.seed
-    training = c.training.model_copy(update={"seed": None})  # in the cache key once, as the argument of its own
+    training, train_seed = _training(c)
     plan_code, train_code = _code(c)
     vectors, vectors_report = _vectors(c, prompts, features, controls, policy)
     plan, _, plan_report = plan_batches(prompts, quality, clusters, difficulty, c.plan, train_seed, plan_code, vectors)
@@ -67,6 +65,11 @@ def saerl_pipeline(config: RunConfig) -> None:
         handed_out=handed_out, training_report=training_report, scores=scores, evaluation_report=evaluation_report,
         benchmarks_report=benchmarks_report, vectors_report=vectors_report,
     )  # fmt: skip
+
+
+def _training(c: RunConfig) -> tuple[TrainingConfig, int]:
+    """Return the settings of the training without its seed, and the seed: in the cache key once, as an argument."""
+    return c.training.model_copy(update={"seed": None}), c.seed if c.training.seed is None else c.training.seed
 
 
 def _code(c: RunConfig) -> tuple[str, str]:
