@@ -3,8 +3,10 @@
 from typing import Any
 
 from pipelines.base import as_saerl_pipeline
-from saerl_core.config import RunConfig
+from saerl_core.config import RunConfig, TrainingConfig
 from saerl_core.fingerprint import benchmarks_fingerprint, fingerprint, prompts_fingerprint
+from saerl_core.plan.code import strategy_code
+from saerl_core.training.fingerprint import training_code
 from steps.calibrate_difficulty import calibrate_difficulty
 from steps.cluster_prompts import cluster_prompts
 from steps.embed_prompts import embed_prompts
@@ -39,14 +41,14 @@ def saerl_pipeline(config: RunConfig) -> None:
     difficulty, difficulty_report = calibrate_difficulty(
         prompts, features, controls, clusters, c.difficulty, seed, pass_rates
     )
-    train_seed = seed if c.training.seed is None else c.training.seed
-    training = c.training.model_copy(update={"seed": None})  # in the cache key once, as the argument of its own
+    training, train_seed = _training(c)
+    plan_code, train_code = _code(c)
     vectors, vectors_report = _vectors(c, prompts, features, controls, policy)
-    plan, _, plan_report = plan_batches(prompts, quality, clusters, difficulty, c.plan, train_seed, vectors)
-    trained = log = consumed = training_report = scores = evaluation_report = None
+    plan, _, plan_report = plan_batches(prompts, quality, clusters, difficulty, c.plan, train_seed, plan_code, vectors)
+    trained = log = consumed = handed_out = training_report = scores = evaluation_report = None
     if c.training.enabled:
-        trained, log, consumed, training_report = train_policy(
-            prompts, plan, policy, training, c.grading, train_seed, threads,
+        trained, log, consumed, handed_out, training_report = train_policy(
+            prompts, plan, policy, training, c.grading, train_seed, threads, train_code,
             dev if training.eval_every_steps is not None else None,
         )  # fmt: skip
     if c.evaluation.enabled:
@@ -60,9 +62,20 @@ def saerl_pipeline(config: RunConfig) -> None:
         quality=quality, quality_report=quality_report, clusters=clusters, clusters_report=clusters_report,
         pass_rates=pass_rates, pass_rates_report=pass_rates_report, difficulty=difficulty,
         difficulty_report=difficulty_report, plan=plan, plan_report=plan_report, log=log, consumed=consumed,
-        training_report=training_report, scores=scores, evaluation_report=evaluation_report,
+        handed_out=handed_out, training_report=training_report, scores=scores, evaluation_report=evaluation_report,
         benchmarks_report=benchmarks_report, vectors_report=vectors_report,
     )  # fmt: skip
+
+
+def _training(c: RunConfig) -> tuple[TrainingConfig, int]:
+    """Return the settings of the training without its seed, and the seed: in the cache key once, as an argument."""
+    return c.training.model_copy(update={"seed": None}), c.seed if c.training.seed is None else c.training.seed
+
+
+def _code(c: RunConfig) -> tuple[str, str]:
+    """Return the hashes of the code that plans and of the code that trains: another strategy's file is in neither."""
+    strategy = strategy_code(c.plan.strategy)
+    return strategy, f"{training_code(c.training.backend)}-{strategy}"
 
 
 def _pass_rates(c: RunConfig, *artifacts: Any) -> tuple[Any, Any]:
@@ -86,5 +99,5 @@ def _vectors(c: RunConfig, *artifacts: Any) -> tuple[Any, Any]:
     """Embed (prompts, features, controls, policy) for the strategy that shares what it learns between prompts."""
     if c.plan.strategy != "adaptive":
         return None, None
-    vectors, report = embed_prompts(*artifacts, c.plan.online, c.features, c.grading, c.seed, c.torch_threads)
+    vectors, report = embed_prompts(*artifacts, c.plan.online.vectors(), c.features, c.grading, c.seed, c.torch_threads)
     return vectors, report

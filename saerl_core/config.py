@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from saerl_core.config_base import Positive, Section, Unit
-from saerl_core.config_plan import OnlineConfig, PlanConfig
+from saerl_core.config_plan import OnlineConfig, PlanConfig, VectorsConfig
 from saerl_core.config_training import OpenRlhfConfig, TrainingConfig
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "TaskWorldConfig",
     "TrainingConfig",
     "Unit",
+    "VectorsConfig",
 ]
 
 MEAN_BENCHMARK = "mean"  # in the scores: the unweighted mean over all benchmarks

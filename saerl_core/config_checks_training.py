@@ -1,22 +1,16 @@
 """Combinations of training settings that cannot work, or that the chosen backend would ignore."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from saerl_core.algorithms import ALGORITHMS, BACKENDS, trained_by
 from saerl_core.openrlhf_flags import extra_args_problems
 from saerl_core.openrlhf_layout import gpu_layout
 
 if TYPE_CHECKING:
     from saerl_core.config import OpenRlhfConfig, RunConfig, TrainingConfig
 
-EMBEDDED_ALGORITHMS = ("grpo", "dr_grpo", "dapo", "rloo")
-_NOT_EMBEDDED = {  # why
-    "ppo": "needs a critic, which the embedded backend does not train",
-    "reinforce++": "whitens advantages over the whole batch and counts the KL in the reward, not in the loss",
-    "reinforce++-baseline": "whitens advantages over the whole batch, while the embedded backend keeps to groups",
-    "gspo": "takes one probability ratio for a whole completion, while the embedded backend takes one a token",
-}
 _SECRET = ("TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS", "AUTH")
 _CREDENTIALS = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -35,6 +29,9 @@ def training_problems(config: "RunConfig") -> Iterator[str]:
             "raise training.clip_high or leave it out"
         )
     yield from _no_dev_split(config)
+    told = refusal(training.algorithm, training.backend)
+    if told is not None:
+        yield told
     if training.backend == "embedded":
         yield from _embedded(training)
     else:
@@ -46,11 +43,16 @@ def training_problems(config: "RunConfig") -> Iterator[str]:
         yield from extra_args_problems(training.openrlhf.extra_args)
 
 
-def not_embedded(algorithm: str) -> str:
-    """Return the sentence that refuses an algorithm of the OpenRLHF backend for the embedded one, with the reason."""
+def refusal(algorithm: str, backend: str) -> str | None:
+    """Return the sentence that refuses an algorithm for a backend, with the reason; None where it is trained."""
+    refused = ALGORITHMS[algorithm].refused_by
+    if backend not in refused:
+        return None
+    others = [name for name in BACKENDS if name not in refused]
     return (
-        f"training.algorithm is '{algorithm}', which {_NOT_EMBEDDED[algorithm]}: only the OpenRLHF backend trains it; "
-        f"set training.backend to 'openrlhf', or training.algorithm to one of {', '.join(EMBEDDED_ALGORITHMS)}"
+        f"training.algorithm is '{algorithm}', which {refused[backend]}: only the "
+        f"{' or '.join(BACKENDS[name] for name in others)} backend trains it; set training.backend to '{others[0]}', "
+        f"or training.algorithm to one of {', '.join(trained_by(backend))}"
     )
 
 
@@ -84,8 +86,6 @@ def _no_dev_split(config: "RunConfig") -> Iterator[str]:
 
 
 def _embedded(training: "TrainingConfig") -> Iterator[str]:
-    if training.algorithm not in EMBEDDED_ALGORITHMS:
-        yield not_embedded(training.algorithm)
     changed = _changed(training.openrlhf, *type(training.openrlhf).model_fields)
     if changed:
         yield (
@@ -179,10 +179,10 @@ def _sizes(config: "RunConfig") -> Iterator[str]:
 def _algorithm(training: "TrainingConfig") -> Iterator[str]:
     settings, algorithm = training.openrlhf, training.algorithm
     changed = _changed(settings, "critic_lr", "critic_value_clip", "gae_lambda", "gae_gamma")
-    if algorithm != "ppo" and changed:
+    if not ALGORITHMS[algorithm].has_critic and changed:
         yield (
             f"{_HERE} sets {', '.join(changed)}, but training.algorithm '{algorithm}' has no critic; "
-            "set training.algorithm to 'ppo' or remove them"
+            f"set training.algorithm to {_any_of(a.name for a in ALGORITHMS.values() if a.has_critic)} or remove them"
         )
     buffer = settings.overlong_buffer_tokens
     if buffer is None and _changed(settings, "overlong_penalty"):
@@ -190,16 +190,21 @@ def _algorithm(training: "TrainingConfig") -> Iterator[str]:
             f"{_HERE}.overlong_penalty is {settings.overlong_penalty}, but {_HERE}.overlong_buffer_tokens is not set "
             f"and nothing is penalised; set {_HERE}.overlong_buffer_tokens or remove {_HERE}.overlong_penalty"
         )
-    if buffer is not None and algorithm != "dapo":
+    if buffer is not None and not ALGORITHMS[algorithm].penalises_length:
+        owner = _any_of(a.name for a in ALGORITHMS.values() if a.penalises_length)
         yield (
-            f"{_HERE}.overlong_buffer_tokens is {buffer}, which belongs to 'dapo', but training.algorithm is "
-            f"'{algorithm}'; set training.algorithm to 'dapo' or remove {_HERE}.overlong_buffer_tokens"
+            f"{_HERE}.overlong_buffer_tokens is {buffer}, which belongs to {owner}, but training.algorithm is "
+            f"'{algorithm}'; set training.algorithm to {owner} or remove {_HERE}.overlong_buffer_tokens"
         )
     if buffer is not None and buffer > training.max_completion_tokens:
         yield (
             f"{_HERE}.overlong_buffer_tokens is {buffer}, more than training.max_completion_tokens = "
             f"{training.max_completion_tokens}; lower it"
         )
+
+
+def _any_of(names: Iterable[str]) -> str:
+    return " or ".join(f"'{name}'" for name in names)
 
 
 def _changed(settings: "OpenRlhfConfig", *fields: str) -> list[str]:

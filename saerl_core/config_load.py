@@ -129,14 +129,14 @@ def _told(detail: ErrorDetails) -> list[str]:
     if kind in ("extra_forbidden", "invalid_key"):
         return [_unknown(path)]
     default = dict(_settings()).get(_in_any_item(path))
-    wrong, bound = _wrong(kind, context, default)
+    wrong, bound = _wrong(kind, context, default, detail["input"])
     way_out = "" if default is None or isinstance(default, BaseModel) else f"; leave it out for {_shown(default)}"
     # a variable of the trainer's environment may be a secret
     given = "(not shown)" if path.startswith("training.openrlhf.env") else _shown(detail["input"])
     return [f"{path} = {given} {wrong}: it must {bound}{way_out}"]
 
 
-def _wrong(kind: str, context: Mapping[str, object], default: object) -> tuple[str, str]:
+def _wrong(kind: str, context: Mapping[str, object], default: object, given: object) -> tuple[str, str]:
     """Return what is wrong and the bound, in words."""
     if kind in ("missing", "too_long") and isinstance(default, tuple):
         return "has the wrong length", f"list {len(default)} values"
@@ -144,7 +144,9 @@ def _wrong(kind: str, context: Mapping[str, object], default: object) -> tuple[s
         if name in context:
             return "is out of range", f"be {words} {context[name]}"
     if kind == "literal_error":
-        return "is not known", f"be {context['expected']}"
+        expected = str(context["expected"])
+        near = difflib.get_close_matches(str(given).lower(), re.findall(r"'([^']*)'", expected), n=1)
+        return "is not known" + (f" (did you mean '{near[0]}'?)" if near else ""), f"be {expected}"
     wanted = _KINDS.get(kind.split("_", maxsplit=1)[0], "")
     return "has the wrong type", f"be {wanted}" if wanted else "be as saerl_core/config.py declares it"
 

@@ -7,12 +7,17 @@ from pydantic import Field
 from saerl_core.config_base import Positive, Section, Unit
 
 
-class OnlineConfig(Section):
-    """Strategies that answer to rewards: what they know of a prompt, how fast they forget, whom they try."""
+class VectorsConfig(Section):
+    """What a strategy that shares what it learns knows of every prompt; all that `embed_prompts` reads."""
 
     features: Literal["sae", "dense", "random_sae", "surface", "none"] = "sae"  # adaptive: what prompts share
     n_components: Positive = 48  # whitened principal components of these features
     use_likelihood: bool = True  # adaptive: the policy's own likelihood of prompt and answer beside them
+
+
+class OnlineConfig(VectorsConfig):
+    """Strategies that answer to rewards: what they know of a prompt, how fast they forget, whom they try."""
+
     use_quality: bool = False  # leave out what the quality probe does not keep
     ridge: Annotated[float, Field(gt=0.0)] = 30.0
     forgetting: Annotated[float, Field(gt=0.0, le=1.0)] = 0.93  # share of the evidence kept from step to step
@@ -22,6 +27,10 @@ class OnlineConfig(Section):
     warmup_steps: Annotated[int, Field(ge=0)] = 2  # random batches at first
     cooldown_steps: Annotated[int, Field(ge=0)] = 12  # before a prompt may return
     explore_frac: Unit = 0.0  # share of every batch that is drawn at random
+
+    def vectors(self) -> VectorsConfig:
+        """Return the settings of the vectors alone: the others must not be in the key of the policy's forward pass."""
+        return VectorsConfig(**{name: getattr(self, name) for name in VectorsConfig.model_fields})
 
 
 class PlanConfig(Section):

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from saerl_core.config_base import Positive, Section, Unit
+from saerl_core.algorithms import ALGORITHMS
+from saerl_core.config_base import Positive, Section, Unit, one_of
 
 
 class OpenRlhfConfig(Section):
@@ -46,14 +47,14 @@ class TrainingConfig(Section):
 
     enabled: bool = True
     backend: Literal["embedded", "openrlhf"] = "embedded"
-    algorithm: Literal["grpo", "dr_grpo", "dapo", "rloo", "reinforce++", "reinforce++-baseline", "gspo", "ppo"] = "grpo"
+    algorithm: Annotated[str, one_of(ALGORITHMS)] = "grpo"  # a row of saerl_core/algorithms.py
     seed: int | None = None  # None: the root seed; set it to repeat training on the same signals
     group_size: Annotated[int, Field(ge=2)] = 8
     lr: Annotated[float, Field(gt=0.0)] = 5e-4
     warmup_steps: Annotated[int, Field(ge=0)] = 5
     kl_coef: Annotated[float, Field(ge=0.0)] = 0.0
     clip_low: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
-    clip_high: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None  # None: clip_low, for dapo .28
+    clip_high: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None  # None: the algorithm's own
     temperature: Annotated[float, Field(gt=0.0)] = 1.0
     max_completion_tokens: Positive = 24
     max_grad_norm: Annotated[float, Field(gt=0.0)] = 1.0

@@ -23,17 +23,18 @@ def fingerprint(*paths: str | None) -> str:
     return digest.hexdigest()[:16]
 
 
-def content_hash(*paths: Path, suffix: str = "") -> str:
+def content_hash(*paths: Path, suffix: str = "", below: Path | None = None) -> str:
     """Return a hash over every byte of files and folders, with names below each path; the same on every machine.
 
     Slower than `fingerprint`, which trusts the modification time of large files: a fresh clone changes all of them.
-    A path that does not exist counts as such. `suffix` keeps only the files of a folder that end so.
+    A path that does not exist counts as such. `suffix` keeps only the files of a folder that end so; with `below` the
+    names are those below that folder.
     """
     digest = hashlib.sha256()
     for path in paths:
         found = sorted(p for p in path.rglob(f"*{suffix}") if p.is_file()) if path.is_dir() else [path]
         for file in found:
-            digest.update(f"{file.relative_to(path.parent).as_posix()}\0".encode())
+            digest.update(f"{file.relative_to(below or path.parent).as_posix()}\0".encode())
             if not file.is_file():
                 digest.update(b"missing")
                 continue

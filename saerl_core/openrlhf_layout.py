@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from saerl_core.algorithms import ALGORITHMS
+
 if TYPE_CHECKING:
     from saerl_core.config import TrainingConfig
 
@@ -33,5 +35,5 @@ def gpu_layout(training: "TrainingConfig") -> GpuLayout:
     settings = training.openrlhf
     actor_gpus = settings.n_nodes * settings.gpus_per_node
     engines = settings.vllm_engines or max(1, actor_gpus // settings.vllm_tensor_parallel)
-    others = int(training.kl_coef > 0) + int(training.algorithm == "ppo")
+    others = int(training.kl_coef > 0) + int(ALGORITHMS[training.algorithm].has_critic)
     return GpuLayout(actor_gpus, engines, settings.vllm_tensor_parallel, others, settings.colocate)

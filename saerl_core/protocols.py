@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+import pandas as pd
 
 from saerl_core.records import TrainJob, TrainResult
 
@@ -46,6 +48,15 @@ class Curriculum(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state; the next batch is then the one that was due when it was saved."""
+        ...
+
+
+@runtime_checkable
+class Forecasts(Protocol):
+    """A curriculum that says what it expects of the prompts it chooses."""
+
+    def predictions(self) -> pd.DataFrame:
+        """Return `tables.PREDICTIONS` of every step so far."""
         ...
 
 

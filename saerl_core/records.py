@@ -1,6 +1,6 @@
 """What one room hands to another: frozen records, arrays with their keys, one report a stage."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from saerl_core.config import GradingConfig, PlanConfig, TrainingConfig
 from saerl_core.errors import DataError
+from saerl_core.tables import HANDED_OUT
 
 
 class StageReport(BaseModel):
@@ -206,6 +207,7 @@ class TrainResult:
     log: pd.DataFrame  # tables.TRAINING_LOG
     consumed: pd.DataFrame  # tables.CONSUMED
     report: "TrainingReport"
+    handed_out: pd.DataFrame = field(default_factory=HANDED_OUT.empty)  # no backend fills it: `training.run` does
 
 
 class Boilerplate(BaseModel):

@@ -242,6 +242,16 @@ PREDICTIONS = TableSchema(  # what an online curriculum expected of a prompt whe
     {"step": Column("int", 0), "prompt_id": _ID, "predicted": _UNIT},
     key=("step", "prompt_id"),
 )
+HANDED_OUT = TableSchema(  # every batch as the curriculum gave it; what an online one expected of each prompt
+    "handed_out",
+    {
+        "step": Column("int", 0),
+        "slot": Column("int", 0),
+        "prompt_id": _ID,
+        "predicted": Column("float", 0.0, 1.0, nullable=True),
+    },
+    key=("step", "slot"),
+)
 SCORES = TableSchema(
     "scores",
     {

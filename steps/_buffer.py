@@ -5,7 +5,8 @@ and delivers what is not delivered yet: at once where the store is a local datab
 retries with growing pauses. Knows nothing of MLflow: whoever opens a buffer gives the function that sends.
 
 Exactly once: a record carries the time at which it was measured, so that sending it twice is the same row in the
-server's database; and of two records for the same curve and step only the first is kept.
+server's database; and of two records for the same curve and step only the first is kept. Whoever logs several
+trainings into one run gives each a name of its own, which begins its keys (`steps._tracking.trial`).
 """
 
 import fcntl
@@ -94,12 +95,12 @@ class Journal:
         self.records += new
         return len(new)
 
-    def keep_file(self, file: Path) -> Record:
-        """Copy a file beside the journal, where it waits, and return its record."""
-        (self.folder / "files").mkdir(exist_ok=True)
-        copy = self.folder / "files" / file.name
+    def keep_file(self, file: Path, key: str) -> Record:
+        """Copy a file beside the journal, where it waits, and return its record; `key` is its place among the files."""
+        copy = self.folder / "files" / key
+        copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
-        return Record("file", file.name, f"{copy.stat().st_mtime_ns}")
+        return Record("file", key, f"{copy.stat().st_mtime_ns}")
 
     def mark(self, n_delivered: int) -> None:
         """Note durably that the first `n_delivered` records have arrived."""
@@ -148,10 +149,10 @@ class Buffer:
         if n_new:
             self._notice()
 
-    def add_file(self, file: Path) -> None:
-        """Put a copy of a file on disk and return."""
+    def add_file(self, file: Path, key: str = "") -> None:
+        """Put a copy of a file on disk and return; without a key its place is its name."""
         with self._guard:
-            record = self.journal.keep_file(file)
+            record = self.journal.keep_file(file, key or file.name)
         self.add([record])
 
     def close(self, wait_s: float) -> int:

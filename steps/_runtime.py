@@ -24,26 +24,12 @@ from saerl_core.config_load import flatten
 from saerl_core.environment import state_dir
 from saerl_core.hub import allow_hub
 from saerl_core.records import StageReport
+from saerl_core.stages import STAGES
 from steps import _tracking as tracking
 from steps._buffer import Record
 
 R = TypeVar("R", bound=StageReport)
 
-PREFIXES = {  # of a stage's metrics in MLflow
-    "load_prompts": "prompts",
-    "load_benchmarks": "benchmarks",
-    "prepare_policy": "policy",
-    "obtain_sae": "sae",
-    "extract_sae_features": "features",
-    "train_quality_probe": "probe/quality",
-    "cluster_prompts": "clusters",
-    "measure_pass_rates": "pass_rates",
-    "calibrate_difficulty": "probe/difficulty",
-    "embed_prompts": "vectors",
-    "plan_batches": "plan",
-    "train_policy": "train",
-    "evaluate_policy": "eval",
-}
 _ROOT = Path(__file__).resolve().parent.parent
 _SHARED = ("records.py", "tables.py", "seeds.py", "ids.py")
 logger = logging.getLogger("saerl")
@@ -53,11 +39,20 @@ logging.getLogger("zenml.integrations.mlflow.experiment_trackers.mlflow_experime
 
 
 def cache_policy(*rooms: str) -> CachePolicy:
-    """Make a step's cache depend on the source files of the rooms it calls: editing the library re-runs the step."""
+    """Make a step's cache depend on the source files of the rooms it calls: editing the library re-runs the step.
+
+    A room is a folder of `saerl_core`, or one file.
+    """
     core = _ROOT / "saerl_core"
     files = [core / name for name in _SHARED]
-    files += [file for room in rooms for file in sorted((core / room).rglob("*.py"))]
+    for room in rooms:
+        files += [core / room] if room.endswith(".py") else sorted((core / room).rglob("*.py"))
     return CachePolicy(file_dependencies=[str(file.relative_to(_ROOT)) for file in files])
+
+
+def stage_cache(step: str) -> CachePolicy:
+    """Return the cache policy of a stage: the rooms that the table of stages names for it."""
+    return cache_policy(*STAGES[step].rooms)
 
 
 class Clock:
@@ -73,8 +68,11 @@ class Clock:
 
 
 @contextmanager
-def stage(name: str, *, torch_threads: int | None = None) -> Iterator[Clock]:
-    """Run one stage: lift the offline default where it must be, set the torch threads, log the run's facts, measure."""
+def stage(name: str, *, torch_threads: int | None = None, trial: str = "") -> Iterator[Clock]:
+    """Run one stage: lift the offline default where it must be, set the torch threads, log the run's facts, measure.
+
+    What a stage of a trial logs stands under the trial's name.
+    """
     allow_hub(run_config())
     if torch_threads is not None:
         import torch
@@ -83,15 +81,17 @@ def stage(name: str, *, torch_threads: int | None = None) -> Iterator[Clock]:
     last = name == "write_report"
     with tracking.buffer(wait_s=tracking.RUN_WAIT_S if last else tracking.STEP_WAIT_S, last=last):
         log_run_facts()
-        yield Clock(name)
+        with tracking.trial(trial):
+            yield Clock(name)
 
 
-def track(stage_name: str, report: StageReport) -> None:
+def track(stage_name: str, report: StageReport, trial: str = "") -> None:
     """Log a report's values to MLflow under the stage's prefix, and to the step's metadata in ZenML."""
     for note in report.notes:
         logger.info("note (%s): %s", stage_name, note)
-    metrics = report.metrics(PREFIXES[stage_name])
-    tracking.record(_headlines(metrics))
+    metrics = report.metrics(STAGES[stage_name].prefix)
+    with tracking.trial(trial):
+        tracking.record(_headlines(metrics))
     log_metadata({"seconds": report.seconds, **metrics})
 
 
@@ -142,8 +142,9 @@ def work_dir(stage_name: str, *key: object) -> Path:
 
 
 def log_training_step(step: int, metrics: dict[str, float]) -> None:
-    """Log one training step under `train/`: returns as soon as it is on disk, whatever the server does."""
-    finite = {f"train/{k}": float(v) for k, v in metrics.items() if isinstance(v, int | float) and v == v}  # noqa: PLR0124 (NaN is not equal to itself)
+    """Log one training step; returns as soon as it is on disk, whatever the server does."""
+    prefix = STAGES["train_policy"].prefix
+    finite = {f"{prefix}/{k}": float(v) for k, v in metrics.items() if isinstance(v, int | float) and v == v}  # noqa: PLR0124 (NaN is not equal to itself)
     tracking.record([Record("metric", key, value, step, curve=True) for key, value in finite.items()])
 
 

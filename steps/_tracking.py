@@ -8,11 +8,12 @@ the patience of `saerl_core.environment`, because nothing can wait in their plac
 import json
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlflow
@@ -30,6 +31,8 @@ _IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEO
 _KEEP_S = 24 * 3600.0  # how long a delivered journal of an interrupted run stays
 logger = logging.getLogger("saerl")
 _open: list[Buffer] = []  # the buffer of the step that runs in this process
+_trials: list[str] = []  # the trial whose metrics and files are logged, the innermost last
+_TRIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,34 @@ class Leftover:
 def record(records: list[Record]) -> None:
     """Put records into the buffer of the running step; between two steps, open it for as long as they take."""
     with buffer() as current:
-        current.add(records)
+        current.add([replace(r, key=_of_trial(r.key)) if r.kind == "metric" else r for r in records])
 
 
 def keep_file(file: Path) -> None:
     """Put a copy of a file into the buffer of the running step."""
     with buffer() as current:
-        current.add_file(file)
+        current.add_file(file, _of_trial(file.name))
+
+
+@contextmanager
+def trial(name: str) -> Iterator[None]:
+    """Log the metrics and files of this block as those of one trial of the run, under `<name>/`; empty: as the run's.
+
+    Two trainings in one MLflow run have the same curves; without a name of its own the second's would be taken for
+    what the first has logged already.
+
+    Raises:
+        ConfigError: The name cannot begin a metric's key.
+    """
+    if name and not _TRIAL.fullmatch(name):
+        raise ConfigError(
+            f"the trial's name is '{name}', but it begins the keys of metrics; use letters, digits and . _ -"
+        )
+    _trials.append(name)
+    try:
+        yield
+    finally:
+        _trials.pop()
 
 
 @contextmanager
@@ -136,12 +160,16 @@ def _send(client: mlflow.MlflowClient, run_id: str, folder: Path, batch: list[Re
             tag = InputTag(MLFLOW_DATASET_CONTEXT, values.pop("context"))
             client.log_inputs(run_id, [DatasetInput(Dataset(**values), [tag])])
         elif one.kind == "file":
-            client.log_artifact(run_id, str(folder / "files" / one.key))
+            client.log_artifact(run_id, str(folder / "files" / one.key), one.key.rpartition("/")[0] or None)
     metrics = [Metric(r.key, float(r.value), r.time_ms, r.step) for r in batch if r.kind == "metric"]
     params = [Param(r.key, str(r.value)) for r in batch if r.kind == "param"]
     tags = [RunTag(r.key, str(r.value)) for r in batch if r.kind == "tag"]
     if metrics or params or tags:
         client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
+
+
+def _of_trial(key: str) -> str:
+    return f"{_trials[-1]}/{key}" if _trials and _trials[-1] else key
 
 
 def _folder() -> Path:

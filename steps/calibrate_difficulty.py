@@ -8,10 +8,10 @@ from zenml import step
 from saerl_core.config import DifficultyConfig
 from saerl_core.records import ControlFeatures, DifficultyReport, SaeFeatures
 from saerl_core.signals.difficulty import calibrate_difficulty as calibrate
-from steps._runtime import cache_policy, stage, track
+from steps._runtime import stage, stage_cache, track
 
 
-@step(experiment_tracker=True, cache_policy=cache_policy("signals"))
+@step(experiment_tracker=True, cache_policy=stage_cache("calibrate_difficulty"))
 def calibrate_difficulty(
     prompts: pd.DataFrame,
     features: SaeFeatures,

@@ -8,10 +8,10 @@ from zenml import step
 from saerl_core.config import ClustersConfig
 from saerl_core.records import ClustersReport, SaeFeatures
 from saerl_core.signals.clusters import cluster_prompts as cluster
-from steps._runtime import cache_policy, stage, track
+from steps._runtime import stage, stage_cache, track
 
 
-@step(experiment_tracker=True, cache_policy=cache_policy("signals"))
+@step(experiment_tracker=True, cache_policy=stage_cache("cluster_prompts"))
 def cluster_prompts(
     prompts: pd.DataFrame, features: SaeFeatures, config: ClustersConfig, seed: int
 ) -> tuple[Annotated[pd.DataFrame, "clusters"], Annotated[ClustersReport, "clusters_report"]]:

@@ -6,16 +6,16 @@ import pandas as pd
 from zenml import step
 
 from materializers import PromptVectorsMaterializer
-from saerl_core.config import FeaturesConfig, GradingConfig, OnlineConfig
+from saerl_core.config import FeaturesConfig, GradingConfig, VectorsConfig
 from saerl_core.features.likelihood import policy_likelihood
 from saerl_core.records import ControlFeatures, PolicyRef, PromptVectors, SaeFeatures, StageReport
 from saerl_core.signals.vectors import prompt_vectors
-from steps._runtime import cache_policy, stage, track
+from steps._runtime import stage, stage_cache, track
 
 
 @step(
     experiment_tracker=True,
-    cache_policy=cache_policy("features", "signals", "policy", "world"),
+    cache_policy=stage_cache("embed_prompts"),
     output_materializers={"vectors": PromptVectorsMaterializer},
 )
 def embed_prompts(
@@ -23,7 +23,7 @@ def embed_prompts(
     features: SaeFeatures,
     controls: ControlFeatures,
     policy: PolicyRef,
-    config: OnlineConfig,
+    config: VectorsConfig,
     features_config: FeaturesConfig,
     grading: GradingConfig,
     seed: int,

@@ -8,10 +8,10 @@ from zenml import step
 from saerl_core.config import EvaluationConfig, GradingConfig
 from saerl_core.evaluation.evaluate import evaluate_policies
 from saerl_core.records import EvaluationReport, PolicyRef
-from steps._runtime import cache_policy, stage, track
+from steps._runtime import stage, stage_cache, track
 
 
-@step(experiment_tracker=True, cache_policy=cache_policy("evaluation", "rollouts", "policy", "world"))
+@step(experiment_tracker=True, cache_policy=stage_cache("evaluate_policy"))
 def evaluate_policy(
     held_out: pd.DataFrame,
     policy: PolicyRef,

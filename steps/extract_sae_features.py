@@ -9,12 +9,12 @@ from materializers import ControlFeaturesMaterializer, SaeFeaturesMaterializer
 from saerl_core.config import FeaturesConfig
 from saerl_core.features.extract import extract_features
 from saerl_core.records import ControlFeatures, FeaturesReport, PolicyRef, SaeFeatures, SaeRef
-from steps._runtime import cache_policy, stage, track
+from steps._runtime import stage, stage_cache, track
 
 
 @step(
     experiment_tracker=True,
-    cache_policy=cache_policy("features", "policy", "world"),
+    cache_policy=stage_cache("extract_sae_features"),
     output_materializers={"features": SaeFeaturesMaterializer, "controls": ControlFeaturesMaterializer},
 )
 def extract_sae_features(

@@ -9,10 +9,10 @@ from saerl_core.config import EvaluationConfig
 from saerl_core.prompts.benchmarks import load_benchmarks as load
 from saerl_core.records import BenchmarksReport
 from steps._answers import same_answers
-from steps._runtime import cache_policy, stage, track
+from steps._runtime import stage, stage_cache, track
 
 
-@step(experiment_tracker=True, cache_policy=cache_policy("prompts", "rollouts", "world"))
+@step(experiment_tracker=True, cache_policy=stage_cache("load_benchmarks"))
 def load_benchmarks(
     config: EvaluationConfig, max_prompt_chars: int, fingerprint: str
 ) -> tuple[

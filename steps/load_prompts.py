@@ -9,10 +9,10 @@ from saerl_core.config import PromptsConfig
 from saerl_core.prompts.load import load_prompts as load
 from saerl_core.records import PromptsReport
 from steps._answers import same_answers
-from steps._runtime import cache_policy, stage, track
+from steps._runtime import stage, stage_cache, track
 
 
-@step(experiment_tracker=True, cache_policy=cache_policy("prompts", "rollouts", "world"))
+@step(experiment_tracker=True, cache_policy=stage_cache("load_prompts"))
 def load_prompts(
     config: PromptsConfig, seed: int, fingerprint: str
 ) -> tuple[

@@ -8,10 +8,10 @@ from zenml import step
 from saerl_core.config import GradingConfig, PassRatesConfig
 from saerl_core.records import PassRatesReport, PolicyRef
 from saerl_core.rollouts.measure import measure_pass_rates as measure
-from steps._runtime import cache_policy, stage, track
+from steps._runtime import stage, stage_cache, track
 
 
-@step(experiment_tracker=True, cache_policy=cache_policy("rollouts", "policy", "world"))
+@step(experiment_tracker=True, cache_policy=stage_cache("measure_pass_rates"))
 def measure_pass_rates(
     prompts: pd.DataFrame,
     clusters: pd.DataFrame,

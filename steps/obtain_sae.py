@@ -9,12 +9,12 @@ from materializers import SaeMaterializer
 from saerl_core.config import FeaturesConfig, SaeConfig
 from saerl_core.features.sae import obtain_sae as obtain
 from saerl_core.records import PolicyRef, SaeRef, SaeReport
-from steps._runtime import cache_policy, stage, track, work_dir
+from steps._runtime import stage, stage_cache, track, work_dir
 
 
 @step(
     experiment_tracker=True,
-    cache_policy=cache_policy("features", "policy", "world"),
+    cache_policy=stage_cache("obtain_sae"),
     output_materializers={"sae": SaeMaterializer},
 )
 def obtain_sae(

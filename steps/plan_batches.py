@@ -10,10 +10,14 @@ from saerl_core.config import PlanConfig
 from saerl_core.plan.build import plan_batches as plan_them
 from saerl_core.plan.inputs import PlanInputs
 from saerl_core.records import BatchPlan, PlanReport, PromptVectors
-from steps._runtime import cache_policy, stage, track
+from steps._runtime import stage, stage_cache, track
 
 
-@step(experiment_tracker=True, cache_policy=cache_policy("plan"), output_materializers={"plan": BatchPlanMaterializer})
+@step(
+    experiment_tracker=True,
+    cache_policy=stage_cache("plan_batches"),
+    output_materializers={"plan": BatchPlanMaterializer},
+)
 def plan_batches(
     prompts: pd.DataFrame,
     quality: pd.DataFrame,
@@ -21,11 +25,12 @@ def plan_batches(
     difficulty: pd.DataFrame,
     config: PlanConfig,
     seed: int,
+    code: str,
     vectors: PromptVectors | None = None,
 ) -> tuple[
     Annotated[BatchPlan, "plan"], Annotated[pd.DataFrame, "plan_decisions"], Annotated[PlanReport, "plan_report"]
 ]:
-    """Build the plan of the configured strategy."""
+    """Build the plan of the configured strategy; `code` is the hash of its code, for the cache."""
     with stage("plan_batches") as clock:
         inputs = PlanInputs(prompts=prompts, quality=quality, clusters=clusters, difficulty=difficulty)
         plan, report = plan_them(inputs, config, seed, vectors)

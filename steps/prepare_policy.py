@@ -9,12 +9,12 @@ from materializers import PolicyMaterializer
 from saerl_core.config import PolicyConfig
 from saerl_core.policy.prepare import prepare_policy as prepare
 from saerl_core.records import PolicyRef, PolicyReport
-from steps._runtime import cache_policy, stage, track, work_dir
+from steps._runtime import stage, stage_cache, track, work_dir
 
 
 @step(
     experiment_tracker=True,
-    cache_policy=cache_policy("policy", "world"),
+    cache_policy=stage_cache("prepare_policy"),
     output_materializers={"policy": PolicyMaterializer},
 )
 def prepare_policy(

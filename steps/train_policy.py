@@ -12,12 +12,12 @@ from saerl_core.records import BatchPlan, PolicyRef, TrainingReport, TrainJob
 from saerl_core.training.fingerprint import settings_of
 from saerl_core.training.openrlhf.files import log_files
 from saerl_core.training.run import train_policy as train
-from steps._runtime import cache_policy, kept_files, log_training_step, stage, track, work_dir
+from steps._runtime import kept_files, log_training_step, stage, stage_cache, track, work_dir
 
 
 @step(
     experiment_tracker=True,
-    cache_policy=cache_policy("training", "plan", "rollouts", "policy", "world"),
+    cache_policy=stage_cache("train_policy"),
     output_materializers={"trained_policy": PolicyMaterializer},
 )
 def train_policy(
@@ -28,18 +28,24 @@ def train_policy(
     grading: GradingConfig,
     seed: int,
     torch_threads: int,
+    code: str,
     eval_prompts: pd.DataFrame | None = None,
+    trial: str = "",
 ) -> tuple[
     Annotated[PolicyRef, "trained_policy"],
     Annotated[pd.DataFrame, "training_log"],
     Annotated[pd.DataFrame, "consumed"],
+    Annotated[pd.DataFrame, "handed_out"],
     Annotated[TrainingReport, "training_report"],
 ]:
-    """Train; a killed run started again finds its checkpoints by the hash of plan, policy and what is trained."""
-    with stage("train_policy", torch_threads=torch_threads) as clock:
+    """Train; a killed run started again finds its checkpoints by plan, policy, settings and code.
+
+    `code` is the hash of the code that trains and chooses. Several trainings of one run are told apart by `trial`.
+    """
+    with stage("train_policy", torch_threads=torch_threads, trial=trial) as clock:
         # not all settings: whoever runs out of memory lowers a micro-batch and goes on in the same folder
         settings = (settings_of(config), config.device, config.eval_every_steps, config.eval_n_samples)
-        key = (plan.plan_hash, policy.policy_id, policy.prompt_format, settings, grading.model_dump_json(), seed)
+        key = (plan.plan_hash, policy.policy_id, policy.prompt_format, settings, grading.model_dump_json(), seed, code)
         folder = work_dir("train", *key)
         job = TrainJob(
             policy=policy, prompts=prompts, config=config, grading=grading, n_steps=plan.n_steps,
@@ -49,5 +55,5 @@ def train_policy(
         with kept_files(lambda: log_files(folder)):
             result = train(job, make_curriculum(plan), log_training_step)
         report = clock.stamp(result.report)
-    track("train_policy", report)
-    return result.policy, result.log, result.consumed, report
+    track("train_policy", report, trial)
+    return result.policy, result.log, result.consumed, result.handed_out, report

@@ -11,12 +11,12 @@ from saerl_core.features.extract import extract_features
 from saerl_core.records import ControlFeatures, LinearProbe, PolicyRef, QualityReport, SaeFeatures, SaeRef
 from saerl_core.signals.corruptions import corrupt_prompts
 from saerl_core.signals.quality import train_quality_probe as train
-from steps._runtime import cache_policy, stage, track
+from steps._runtime import stage, stage_cache, track
 
 
 @step(
     experiment_tracker=True,
-    cache_policy=cache_policy("signals", "features", "policy", "world"),
+    cache_policy=stage_cache("train_quality_probe"),
     output_materializers={"quality_probe": LinearProbeMaterializer},
 )
 def train_quality_probe(

@@ -1,6 +1,7 @@
 """Write the page, the cost ledger and everything that makes runs comparable; never cached."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,7 @@ from zenml import step
 from zenml.types import HTMLString
 
 from saerl_core.environment import state_dir
+from saerl_core.forecasts import brier_by_step, forecast_metrics, forecasts
 from saerl_core.ledger import cost_metrics, costs_table
 from saerl_core.plan.online.realised import realised
 from saerl_core.records import (
@@ -33,9 +35,10 @@ from saerl_core.records import (
 from saerl_core.report.inputs import ReportInputs, RunFacts, SaeFacts, TrainingFacts
 from saerl_core.report.page import render_report
 from saerl_core.report.summary import summary_text
+from saerl_core.stages import STAGES
+from saerl_core.tables import COSTS
 from steps import _runtime as runtime
 
-Reports = dict[str, StageReport | None]
 _PACKAGES = ("saerl", "torch", "transformers", "trl", "sae-lens", "scikit-learn", "zenml", "mlflow")
 
 
@@ -49,22 +52,16 @@ def write_report(
     clusters_report: ClustersReport, difficulty: pd.DataFrame, difficulty_report: DifficultyReport,
     plan: BatchPlan, plan_report: PlanReport, pass_rates: pd.DataFrame | None = None,
     pass_rates_report: PassRatesReport | None = None, log: pd.DataFrame | None = None,
-    consumed: pd.DataFrame | None = None, training_report: TrainingReport | None = None,
-    scores: pd.DataFrame | None = None, evaluation_report: EvaluationReport | None = None,
-    benchmarks_report: BenchmarksReport | None = None, vectors_report: StageReport | None = None,
+    consumed: pd.DataFrame | None = None, handed_out: pd.DataFrame | None = None,
+    training_report: TrainingReport | None = None, scores: pd.DataFrame | None = None,
+    evaluation_report: EvaluationReport | None = None, benchmarks_report: BenchmarksReport | None = None,
+    vectors_report: StageReport | None = None,
 ) -> tuple[Annotated[HTMLString, "report"], Annotated[pd.DataFrame, "costs"]]:
     """Render the page from all records and log every headline metric, so that a cached run is comparable too."""
     with runtime.stage("write_report"):
-        reports: Reports = {
-            "load_prompts": prompts_report, "load_benchmarks": benchmarks_report, "prepare_policy": policy_report,
-            "obtain_sae": sae_report, "extract_sae_features": features_report, "train_quality_probe": quality_report,
-            "cluster_prompts": clusters_report, "measure_pass_rates": pass_rates_report,
-            "calibrate_difficulty": difficulty_report, "embed_prompts": vectors_report, "plan_batches": plan_report,
-            "train_policy": training_report, "evaluate_policy": evaluation_report,
-        }
         training = None
-        if log is not None and consumed is not None and training_report is not None:
-            training = TrainingFacts(log, consumed, training_report)
+        if log is not None and consumed is not None and handed_out is not None and training_report is not None:
+            training = TrainingFacts(log, consumed, training_report, handed_out)
             plan = realised(plan, consumed, clusters, difficulty)
         inputs = ReportInputs(
             config=runtime.run_config(), facts=_facts(), train=prompts, test=test_prompts, issues=issues,
@@ -72,27 +69,38 @@ def write_report(
             sae_report=sae_report, features_report=features_report, quality=quality, quality_report=quality_report,
             clusters=clusters, clusters_report=clusters_report, difficulty=difficulty,
             difficulty_report=difficulty_report, plan=plan, plan_report=plan_report,
-            costs=costs_table(reports.items()), pass_rates=pass_rates, pass_rates_report=pass_rates_report,
+            costs=COSTS.empty(), pass_rates=pass_rates, pass_rates_report=pass_rates_report,
             training=training, scores=scores, evaluation_report=evaluation_report, benchmarks_report=benchmarks_report,
+            vectors_report=vectors_report,
         )
+        inputs = replace(inputs, costs=costs_table((stage.step, report) for stage, report in inputs.reports()))
         page = render_report(inputs)
-        _log(inputs, reports, page)
+        _log(inputs, page)
     return HTMLString(page), inputs.costs
 # fmt: on
 
 
-def _log(inputs: ReportInputs, reports: Reports, page: str) -> None:
+def _log(inputs: ReportInputs, page: str) -> None:
     metrics = cost_metrics(inputs.costs)
-    for stage, report in reports.items():
-        metrics |= report.metrics(runtime.PREFIXES[stage]) if report else {}
+    for stage, report in inputs.reports():
+        metrics |= report.metrics(stage.prefix)
     if inputs.training is not None:
         runtime.log_training_curve(inputs.training.log)
+        metrics |= _log_forecasts(inputs.training)
     source = inputs.config.prompts.path or inputs.config.prompts.dataset or "task_world"
     runtime.log_dataset(inputs.train, "prompts", source, "training")
     files = _write_files(inputs, page)
     tags = {"plan_hash": inputs.plan.plan_hash, "sae_id": inputs.sae.sae_id}
     runtime.log_summary(metrics, tags, files)
     runtime.say(summary_text(inputs))
+
+
+def _log_forecasts(training: TrainingFacts) -> dict[str, float]:
+    """Log how far off an online strategy's predictions were at every step; return the headlines."""
+    rows = forecasts(training.handed_out, training.consumed)
+    for number, score in brier_by_step(rows).items():
+        runtime.log_training_step(number, {"forecast_brier": score})
+    return {f"{STAGES['train_policy'].prefix}/{key}": value for key, value in forecast_metrics(rows).items()}
 
 
 def _write_files(inputs: ReportInputs, page: str) -> list[Path]:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from saerl_core.config import PlanConfig
 from saerl_core.errors import DataError
+from saerl_core.plan.online.recipe import ONLINE
 from saerl_core.tables import DECISIONS
 
 LOW_QUALITY = "low quality"
@@ -22,13 +23,18 @@ def refusals(pool: pd.DataFrame, config: PlanConfig) -> pd.Series:
     Only `saerl` with `use_quality` and the online strategies with `online.use_quality` look at `keep`: the others are
     what they are compared with and see every usable prompt.
     """
-    switch = config.use_quality if config.strategy == "saerl" else config.online.use_quality
-    filters = config.strategy not in ("vanilla", "difficulty") and switch
+    filters = _filters_by_quality(config)
     reasons = [
         _unusable(str(flags)) if not usable else LOW_QUALITY if filters and not keep else ""
         for usable, flags, keep in zip(pool["usable"], pool["flags"], pool["keep"], strict=True)
     ]
     return pd.Series(reasons, index=pool.index, dtype=object)
+
+
+def _filters_by_quality(config: PlanConfig) -> bool:
+    if config.strategy in ONLINE:
+        return config.online.use_quality
+    return config.strategy == "saerl" and config.use_quality
 
 
 def _unusable(flags: str) -> str:

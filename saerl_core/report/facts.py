@@ -10,15 +10,8 @@ from saerl_core.config import MEAN_BENCHMARK
 from saerl_core.records import ProbeRow
 from saerl_core.report import numbers
 from saerl_core.report.inputs import ReportInputs
+from saerl_core.stages import PURPOSES, purpose_of
 
-PURPOSES = ("setup", "selection", "training", "evaluation")
-_PURPOSE_OF = {  # by stage, and by the name of the pipeline step
-    **dict.fromkeys(
-        ("prompts", "load_prompts", "policy", "prepare_policy", "world", "report", "write_report"), "setup"
-    ),
-    **dict.fromkeys(("training", "train_policy"), "training"),
-    **dict.fromkeys(("evaluation", "load_benchmarks", "evaluate_policy"), "evaluation"),
-}
 FEATURE_NAMES = {
     "sae": "SAE features",
     "dense": "dense activations",
@@ -124,10 +117,14 @@ def comparison_advice(inputs: ReportInputs) -> str:
 
 
 def order_proof(inputs: ReportInputs) -> OrderProof | None:
-    """Compare the consumed batches with the planned ones, slot by slot; None where nothing was trained."""
+    """Compare the consumed batches with the planned ones, slot by slot; None where nothing was trained.
+
+    An online plan's own table is filled from what was consumed and proves nothing: there the plan is what the
+    curriculum handed out.
+    """
     if inputs.training is None:
         return None
-    planned = _batches(inputs.plan.table)
+    planned = _batches(inputs.plan.table if inputs.plan.recipe is None else inputs.training.handed_out)
     trained = _batches(inputs.training.consumed)
     same = [step for step, batch in trained.items() if planned.get(step) == batch]
     differing = sorted(set(trained) - set(same) | (set(planned) - set(trained)))
@@ -149,11 +146,6 @@ def cost_by_purpose(costs: pd.DataFrame) -> pd.DataFrame:
     purpose = [purpose_of(str(s)) for s in costs["stage"]]
     columns = ["seconds", "n_rollouts", "n_generated_tokens", "n_prefill_tokens"]
     return costs[columns].groupby(purpose).sum().reindex(list(PURPOSES), fill_value=0)
-
-
-def purpose_of(stage: str) -> str:
-    """Return what a stage's cost is spent on."""
-    return _PURPOSE_OF.get(stage, "selection")
 
 
 def selection_share(costs: pd.DataFrame, column: str) -> float:

@@ -1,6 +1,6 @@
 """All that the page is made of, handed over by whoever ran the stages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -24,6 +24,7 @@ from saerl_core.records import (
     TrainingReport,
     TrainResult,
 )
+from saerl_core.stages import STAGES, Stage
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,12 @@ class TrainingFacts:
     log: pd.DataFrame  # tables.TRAINING_LOG
     consumed: pd.DataFrame  # tables.CONSUMED
     report: TrainingReport
+    handed_out: pd.DataFrame  # tables.HANDED_OUT
 
     @classmethod
     def of(cls, result: TrainResult) -> "TrainingFacts":
         """Take the facts from a record."""
-        return cls(result.log, result.consumed, result.report)
+        return cls(result.log, result.consumed, result.report, result.handed_out)
 
 
 @dataclass(frozen=True)
@@ -98,21 +100,16 @@ class ReportInputs:
     scores: pd.DataFrame | None = None  # tables.SCORES
     evaluation_report: EvaluationReport | None = None
     benchmarks_report: BenchmarksReport | None = None
+    vectors_report: StageReport | None = None
 
-    def stage_reports(self) -> list[StageReport]:
-        """Return the reports of all stages that ran, in the order of the data."""
-        reports: list[StageReport | None] = [
-            self.prompts_report,
-            self.benchmarks_report,
-            self.policy_report,
-            self.sae_report,
-            self.features_report,
-            self.quality_report,
-            self.clusters_report,
-            self.pass_rates_report,
-            self.difficulty_report,
-            self.plan_report,
-            self.training.report if self.training else None,
-            self.evaluation_report,
-        ]
-        return [r for r in reports if r is not None]
+    @property
+    def training_report(self) -> TrainingReport | None:
+        """Report of the training, where there was one."""
+        return self.training.report if self.training else None
+
+    def reports(self) -> Iterator[tuple[Stage, StageReport]]:
+        """Yield every stage that ran with its report, in the order of the data."""
+        for stage in STAGES.values():
+            report: StageReport | None = getattr(self, stage.report)
+            if report is not None:
+                yield stage, report

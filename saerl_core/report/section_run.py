@@ -3,21 +3,8 @@
 import json
 from collections.abc import Hashable, Mapping
 
-from saerl_core.records import (
-    BenchmarksReport,
-    ClustersReport,
-    DifficultyReport,
-    EvaluationReport,
-    FeaturesReport,
-    PassRatesReport,
-    PlanReport,
-    PolicyReport,
-    PromptsReport,
-    QualityReport,
-    SaeReport,
-    StageReport,
-    TrainingReport,
-)
+from saerl_core.algorithms import ALGORITHMS
+from saerl_core.records import DifficultyReport, QualityReport
 from saerl_core.report import facts, numbers
 from saerl_core.report.blocks import (
     Block,
@@ -35,22 +22,8 @@ from saerl_core.report.blocks import (
 )
 from saerl_core.report.charts import bars
 from saerl_core.report.inputs import ReportInputs
+from saerl_core.stages import PURPOSES, purpose_of
 
-_ANCHORS: dict[type[StageReport], str] = {
-    PromptsReport: "data",
-    BenchmarksReport: "evaluation",
-    PolicyReport: "policy",
-    SaeReport: "sae",
-    FeaturesReport: "sae",
-    QualityReport: "probes",
-    ClustersReport: "clusters",
-    PassRatesReport: "difficulty",
-    DifficultyReport: "difficulty",
-    PlanReport: "plan",
-    TrainingReport: "training",
-    EvaluationReport: "evaluation",
-}
-ALGORITHMS = {"grpo": "GRPO", "dr_grpo": "Dr. GRPO", "dapo": "DAPO", "rloo": "RLOO", "ppo": "PPO"}
 _JUDGED = (QualityReport, DifficultyReport)  # their notes repeat the verdict on the SAE, unless a fallback was taken
 _PURPOSE_COLOURS = {"setup": "c7", "selection": "c0", "training": "c1", "evaluation": "c2"}
 
@@ -74,8 +47,8 @@ def headline(inputs: ReportInputs) -> Section:
         blocks.append(Callout(facts.order_sentence(proof), "good" if proof.holds else "bad"))
     blocks.extend(Text(f"Does the SAE matter here? {v[0].upper()}{v[1:]}") for v in facts.sae_verdicts(inputs)[:1])
     notes = [
-        (r.stage, _ANCHORS[type(r)], note)
-        for r in inputs.stage_reports()
+        (stage.step, stage.section, note)
+        for stage, r in inputs.reports()
         for note in r.notes
         if not isinstance(r, _JUDGED) or r.values.get("is_fallback")
     ]
@@ -97,7 +70,7 @@ def what_ran(inputs: ReportInputs) -> str:
         return text + "."
     return (
         text
-        + f", trained with {ALGORITHMS[values.algorithm]} at {values.group_size} rollouts a prompt "
+        + f", trained with {ALGORITHMS[values.algorithm].title} at {values.group_size} rollouts a prompt "
         + f"({values.backend} backend)."
     )
 
@@ -128,7 +101,7 @@ def ledger(inputs: ReportInputs) -> Section:
     if costs.empty:
         return Section("costs", "Cost ledger", [Missing("No costs were recorded.")])
     stages = [str(s) for s in costs["stage"]]
-    purposes = [facts.purpose_of(s) for s in stages]
+    purposes = [purpose_of(s) for s in stages]
     sums = facts.cost_by_purpose(costs)
     rows = [
         *(
@@ -164,10 +137,10 @@ def _cost_row(stage: str, purpose: str, values: Mapping[Hashable, float]) -> lis
 
 def _spent(inputs: ReportInputs, column: str, title: str) -> Figure:
     rows = inputs.costs[inputs.costs[column] > 0]
-    purposes = [facts.purpose_of(str(s)) for s in rows["stage"]]
+    purposes = [purpose_of(str(s)) for s in rows["stage"]]
     stacks = [
         (p, [float(v) if q == p else 0.0 for v, q in zip(rows[column], purposes, strict=True)], _PURPOSE_COLOURS[p])
-        for p in facts.PURPOSES
+        for p in PURPOSES
         if p in purposes
     ]
     is_time = column == "seconds"

@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from saerl_core.algorithms import ALGORITHMS
 from saerl_core.config import MEAN_BENCHMARK, EvaluationConfig
 from saerl_core.report import facts, numbers
 from saerl_core.report.blocks import (
@@ -19,7 +20,7 @@ from saerl_core.report.blocks import (
 )
 from saerl_core.report.charts import Interval, Series, before_after, lines
 from saerl_core.report.inputs import ReportInputs, TrainingFacts
-from saerl_core.report.section_run import ALGORITHMS
+from saerl_core.report.section_forecasts import forecast_blocks
 
 _MAX_SLICES = 24
 _CURVES = (  # column of the log, title, colour, unit
@@ -53,8 +54,9 @@ def training(inputs: ReportInputs) -> Section:
     blocks.append(Text(_dead_words(run)))
     curves = [_curve(log, *curve) for curve in _CURVES]
     blocks.extend(side_by_side(_reward(inputs, log), _dead_groups(run), *curves))
+    blocks.extend(forecast_blocks(run))
     lead = (
-        f"{ALGORITHMS[config.algorithm]} on the {config.backend} backend: {config.group_size} rollouts a prompt, "
+        f"{ALGORITHMS[config.algorithm].title} on the {config.backend} backend: {config.group_size} rollouts a prompt, "
         f"learning rate {config.lr:g}, "
         f"KL coefficient {config.kl_coef:g}. Pale lines are single steps, full lines their running mean."
     )

@@ -26,7 +26,7 @@ def summary_text(inputs: ReportInputs) -> str:
     )
     if where:
         lines.append(f"Most of the time: {where}.")
-    n_notes = sum(len(r.notes) for r in inputs.stage_reports())
+    n_notes = sum(len(r.notes) for _, r in inputs.reports())
     if n_notes:
         lines.append(f"{n_notes} note{'s' if n_notes > 1 else ''} from the stages; the report shows them.")
     return "\n".join(lines)

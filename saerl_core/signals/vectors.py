@@ -5,7 +5,7 @@ import pandas as pd
 from jaxtyping import Float64
 from scipy.sparse import csr_matrix, issparse
 
-from saerl_core.config import OnlineConfig
+from saerl_core.config import VectorsConfig
 from saerl_core.errors import DataError
 from saerl_core.records import ControlFeatures, PromptVectors, SaeFeatures
 from saerl_core.signals.linear import Matrix
@@ -21,7 +21,7 @@ def prompt_vectors(
     features: SaeFeatures,
     controls: ControlFeatures,
     likelihood: pd.DataFrame | None,
-    config: OnlineConfig,
+    config: VectorsConfig,
     seed: int,
 ) -> PromptVectors:
     """Return the leading principal components of the chosen features, whitened, then log likelihoods where given.
@@ -56,7 +56,7 @@ def whitened(matrix: Matrix, n_components: int, seed: int) -> Float64[np.ndarray
 
 
 def _space(
-    prompts: pd.DataFrame, ids: list[str], features: SaeFeatures, controls: ControlFeatures, config: OnlineConfig
+    prompts: pd.DataFrame, ids: list[str], features: SaeFeatures, controls: ControlFeatures, config: VectorsConfig
 ) -> Matrix:
     if config.features == "sae":
         return _standardised(log1p(features.rows(ids)))

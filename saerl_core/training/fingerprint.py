@@ -1,11 +1,16 @@
 """What must be the same for a saved training to be continued. No torch."""
 
 import hashlib
+from pathlib import Path
 
+from saerl_core.algorithms import BACKENDS
+from saerl_core.code import CORE, code_hash
 from saerl_core.config import OpenRlhfConfig, TrainingConfig
 from saerl_core.records import TrainJob
 from saerl_core.training.checkpoints import Fingerprint
 
+_BESIDE = ("rollouts", "policy", "world", "algorithms.py", "seeds.py")  # code outside this room that decides the result
+_BESIDE_OPENRLHF = ("openrlhf_flags.py", "openrlhf_layout.py")
 # Settings that may change between a run and its resume: where and how fast it runs, not what it trains.
 _FREE = {"enabled", "seed", "save_every_steps", "eval_every_steps", "eval_n_samples", "device", "openrlhf"}
 _FREE_OPENRLHF = {
@@ -58,6 +63,14 @@ def job_fingerprint(job: TrainJob, **more: str) -> Fingerprint:
         **more,
         **settings_of(job.config),
     }
+
+
+def training_code(backend: str, root: Path = CORE) -> str:
+    """Return a hash over the code that trains: this room without the other backends, and the rooms that it calls."""
+    others = {"__pycache__", *BACKENDS} - {backend}
+    own = [place for place in (root / "training").iterdir() if place.name not in others]
+    beside = [*_BESIDE, *(_BESIDE_OPENRLHF if backend == "openrlhf" else ())]
+    return code_hash([*own, *(root / place for place in beside)], root)
 
 
 def digest(fingerprint: Fingerprint) -> str:

@@ -1,9 +1,14 @@
 """Train a policy with a curriculum and prove that it was trained with it."""
 
+from dataclasses import replace
 from typing import Any
 
-from saerl_core.protocols import BatchOutcome, Curriculum, OnStep, PromptId
+import numpy as np
+import pandas as pd
+
+from saerl_core.protocols import BatchOutcome, Curriculum, Forecasts, OnStep, PromptId
 from saerl_core.records import TrainJob, TrainResult
+from saerl_core.tables import HANDED_OUT
 from saerl_core.training.backends import make_trainer
 from saerl_core.training.consumed import check_consumed
 
@@ -24,6 +29,14 @@ class RecordedCurriculum:
     def observe(self, outcome: BatchOutcome) -> None:
         """Pass the outcome on."""
         self._inner.observe(outcome)
+
+    def handed_out(self) -> pd.DataFrame:
+        """Return `tables.HANDED_OUT`: every batch, with what an online curriculum expected of its prompts."""
+        rows = [(step, slot, p) for step, batch in enumerate(self.batches) for slot, p in enumerate(batch)]
+        table = pd.DataFrame(rows, columns=["step", "slot", "prompt_id"])
+        if not isinstance(self._inner, Forecasts):
+            return HANDED_OUT.check(table.assign(predicted=np.nan))
+        return HANDED_OUT.check(table.merge(self._inner.predictions(), on=["step", "prompt_id"], how="left"))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the curriculum's state and the batches so far."""
@@ -50,4 +63,4 @@ def train_policy(job: TrainJob, curriculum: Curriculum, on_step: OnStep) -> Trai
     recorded = RecordedCurriculum(curriculum)
     result = trainer.train(job, recorded, on_step)
     check_consumed(recorded.batches, result.consumed)
-    return result
+    return replace(result, handed_out=recorded.handed_out())

@@ -126,11 +126,21 @@ class TrainingSession:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the JSON-serialisable state; log and consumed are tables and are saved as such."""
-        return {"next_step": self.next_step, "totals": vars(self.totals), "curriculum": self.curriculum.state_dict()}
+        return {
+            "next_step": self.next_step,
+            "resumed_from_step": self.resumed_from_step,
+            "totals": vars(self.totals),
+            "curriculum": self.curriculum.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any], log: pd.DataFrame, consumed: pd.DataFrame) -> None:
-        """Restore a saved session; the next batch is the one that was due when it was saved."""
-        self.next_step = self.resumed_from_step = int(state["next_step"])
+        """Restore a saved session; the next batch is the one that was due when it was saved.
+
+        Where every step is done nothing is resumed: what the finished training said about itself stays.
+        """
+        self.next_step = int(state["next_step"])
+        is_done = self.next_step >= self.job.n_steps
+        self.resumed_from_step = int(state.get("resumed_from_step", 0)) if is_done else self.next_step
         self.totals = Totals(**state["totals"])
         self.curriculum.load_state_dict(state["curriculum"])
         log = log.astype(object).where(log.notna(), None)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from saerl_core.stages import STAGES
+
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "saerl_core"
 ROOMS = {p.name for p in CORE.iterdir() if (p / "__init__.py").is_file()}
@@ -40,8 +42,11 @@ def step_function(path: Path) -> ast.FunctionDef:
 
 def policy_rooms(path: Path) -> set[str] | None:
     for node in ast.walk(step_function(path)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "cache_policy":
-            return {ast.literal_eval(a) for a in node.args}
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id == "cache_policy":
+                return {ast.literal_eval(a) for a in node.args}
+            if node.func.id == "stage_cache":
+                return {room.split("/")[0] for room in STAGES[ast.literal_eval(node.args[0])].rooms}
     return None
 
 
@@ -53,6 +58,7 @@ def test_the_cache_knows_every_room_that_the_step_runs(path):
     named = policy_rooms(path)
     assert named is not None, "a step without a cache policy ignores edits of the library"
     assert closure(rooms_in(path)) <= named
+    assert named == {room.split("/")[0] for room in STAGES[path.stem].rooms}
 
 
 @pytest.mark.parametrize("path", STEPS, ids=lambda p: p.stem)

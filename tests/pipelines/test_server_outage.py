@@ -98,16 +98,16 @@ def test_every_training_step_is_there_once(tracked, run_with_outage):
 
 def test_the_headlines_of_every_stage_are_there_once(tracked, run_with_outage):
     """ZenML has the same values from each step, and its store was never down."""
-    from steps._runtime import PREFIXES
+    from saerl_core.stages import STAGES
 
     client, run = tracked
     steps = run_with_outage[0].steps
     known = {
         key: value
-        for stage, prefix in PREFIXES.items()
-        if stage in steps
-        for key, value in steps[stage].run_metadata.items()
-        if key.startswith(f"{prefix}/")
+        for name, stage in STAGES.items()
+        if name in steps
+        for key, value in steps[name].run_metadata.items()
+        if key.startswith(f"{stage.prefix}/")
     }
     assert {key.split("/")[0] for key in known} >= {"probe", "plan", "train", "eval", "sae", "prompts"}
     assert {key.split("/")[0] for key in run.data.metrics} >= {"cost"}

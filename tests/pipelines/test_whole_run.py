@@ -130,3 +130,55 @@ def test_the_planned_order_was_trained(first_run):
     for step in range(plan.n_steps):
         rows = consumed[consumed["step"] == step].sort_values("slot")
         assert list(rows["prompt_id"]) == plan.batch(step)
+
+
+def test_edited_training_code_trains_again(vanilla_run, monkeypatch, tmp_path, saerl_home):
+    """The training of the same plan is finished and lies in its folder: it must not be taken for that of other code."""
+    import shutil
+
+    from pipelines import training
+    from saerl_core.code import CORE
+    from saerl_core.training.fingerprint import training_code
+
+    edited = shutil.copytree(CORE, tmp_path / "saerl_core", ignore=shutil.ignore_patterns("__pycache__"))
+    rules = edited / "training" / "embedded" / "rules.py"
+    rules.write_text(rules.read_text().replace('"weight_decay": 0.0', '"weight_decay": 0.1'))
+    monkeypatch.setattr(training, "training_code", lambda backend: training_code(backend, edited))
+    before = set((saerl_home / "work").glob("train-*"))
+    run = _run(plan={"strategy": "vanilla"})
+    rerun = {name for name, status in _statuses(run).items() if status == "completed"}
+    assert rerun == {"train_policy", "write_report"}  # the copy is edited, what runs is not: the policy is the same
+    assert len(set((saerl_home / "work").glob("train-*")) - before) == 1
+    report = run.steps["train_policy"].outputs["training_report"][0].load()
+    assert report.values["resumed_from_step"] == 0
+    assert "interrupted" not in (saerl_home / "report.html").read_text()
+
+
+def test_a_new_strategy_file_runs_nothing_again(vanilla_run, monkeypatch, tmp_path):
+    import shutil
+
+    from pipelines import training
+    from saerl_core.code import CORE
+    from saerl_core.plan.code import strategy_code
+
+    edited = shutil.copytree(CORE, tmp_path / "saerl_core", ignore=shutil.ignore_patterns("__pycache__"))
+    (edited / "plan" / "strategies" / "mine.py").write_text("ORDER = 1\n")
+    monkeypatch.setattr(training, "strategy_code", lambda name: strategy_code(name, edited))
+    statuses = _statuses(_run(plan={"strategy": "vanilla"}))
+    assert {name for name, status in statuses.items() if status == "completed"} == {"write_report"}
+
+
+def test_an_online_order_is_proved_and_its_forecasts_are_logged(vanilla_run, mlflow_client, saerl_home):
+    run = _run(plan={"strategy": "adaptive"})
+    handed_out = run.steps["train_policy"].outputs["handed_out"][0].load()
+    consumed = run.steps["train_policy"].outputs["consumed"][0].load()
+    assert handed_out[["step", "slot", "prompt_id"]].equals(consumed[["step", "slot", "prompt_id"]])
+    page = (saerl_home / "report.html").read_text()
+    assert "Planned order was trained: 4 of 4 batches identical" in page
+    assert "The Brier score of its predictions" in page
+    mlflow_run = _mlflow_run(mlflow_client, run)
+    assert len(mlflow_client.get_metric_history(mlflow_run.info.run_id, "train/forecast_brier")) == 4
+    assert 0 < mlflow_run.data.metrics["train/forecast_brier_mean"] < 1
+    other = _statuses(_run(plan={"strategy": "adaptive", "online": {"forgetting": 0.5}}))
+    assert other["embed_prompts"] == "cached", "forgetting says nothing about the vectors"
+    assert other["plan_batches"] == "completed"

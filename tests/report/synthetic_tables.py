@@ -165,7 +165,8 @@ def make_training(plan: BatchPlan, rng: np.random.Generator) -> TrainingFacts:
     report = TrainingReport(
         stage="training", n_rollouts=len(steps) * 256, values={"n_steps": len(steps), "resumed_from_step": 0.0}
     )
-    return TrainingFacts(log, consumed, report)
+    handed_out = plan.table[["step", "slot", "prompt_id"]].assign(predicted=np.nan)
+    return TrainingFacts(log, consumed, report, tables.HANDED_OUT.check(handed_out))
 
 
 def make_scores(rng: np.random.Generator) -> pd.DataFrame:
@@ -215,17 +216,17 @@ def make_issues() -> pd.DataFrame:
 
 def make_costs(*, training: bool) -> pd.DataFrame:
     rows = [
-        ("prompts", 1.2, 0, 0, 0),
-        ("policy", 131.0, 960, 6100, 11000),
-        ("sae", 42.0, 0, 0, 400_000),
-        ("features", 3.1, 0, 0, 31_000),
-        ("quality", 6.4, 0, 0, 9_000),
-        ("clusters", 2.2, 0, 0, 0),
-        ("pass_rates", 9.7, 1920 if training else 0, 12_100 if training else 0, 2_600 if training else 0),
-        ("difficulty", 11.8, 0, 0, 0),
-        ("plan", 0.3, 0, 0, 0),
+        ("load_prompts", 1.2, 0, 0, 0),
+        ("prepare_policy", 131.0, 960, 6100, 11000),
+        ("obtain_sae", 42.0, 0, 0, 400_000),
+        ("extract_sae_features", 3.1, 0, 0, 31_000),
+        ("train_quality_probe", 6.4, 0, 0, 9_000),
+        ("cluster_prompts", 2.2, 0, 0, 0),
+        ("measure_pass_rates", 9.7, 1920 if training else 0, 12_100 if training else 0, 2_600 if training else 0),
+        ("calibrate_difficulty", 11.8, 0, 0, 0),
+        ("plan_batches", 0.3, 0, 0, 0),
     ]
     if training:
-        rows += [("training", 96.4, 10_240, 64_300, 102_400), ("evaluation", 31.0, 7_680, 48_800, 9_900)]
+        rows += [("train_policy", 96.4, 10_240, 64_300, 102_400), ("evaluate_policy", 31.0, 7_680, 48_800, 9_900)]
     columns = ["stage", "seconds", "n_rollouts", "n_generated_tokens", "n_prefill_tokens"]
     return tables.COSTS.check(pd.DataFrame(rows, columns=columns))

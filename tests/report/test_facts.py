@@ -3,12 +3,15 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from saerl_core import tables
-from saerl_core.records import ProbeRow
+from saerl_core.config import PlanConfig
+from saerl_core.records import OnlineRecipe, ProbeRow
 from saerl_core.report import facts
+from saerl_core.report.page import render_report
 from saerl_core.report.summary import summary_text
 from tests.report.factory import curation_run, full_run
 
@@ -47,6 +50,23 @@ def test_order_proof_counts_missing_and_changed_batches() -> None:
     proof = facts.order_proof(short)
     assert proof == facts.OrderProof(6, 4, 4, 4)
     assert not proof.holds
+
+
+def test_an_online_order_is_compared_with_what_the_curriculum_handed_out() -> None:
+    """The table of an online plan is filled from what was consumed: against it a forged order would pass."""
+    inputs = full_run(400, n_steps=6)
+    assert inputs.training is not None
+    recipe = OnlineRecipe(("p",), np.zeros((1, 0)), np.zeros(1, dtype=np.int64), PlanConfig(strategy="mopps"), 6)
+    online = replace(inputs, plan=replace(inputs.plan, recipe=recipe))
+    assert facts.order_proof(online) == facts.OrderProof(6, 6, 6, None)
+    forged = inputs.training.consumed.copy()
+    first_two = (forged["step"] == 3) & (forged["slot"] < 2)
+    forged.loc[first_two, "prompt_id"] = forged.loc[first_two, "prompt_id"].to_numpy()[::-1]
+    plan = replace(online.plan, table=inputs.plan.table.assign(prompt_id=forged["prompt_id"]))
+    told = replace(online, plan=plan, training=replace(inputs.training, consumed=forged))
+    assert facts.order_proof(told) == facts.OrderProof(6, 6, 5, 3)
+    assert "NOT trained as planned" in summary_text(told)
+    assert "first difference at step 3" in render_report(told)
 
 
 def test_gain_is_paired_where_the_report_says_so() -> None:
@@ -104,7 +124,9 @@ def test_summary_is_a_few_plain_lines() -> None:
     assert lines[0].startswith("Strategy saerl, seed 0: 6 steps of 32 prompts")
     assert any("28.1 % to 41.9 %" in line for line in lines)
     assert any("6 of 6 batches identical" in line for line in lines)
-    assert any(line.startswith("Most of the time: policy 2 min 11 s, training 1 min 36 s") for line in lines)
+    assert any(
+        line.startswith("Most of the time: prepare_policy 2 min 11 s, train_policy 1 min 36 s") for line in lines
+    )
 
 
 def test_summary_of_a_curation_run_says_that_nothing_was_trained() -> None:

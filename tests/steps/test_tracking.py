@@ -66,6 +66,35 @@ def test_everything_that_a_run_logs_arrives_and_the_journal_goes(tracked, tmp_pa
     assert not (tmp_path / "tracking" / run_id).exists()
 
 
+def test_the_trials_of_one_run_keep_all_their_curves_and_files(tracked, tmp_path):
+    from steps import _runtime as runtime
+    from steps import _tracking as tracking
+
+    client, run_id = tracked
+    log_file = tmp_path / "trainer.log"
+    with tracking.buffer(wait_s=30):
+        for value, name in ((0.1, ""), (0.2, "vanilla-s1"), (0.3, "saerl-s1")):
+            log_file.write_text(name)
+            with tracking.trial(name), runtime.kept_files(lambda: [log_file]):
+                for step in range(3):
+                    runtime.log_training_step(step, {"reward_mean": value + step})
+                runtime.log_training_step(0, {"reward_mean": 9.0})  # cached, or done before a resume
+    for value, prefix in ((0.1, ""), (0.2, "vanilla-s1/"), (0.3, "saerl-s1/")):
+        found = {m.step: m.value for m in client.get_metric_history(run_id, f"{prefix}train/reward_mean")}
+        assert found == {step: value + step for step in range(3)}
+    files = {f.path for folder in ("", "vanilla-s1", "saerl-s1") for f in client.list_artifacts(run_id, folder)}
+    assert {"trainer.log", "vanilla-s1/trainer.log", "saerl-s1/trainer.log"} <= files
+
+
+@pytest.mark.parametrize("name", ["a b", "../x", "/", "-x", "a/b"])
+def test_a_trial_that_no_metric_can_be_named_after_is_refused(name):
+    from saerl_core.errors import ConfigError
+    from steps import _tracking as tracking
+
+    with pytest.raises(ConfigError, match="trial's name"), tracking.trial(name):
+        pass
+
+
 def test_a_server_that_hangs_neither_holds_the_step_nor_gets_anything_twice(server, tracked):
     from steps import _tracking as tracking
 

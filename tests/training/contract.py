@@ -174,6 +174,8 @@ class TrainerContract:
         assert resumed.report.n_rollouts == whole.report.n_rollouts
         one, other = weights_of(whole.policy), weights_of(resumed.policy)
         assert all(np.array_equal(one[k], other[k]) for k in one), "bitwise on one CPU"
+        again = run(FeedbackCurriculum(IDS, 4), n_steps=6)
+        assert again.report.values["resumed_from_step"] == 2, "what it said when it ended; nothing is resumed now"
 
     def test_a_finished_folder_returns_its_result_without_training(self, run, steps):
         first = run(FeedbackCurriculum(IDS, 4), n_steps=3)
@@ -183,6 +185,9 @@ class TrainerContract:
         assert again.consumed.equals(first.consumed)
         assert again.log.equals(first.log)
         assert again.policy == first.policy
+        assert again.report == first.report, "a folder that was returned was not interrupted and resumed"
+        assert again.report.values["resumed_from_step"] == 0
+        assert again.handed_out.equals(first.handed_out)
 
     @pytest.mark.parametrize(
         ("change", "named"),

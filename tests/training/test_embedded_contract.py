@@ -1,11 +1,8 @@
 """The contract of all backends, for the embedded one."""
 
-from typing import get_args
-
 import pytest
 
-from saerl_core.config import TrainingConfig
-from saerl_core.config_checks_training import EMBEDDED_ALGORITHMS
+from saerl_core.algorithms import ALGORITHMS, trained_by
 from saerl_core.errors import ConfigError
 from saerl_core.training.embedded.trainer import EmbeddedTrainer
 from tests.training.contract import TrainerContract
@@ -25,10 +22,10 @@ class TestEmbedded(TrainerContract):
         return {"backend": "embedded"}
 
 
-@pytest.mark.parametrize("algorithm", get_args(TrainingConfig.model_fields["algorithm"].annotation))
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_an_algorithm_of_the_other_backend_is_refused_for_its_own_reason(policy, tmp_path, algorithm):
     job = tiny_job(policy, tmp_path / "work", algorithm=algorithm)
-    if algorithm in EMBEDDED_ALGORITHMS:
+    if algorithm in trained_by("embedded"):
         EmbeddedTrainer().check(job)
         return
     with pytest.raises(ConfigError) as caught:

@@ -44,6 +44,7 @@ class OnlineCurriculum:
         predicted = self._chooser.predicted(chosen)
         if predicted is not None:
             ids = [self._ids[i] for i in chosen]
+            self._predictions = [row for row in self._predictions if row[0] != step]  # asked again before its rewards
             self._predictions += list(zip([step] * len(ids), ids, predicted.tolist(), strict=True))
         self._asked = {step: chosen.tolist()}
         return [self._ids[i] for i in chosen]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from saerl_core.algorithms import ALGORITHMS
 from saerl_core.config import TrainingConfig
 from saerl_core.records import TrainJob
 from saerl_core.seeds import stage_seed
@@ -11,7 +12,6 @@ from saerl_core.seeds import stage_seed
 if TYPE_CHECKING:
     from trl import GRPOConfig
 
-_DAPO_CLIP_HIGH = 0.28
 _FIXED = {
     "num_iterations": 1,  # on-policy
     "mask_truncated_completions": False,
@@ -66,15 +66,14 @@ class Rules:
 
 def rules_of(config: TrainingConfig) -> Rules:
     """Return the rules of the configured algorithm."""
-    high = config.clip_high if config.clip_high is not None else config.clip_low
+    _, high = ALGORITHMS[config.algorithm].clip_range(config.clip_low, config.clip_high)
     group, length = config.group_size, config.max_completion_tokens
-    if config.algorithm == "dr_grpo":
-        return Rules("dr_grpo", "none", 1.0, 1.0, high)
-    if config.algorithm == "dapo":
-        return Rules("dapo", "group", 1.0, 1.0, config.clip_high if config.clip_high is not None else _DAPO_CLIP_HIGH)
-    if config.algorithm == "rloo":
-        return Rules("dr_grpo", "none", group / (group - 1), float(length), high)
-    return Rules("grpo", "group", 1.0, 1.0, high)
+    return {
+        "grpo": Rules("grpo", "group", 1.0, 1.0, high),
+        "dr_grpo": Rules("dr_grpo", "none", 1.0, 1.0, high),
+        "dapo": Rules("dapo", "group", 1.0, 1.0, high),
+        "rloo": Rules("dr_grpo", "none", group / (group - 1), float(length), high),
+    }[config.algorithm]
 
 
 def trl_config(job: TrainJob, device: str, output_dir: Path) -> "GRPOConfig":

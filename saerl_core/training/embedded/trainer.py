@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saerl_core.config_checks_training import EMBEDDED_ALGORITHMS, not_embedded
+from saerl_core.config_checks_training import refusal
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.policy.loading import load_model, load_tokenizer, quiet_loading
 from saerl_core.policy.storage import policy_id_of
@@ -33,8 +33,9 @@ class EmbeddedTrainer:
     def check(self, job: TrainJob) -> None:
         """Refuse a job that cannot run: `ConfigError` for a setting, `DataError` for prompts."""
         config, n_rollouts = job.config, job.prompts_per_step * job.config.group_size
-        if config.algorithm not in EMBEDDED_ALGORITHMS:
-            raise ConfigError(not_embedded(config.algorithm))
+        refused = refusal(config.algorithm, "embedded")
+        if refused is not None:
+            raise ConfigError(refused)
         if job.n_steps < 1:
             raise ConfigError(f"the job has {job.n_steps} steps; training needs at least 1")
         if len(job.prompts) < job.prompts_per_step:

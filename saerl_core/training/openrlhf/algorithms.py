@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from saerl_core.algorithms import ALGORITHMS
 from saerl_core.config import TrainingConfig
-
-_DAPO_CLIP_HIGH = 0.28
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,6 @@ class Spelling:
     aggregation: Literal["token-mean", "seq-mean-token-mean"] = "token-mean"
     policy_loss: Literal["ppo", "gspo"] = "ppo"
     kl_in_loss: bool = True
-    has_critic: bool = False
 
 
 SPELLINGS: dict[str, Spelling] = {
@@ -48,32 +46,25 @@ SPELLINGS: dict[str, Spelling] = {
     "reinforce++": Spelling("reinforce", kl_in_loss=False),
     "reinforce++-baseline": Spelling("reinforce_baseline"),
     "gspo": Spelling("group_norm", "seq-mean-token-mean", policy_loss="gspo"),
-    "ppo": Spelling("gae", kl_in_loss=False, has_critic=True),
+    "ppo": Spelling("gae", kl_in_loss=False),
 }
 
 
 def algorithm_flags(config: TrainingConfig) -> Iterator[str]:
     """Yield the flags of the configured algorithm: advantage, loss, clipping, KL, length penalty."""
-    spelling, settings = SPELLINGS[config.algorithm], config.openrlhf
+    spelling, row, settings = SPELLINGS[config.algorithm], ALGORITHMS[config.algorithm], config.openrlhf
     yield from ("--algo.advantage.estimator", spelling.estimator)
     yield from ("--actor.policy_loss_type", spelling.policy_loss)
     yield from ("--actor.loss_agg_mode", spelling.aggregation)
-    yield from ("--actor.eps_clip_low_high", str(config.clip_low), str(clip_high(config)))
+    yield from ("--actor.eps_clip_low_high", *map(str, row.clip_range(config.clip_low, config.clip_high)))
     yield from ("--algo.kl.init_coef", str(config.kl_coef))  # 0: no reference model at all
     if spelling.kl_in_loss and config.kl_coef > 0:
         yield from ("--algo.kl.use_loss", "--algo.kl.estimator", "k3", "--algo.kl.unbiased_gradient")
     else:
         yield from ("--algo.kl.estimator", "k1")
-    if spelling.has_critic:
+    if row.has_critic:
         yield from ("--algo.advantage.lambd", str(settings.gae_lambda))
         yield from ("--algo.advantage.gamma", str(settings.gae_gamma))
     if settings.overlong_buffer_tokens is not None:
         yield from ("--reward.overlong_buffer_len", str(settings.overlong_buffer_tokens))
         yield from ("--reward.overlong_penalty_factor", str(settings.overlong_penalty))
-
-
-def clip_high(config: TrainingConfig) -> float:
-    """Return the upper clip; where it is not set, .28 for dapo and the lower one for the others."""
-    if config.clip_high is not None:
-        return config.clip_high
-    return _DAPO_CLIP_HIGH if config.algorithm == "dapo" else config.clip_low

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from saerl_core.algorithms import ALGORITHMS
 from saerl_core.config import RunConfig, TrainingConfig
 from saerl_core.environment import state_dir
 from saerl_core.errors import ConfigError
 from saerl_core.openrlhf_layout import gpu_layout
 from saerl_core.seeds import stage_seed
-from saerl_core.training.openrlhf.algorithms import SPELLINGS, algorithm_flags
+from saerl_core.training.openrlhf.algorithms import algorithm_flags
 from saerl_core.training.openrlhf.files import CHECKPOINTS, EVALUATION, FINAL, JOB, PROMPTS, REWARD
 from saerl_core.training.openrlhf.process import OWN_VARIABLES
 from saerl_core.training.openrlhf.ray_jobs import submit_command
@@ -108,7 +109,7 @@ def _policy_path(config: RunConfig) -> str:
 
 def _models(job: CommandJob) -> Iterator[str]:
     yield from ("--actor.model_name_or_path", job.policy_path)
-    if SPELLINGS[job.config.algorithm].has_critic:
+    if ALGORITHMS[job.config.algorithm].has_critic:
         settings = job.config.openrlhf
         yield from ("--critic.model_name_or_path", job.policy_path)
         yield from ("--critic.value_clip", str(settings.critic_value_clip))
@@ -172,7 +173,7 @@ def _optimizer(job: CommandJob) -> Iterator[str]:
     # ceil(ratio * n_steps) is taken; half a step less makes it exactly warmup_steps, whatever the rounding
     ratio = max(0.0, config.warmup_steps - 0.5) / job.n_steps
     rates = {"actor": config.lr}
-    if SPELLINGS[config.algorithm].has_critic:
+    if ALGORITHMS[config.algorithm].has_critic:
         rates["critic"] = config.openrlhf.critic_lr
     for model, rate in rates.items():
         yield from (f"--{model}.adam.lr", str(rate))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from saerl_core.algorithms import ALGORITHMS
 from saerl_core.errors import BackendError
 from saerl_core.openrlhf_layout import gpu_layout
 from saerl_core.policy.loading import load_tokenizer, quiet_loading
@@ -16,7 +17,6 @@ from saerl_core.records import TrainJob, TrainResult
 from saerl_core.training import checkpoints as store
 from saerl_core.training.fingerprint import digest, job_fingerprint
 from saerl_core.training.openrlhf import files
-from saerl_core.training.openrlhf.algorithms import SPELLINGS
 from saerl_core.training.openrlhf.checks import check_job, interpreter, own_variables
 from saerl_core.training.openrlhf.command import CommandJob, launch_command
 from saerl_core.training.openrlhf.conversation import Conversation
@@ -80,7 +80,7 @@ class OpenRlhfTrainer:
     def _attempt(self, job: TrainJob, session: TrainingSession, now: store.Fingerprint) -> None:
         """Train the steps that are left."""
         root, config = job.work_dir, job.config
-        saved = find_resume(root, now, with_critic=SPELLINGS[config.algorithm].has_critic)
+        saved = find_resume(root, now, with_critic=ALGORITHMS[config.algorithm].has_critic)
         if saved is not None:
             saved.restore(session)
         prompts = files.write_inputs(job, root)

@@ -113,3 +113,15 @@ def test_adaptive_needs_vectors_of_every_candidate():
         planned(vectors=None)
     with pytest.raises(DataError, match="prompt p39 has no vector"):
         planned(vectors=PromptVectors(VECTORS.prompt_ids[:-1], VECTORS.matrix[:-1]))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("forgetting", 0.5), ("cooldown_steps", 3), ("noise", 0.0), ("ridge", 2.0)]
+)
+def test_what_the_vectors_do_not_depend_on_is_not_among_their_settings(field, value):
+    assert OnlineConfig(**{field: value}).vectors() == OnlineConfig().vectors()
+
+
+@pytest.mark.parametrize(("field", "value"), [("features", "dense"), ("n_components", 7), ("use_likelihood", False)])
+def test_what_the_vectors_depend_on_is(field, value):
+    assert getattr(OnlineConfig(**{field: value}).vectors(), field) == value

@@ -1,0 +1,46 @@
+"""Which source files a result depends on: what keys of caches and names of folders are made of."""
+
+import ast
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from saerl_core.fingerprint import content_hash
+
+CORE = Path(__file__).resolve().parent
+
+
+def imported(starts: Collection[str], *, within: str, without: Collection[str] = (), root: Path = CORE) -> list[Path]:
+    """Return the files of the modules and of all that they import inside `within`, in turn; `without` is not entered.
+
+    Modules are named as in an import (`saerl_core.plan.build`); imports inside functions count. `root` is the folder
+    of `saerl_core`.
+    """
+    found: dict[str, Path] = {}
+    todo = list(starts)
+    while todo:
+        module = todo.pop()
+        file = _file(module, root)
+        if module in found or file is None:
+            continue
+        found[module] = file
+        todo += [m for m in _imports(file) if m.startswith(f"{within}.") and m not in without]
+    return [found[module] for module in sorted(found)]
+
+
+def code_hash(files: Collection[Path], root: Path = CORE) -> str:
+    """Return a hash over files and folders of source below `root`, by place and content; the order does not matter."""
+    return content_hash(*sorted(files), suffix=".py", below=root)
+
+
+def _file(module: str, root: Path) -> Path | None:
+    place = root.joinpath(*module.split(".")[1:])
+    return next((f for f in (place.with_suffix(".py"), place / "__init__.py") if f.is_file()), None)
+
+
+def _imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)

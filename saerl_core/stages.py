@@ -1,0 +1,62 @@
+"""The table of stages: everything that more than one place must know of each, in the order of the data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Purpose = Literal["setup", "selection", "training", "evaluation"]
+PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row. A stage of the ledger that is in no row counts as selection (`purpose_of`)."""
+
+    step: str  # of the pipeline; the stage's name in the cost ledger
+    report: str  # the field of `report.inputs.ReportInputs` that holds its report
+    prefix: str  # of its metrics in MLflow
+    purpose: Purpose  # what its cost is spent on
+    section: str  # of the page
+    rooms: tuple[str, ...]  # folders and files below saerl_core whose change runs the step again
+    # plan_batches, train_policy: these are the entrances; what they lead to depends on strategy and backend, and its
+    # hash is an argument of the step (`plan.code`, `training.fingerprint.training_code`)
+
+
+_ROWS = (
+    Stage("load_prompts", "prompts_report", "prompts", "setup", "data", ("prompts", "rollouts", "latex.py", "world")),
+    Stage(
+        "load_benchmarks", "benchmarks_report", "benchmarks", "evaluation", "evaluation",
+        ("prompts", "rollouts", "latex.py", "world"),
+    ),
+    Stage("prepare_policy", "policy_report", "policy", "setup", "policy", ("policy", "world")),
+    Stage("obtain_sae", "sae_report", "sae", "selection", "sae", ("features", "policy", "world")),
+    Stage("extract_sae_features", "features_report", "features", "selection", "sae", ("features", "policy", "world")),
+    Stage(
+        "train_quality_probe", "quality_report", "probe/quality", "selection", "probes",
+        ("signals", "features", "policy", "world"),
+    ),
+    Stage("cluster_prompts", "clusters_report", "clusters", "selection", "clusters", ("signals",)),
+    Stage(
+        "measure_pass_rates", "pass_rates_report", "pass_rates", "selection", "difficulty",
+        ("rollouts", "latex.py", "policy", "world"),
+    ),
+    Stage("calibrate_difficulty", "difficulty_report", "probe/difficulty", "selection", "difficulty", ("signals",)),
+    Stage(
+        "embed_prompts", "vectors_report", "vectors", "selection", "plan", ("features", "signals", "policy", "world")
+    ),
+    Stage("plan_batches", "plan_report", "plan", "selection", "plan", ("plan/build.py",)),
+    Stage(
+        "train_policy", "training_report", "train", "training", "training",
+        ("training/run.py", "plan/online/recipe.py", "rollouts", "latex.py", "policy", "world"),
+    ),
+    Stage(
+        "evaluate_policy", "evaluation_report", "eval", "evaluation", "evaluation",
+        ("evaluation", "rollouts", "latex.py", "policy", "world"),
+    ),
+)  # fmt: skip
+STAGES: Mapping[str, Stage] = {row.step: row for row in _ROWS}
+
+
+def purpose_of(step: str) -> Purpose:
+    """Return what a stage's cost is spent on."""
+    return STAGES[step].purpose if step in STAGES else "selection"

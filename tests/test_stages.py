@@ -1,0 +1,62 @@
+"""The table of stages is the only list: the steps, the page, the ledger and MLflow's names follow it."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from saerl_core.ledger import costs_table
+from saerl_core.records import BenchmarksReport, StageReport
+from saerl_core.report.inputs import ReportInputs
+from saerl_core.report.page import render_report
+from saerl_core.stages import PURPOSES, STAGES, purpose_of
+from tests.report.checking import SECTIONS, read
+from tests.report.factory import full_run
+
+ROOT = Path(__file__).resolve().parent.parent
+STEPS = {path.stem for path in (ROOT / "steps").glob("[a-z]*.py")} - {"write_report"}
+
+
+@pytest.fixture(scope="module")
+def run():
+    run = full_run(300, n_steps=4)
+    more = {"vectors_report": StageReport(stage="vectors"), "benchmarks_report": BenchmarksReport(stage="benchmarks")}
+    return replace(run, **more)
+
+
+def test_every_step_is_a_row():
+    assert set(STAGES) == STEPS
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
+def test_a_row_names_what_there_is(stage):
+    assert stage.section in SECTIONS
+    assert stage.purpose in PURPOSES
+    assert all((ROOT / "saerl_core" / room).exists() for room in stage.rooms)
+    assert stage.report in {field.name for field in fields(ReportInputs)} | {"training_report"}
+    assert f" {stage.report}: " in (ROOT / "steps" / "write_report.py").read_text()
+
+
+def test_no_two_rows_share_a_report_or_a_prefix():
+    assert len({stage.report for stage in STAGES.values()}) == len({stage.prefix for stage in STAGES.values()})
+    assert len({stage.prefix for stage in STAGES.values()}) == len(STAGES)
+
+
+def test_the_ledger_names_a_purpose_for_every_stage():
+    costs = costs_table((name, StageReport(stage=name, seconds=1.0)) for name in STAGES)
+    assert [purpose_of(str(name)) for name in costs["stage"]] == [stage.purpose for stage in STAGES.values()]
+    assert purpose_of("of another program") == "selection"
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
+def test_a_note_of_any_stage_is_on_the_page_and_leads_to_its_section(run, stage):
+    told = f"a note of {stage.step}"
+    report = getattr(run, stage.report)
+    noted = report.model_copy(update={"notes": (told,), "values": {**report.values, "is_fallback": 1.0}})
+    if stage.report == "training_report":
+        inputs = replace(run, training=replace(run.training, report=noted))
+    else:
+        inputs = replace(run, **{stage.report: noted})
+    html = render_report(inputs)
+    assert read(html).errors == []
+    assert f'<a href="#{stage.section}">{stage.step}</a> {told}' in html
