@@ -12,7 +12,7 @@ r"""The answer of a completion: one function, one order.
 import re
 from dataclasses import dataclass
 
-from saerl_core.rollouts.judge.lexing import closing
+from saerl_core.latex import closing
 
 _THINK_END = re.compile(r"</(?:think|thinking|reasoning|thought)>", re.IGNORECASE)
 _TAG = re.compile(r"<answer>", re.IGNORECASE)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from saerl_core.latex import closing
 from saerl_core.rollouts.judge import vocabulary
 from saerl_core.rollouts.judge.errors import NotReadableError
 
@@ -207,20 +208,3 @@ class _Lexer:
         content = self.text[self.at + 1 : end]
         self.at = end + 1
         return content
-
-
-def closing(text: str, start: int) -> int | None:
-    """Return where the brace that opens at `start` closes; None where it never does."""
-    depth, at = 0, start
-    while at < len(text):
-        c = text[at]
-        if c == "\\":
-            at += 1
-        elif c == "{":
-            depth += 1
-        elif c == "}":
-            depth -= 1
-            if depth == 0:
-                return at
-        at += 1
-    return None
