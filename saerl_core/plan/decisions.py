@@ -7,6 +7,7 @@ import pandas as pd
 
 from saerl_core.config import PlanConfig
 from saerl_core.errors import DataError
+from saerl_core.flags import UNUSABLE
 from saerl_core.plan.online.recipe import ONLINE
 from saerl_core.tables import DECISIONS
 
@@ -38,7 +39,9 @@ def _filters_by_quality(config: PlanConfig) -> bool:
 
 
 def _unusable(flags: str) -> str:
-    return f"not usable: {flags}" if flags else "not usable"
+    """Name only the flags that make the prompt unusable; harmless ones are no reason."""
+    why = ",".join(flag for flag in flags.split(",") if flag in UNUSABLE)
+    return f"not usable: {why}" if why else "not usable"
 
 
 def check_enough(reasons: pd.Series, prompts_per_step: int) -> None:
