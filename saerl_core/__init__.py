@@ -13,6 +13,7 @@ Where a line of code lives – a room is named after a stage of the data's way:
 | `plan`       | signals                                 | `BatchPlan` and the `Curriculum` that hands it out        |
 | `training`   | a curriculum, prompts, a base policy    | `TrainResult`: checkpoint, log, what was really consumed  |
 | `evaluation` | policies, held-out prompts              | scores with standard errors                               |
+| `compare`    | trials of several arms and seeds         | gains with intervals, savings, the answer in words        |
 | `promotion`  | outcomes of candidate and champion      | the gate's verdict in words; whether to retrain at all    |
 | `report`     | all records                             | the page that a person reads                              |
 
