@@ -177,10 +177,10 @@ def sentence(row: Row, comparison: Comparison) -> str:
     if saved.reached and saved.lo is not None and saved.hi is not None:
         cost += f" [{saved.lo:.0%}, {saved.hi:.0%}]"
     finals = f"{row.arm} {row.accuracy:.1%}, {base.arm} {base.accuracy:.1%}"
+    how = "with" if saved.reached else "not even with"
     return (
-        f"{finals}: {gain.mean * 100:+.1f} points{interval} at "
-        f"equal rollouts; it reached the final accuracy of {base.arm} {'with' if saved.reached else 'not even with'} {cost}. "
-        f"{_verdict(row)}"
+        f"{finals}: {gain.mean * 100:+.1f} points{interval} at equal rollouts; it reached the final accuracy of "
+        f"{base.arm} {how} {cost}. {_verdict(row)}"
     )
 
 
