@@ -91,7 +91,8 @@ def _by_seed(trials: Sequence[Trial], arm: str) -> dict[int, Trial]:
 def _rates(trial: Trial, like: Trial) -> Float64[np.ndarray, " items"]:
     ids, table = like.items["item_id"].to_numpy(), trial.items
     if np.array_equal(table["item_id"].to_numpy(), ids):
-        return (table["n_correct"].to_numpy() / table["n_samples"].to_numpy()).astype(np.float64)
+        same: Float64[np.ndarray, " items"] = (table["n_correct"] / table["n_samples"]).to_numpy(dtype=np.float64)
+        return same
     table = table.set_index("item_id")
     if len(table) != len(ids) or not table.index.isin(ids).all():
         raise DataError(
