@@ -72,8 +72,8 @@ def test_the_configs_of_the_repository_are_valid(path):
             "plan.n_steps = 0 is out of range: it must be at least 1; leave it out for 60",
         ),
         (
-            {"plan": {"mix_frac": 1.5}},
-            "plan.mix_frac = 1.5 is out of range: it must be at most 1.0; leave it out for 0.125",
+            {"plan": {"strategy": {"name": "saerl", "mix_frac": 1.5}}},
+            "plan.strategy.mix_frac = 1.5 is out of range: it must be at most 1.0; leave it out for 0.125",
         ),
         (
             {"training": {"clip_low": 0}},
@@ -84,8 +84,8 @@ def test_the_configs_of_the_repository_are_valid(path):
             "training.lr = inf has the wrong type: it must be a finite number; leave it out for 0.0005",
         ),
         (
-            {"plan": {"use_quality": "maybe"}},
-            "plan.use_quality = 'maybe' has the wrong type: it must be true or false; leave it out for True",
+            {"plan": {"strategy": {"name": "saerl", "use_quality": "maybe"}}},
+            "plan.strategy.use_quality = 'maybe' has the wrong type: it must be true or false; leave it out for True",
         ),
         ({"evaluation": {"benchmarks": [{"path": "p"}]}}, "evaluation.benchmarks[0].name is not set; it must be"),
         (
@@ -164,21 +164,21 @@ def test_all_problems_are_told_at_once():
         (TEXT, {"difficulty": {"n_labelled": 4}}, "difficulty.n_labelled is 4", "label more prompts"),
         (
             {},
-            {"plan": {"strategy": "vanilla", "mix_frac": 0.5}},
-            "plan.mix_frac is 0.5",
-            "set plan.strategy to 'saerl'",
+            {"plan": {"strategy": {"name": "vanilla", "mix_frac": 0.5}}},
+            "plan.strategy.mix_frac is not a setting of the strategy in use",
+            "plan.strategy: {name: saerl, mix_frac: ...}",
         ),
         (
             {},
             {"plan": {"strategy": "difficulty", "use_clusters": False}},
-            "plan.use_clusters is False",
-            "remove plan.use_clusters",
+            "plan.use_clusters is not a setting",
+            "'saerl' reads it",
         ),
         (
             {},
-            {"plan": {"grouping": "interleaved", "use_clusters": False}},
-            "plan.grouping is 'interleaved'",
-            "set plan.use_clusters to true",
+            {"plan": {"strategy": {"name": "saerl", "grouping": "interleaved", "use_clusters": False}}},
+            "plan.strategy.grouping is 'interleaved'",
+            "set plan.strategy.use_clusters to true",
         ),
         ({}, {"plan": {"prompts_per_step": 2401}}, "plan.prompts_per_step is 2401", "n_train = 2400; lower it"),
         (PRETRAINED, {"prompts": {"max_rows": 9}}, "plan.prompts_per_step is 32", "prompts.max_rows = 9"),
@@ -266,7 +266,7 @@ def test_a_run_file_of_zenml_holds_our_sections_under_parameters(tmp_path):
         tmp_path, "enable_cache: false\nsettings: {docker: {}}\nparameters:\n  seed: 3\n  plan: {strategy: vanilla}\n"
     )
     config = load_config(path)
-    assert (config.seed, config.plan.strategy, config.plan.prompts_per_step) == (3, "vanilla", 32)
+    assert (config.seed, config.plan.strategy.name, config.plan.prompts_per_step) == (3, "vanilla", 32)
 
 
 def test_overrides_win_over_the_file(tmp_path):

@@ -1,12 +1,13 @@
 """The curriculum around every online chooser: who is eligible, what was handed out, what was predicted."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from saerl_core.errors import DataError
-from saerl_core.plan.online.choosers import Chooser, Indices
+from saerl_core.plan.choosers import Chooser, Indices
 from saerl_core.protocols import BatchOutcome, PromptId
 from saerl_core.seeds import stage_rng
 from saerl_core.tables import PREDICTIONS
@@ -20,10 +21,11 @@ class OnlineCurriculum:
     """
 
     def __init__(
-        self, chooser: Chooser, prompt_ids: tuple[str, ...], *, recipe_hash: str, prompts_per_step: int,
-        n_steps: int, cooldown_steps: int, seed: int,
+        self, chooser: Chooser, prompt_ids: tuple[str, ...], *, strategy: str, plan_hash: str,
+        prompts_per_step: int, n_steps: int, cooldown_steps: int, seed: int,
     ) -> None:  # fmt: skip
-        self._chooser, self._ids, self._hash, self._size = chooser, prompt_ids, recipe_hash, prompts_per_step
+        self._chooser, self._ids, self._hash, self._size = chooser, prompt_ids, plan_hash, prompts_per_step
+        self._strategy = strategy
         self._n_steps, self._cooldown, self._seed = n_steps, cooldown_steps, seed
         self._where = {p: i for i, p in enumerate(prompt_ids)}
         self._last = np.full(len(prompt_ids), -1, dtype=np.int64)  # step of the last use; -1: never
@@ -38,9 +40,9 @@ class OnlineCurriculum:
                 f"step {step} was asked for, but step {self._next_step} of {self._n_steps} is due; an online "
                 "curriculum must see the rewards of every step before it chooses the next"
             )
-        chosen = self._chooser.choose(
-            step, self._eligible(step), self._size, stage_rng(self._seed, f"plan/step={step}")
-        )
+        eligible = self._eligible(step)
+        chosen = self._chooser.choose(step, eligible, self._size, stage_rng(self._seed, f"plan/step={step}"))
+        check_choice(chosen, eligible, self._ids, self._size, f"strategy '{self._strategy}' chose for step {step}")
         predicted = self._chooser.predicted(chosen)
         if predicted is not None:
             ids = [self._ids[i] for i in chosen]
@@ -70,7 +72,7 @@ class OnlineCurriculum:
         """Return the JSON-serialisable state."""
         used = np.flatnonzero(self._last >= 0)
         return {
-            "recipe_hash": self._hash,
+            "plan_hash": self._hash,
             "next_step": self._next_step,
             "used": used.tolist(),
             "last_use": self._last[used].tolist(),
@@ -79,10 +81,10 @@ class OnlineCurriculum:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the state; `DataError` when it belongs to another recipe."""
-        if state.get("recipe_hash") != self._hash:
+        """Restore the state; `DataError` when it belongs to another plan."""
+        if state.get("plan_hash") != self._hash:
             raise DataError(
-                f"the saved state belongs to recipe {state.get('recipe_hash')}, this is recipe {self._hash}; resume "
+                f"the saved state belongs to plan {state.get('plan_hash')}, this is plan {self._hash}; resume "
                 "with the signals and settings that the checkpoint was made with, or start in an empty folder"
             )
         self._next_step = int(state["next_step"])
@@ -95,3 +97,16 @@ class OnlineCurriculum:
     def _eligible(self, step: int) -> Indices:
         rested = np.flatnonzero((self._last < 0) | (step - self._last > self._cooldown))
         return rested if len(rested) >= 4 * self._size else np.arange(len(self._ids))
+
+
+def check_choice(chosen: Indices, eligible: Indices, ids: Sequence[str], size: int, who: str) -> None:
+    """Raise `DataError` for a choice that is no full batch of different eligible prompts."""
+    if len(chosen) != size:
+        raise DataError(f"{who} {len(chosen)} prompts; every batch must have plan.prompts_per_step = {size}")
+    known = set(eligible.tolist())
+    for place, index in enumerate(chosen.tolist()):
+        if index not in known:
+            name = repr(ids[index]) if isinstance(index, int) and 0 <= index < len(ids) else f"number {index}"
+            raise DataError(f"{who} prompt {name}, which is none of the {len(known)} that are eligible")
+        if index in chosen.tolist()[:place]:
+            raise DataError(f"{who} prompt {ids[index]!r} more than once")
