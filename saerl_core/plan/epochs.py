@@ -8,7 +8,7 @@ import pandas as pd
 from saerl_core.config import PlanConfig
 from saerl_core.errors import DataError
 from saerl_core.plan.mixing import swap_tails
-from saerl_core.plan.order import Batch
+from saerl_core.plan.order import Batch, Order
 from saerl_core.plan.strategies.base import Candidates, StaticStrategy
 from saerl_core.plan.thinning import thin
 from saerl_core.seeds import stage_rng
@@ -30,10 +30,12 @@ def planned_table(
     n_done = epoch = 0
     while epoch == 0 or n_done < (config.n_steps or 0):
         order = row.order(candidates, config.strategy, stage_rng(seed, f"plan/epoch={epoch}"))
-        check_batches(order.batches, allowed, config.prompts_per_step, row.name)
-        wanted = len(order.batches) if config.n_steps is None else config.n_steps - n_done
-        chosen = thin(order.batches, wanted)
-        thinned_out |= {p for b in set(order.batches) - set(chosen) for p in b.prompt_ids}
+        if not isinstance(order, Order):
+            raise DataError(f"strategy '{row.name}' returned a {type(order).__name__}; it must return an Order")
+        batches = [Batch(tuple(b.prompt_ids), b.group) for b in order.batches]
+        check_batches(batches, allowed, config.prompts_per_step, row.name)
+        chosen = thin(batches, len(batches) if config.n_steps is None else config.n_steps - n_done)
+        thinned_out |= {p for b in set(batches) - set(chosen) for p in b.prompt_ids}
         for step, (batch, mixed) in enumerate(swap_tails(chosen, order.n_swap), start=n_done):
             rows += [(step, slot, epoch, p, p in mixed) for slot, p in enumerate(batch.prompt_ids)]
         n_done, epoch = n_done + len(chosen), epoch + 1

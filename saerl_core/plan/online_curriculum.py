@@ -41,10 +41,13 @@ class OnlineCurriculum:
                 "curriculum must see the rewards of every step before it chooses the next"
             )
         eligible = self._eligible(step)
-        chosen = self._chooser.choose(step, eligible, self._size, stage_rng(self._seed, f"plan/step={step}"))
-        check_choice(chosen, eligible, self._ids, self._size, f"strategy '{self._strategy}' chose for step {step}")
+        rng, who = stage_rng(self._seed, f"plan/step={step}"), f"strategy '{self._strategy}', step {step}:"
+        chosen = np.asarray(self._chooser.choose(step, eligible, self._size, rng))
+        check_choice(chosen, eligible, self._ids, self._size, who)
         predicted = self._chooser.predicted(chosen)
         if predicted is not None:
+            predicted = np.asarray(predicted, dtype=np.float64)
+            check_predicted(predicted, self._size, who)
             ids = [self._ids[i] for i in chosen]
             self._predictions = [row for row in self._predictions if row[0] != step]  # asked again before its rewards
             self._predictions += list(zip([step] * len(ids), ids, predicted.tolist(), strict=True))
@@ -99,14 +102,27 @@ class OnlineCurriculum:
         return rested if len(rested) >= 4 * self._size else np.arange(len(self._ids))
 
 
-def check_choice(chosen: Indices, eligible: Indices, ids: Sequence[str], size: int, who: str) -> None:
+def check_choice(chosen: np.ndarray, eligible: Indices, ids: Sequence[str], size: int, who: str) -> None:
     """Raise `DataError` for a choice that is no full batch of different eligible prompts."""
-    if len(chosen) != size:
-        raise DataError(f"{who} {len(chosen)} prompts; every batch must have plan.prompts_per_step = {size}")
-    known = set(eligible.tolist())
-    for place, index in enumerate(chosen.tolist()):
+    if chosen.shape != (size,) or chosen.dtype.kind not in "iu":
+        raise DataError(
+            f"{who} chose {chosen.size} prompts as {chosen.dtype}; a batch is the indices of plan.prompts_per_step = "
+            f"{size} prompts"
+        )
+    known, seen = set(eligible.tolist()), set[int]()
+    for index in chosen.tolist():
+        name = repr(ids[index]) if 0 <= index < len(ids) else f"number {index} of {len(ids)}"
         if index not in known:
-            name = repr(ids[index]) if isinstance(index, int) and 0 <= index < len(ids) else f"number {index}"
-            raise DataError(f"{who} prompt {name}, which is none of the {len(known)} that are eligible")
-        if index in chosen.tolist()[:place]:
-            raise DataError(f"{who} prompt {ids[index]!r} more than once")
+            raise DataError(f"{who} chose prompt {name}, which is none of the {len(known)} that are eligible")
+        if index in seen:
+            raise DataError(f"{who} chose prompt {name} twice; a batch holds every prompt once")
+        seen.add(index)
+
+
+def check_predicted(predicted: np.ndarray, size: int, who: str) -> None:
+    """Raise `DataError` for predictions that are not one pass rate a prompt."""
+    if predicted.shape != (size,):
+        raise DataError(f"{who} predicted {predicted.size} pass rates for {size} prompts; predict one each, or None")
+    wrong = predicted[~((predicted >= 0) & (predicted <= 1))]
+    if wrong.size:
+        raise DataError(f"{who} predicted a pass rate of {wrong[0]}; it must lie within 0 and 1")

@@ -1,19 +1,24 @@
 """What holds for every plan, whatever the pool."""
 
 import hashlib
+import json
 from dataclasses import replace
 from typing import Literal, get_args, get_origin
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saerl_core.config import PlanConfig, Unit
 from saerl_core.plan.build import plan_batches
+from saerl_core.plan.curriculum import make_curriculum
 from saerl_core.plan.inputs import PlanInputs
 from saerl_core.plan.storage import save_plan
 from saerl_core.plan.strategies import STRATEGIES
+from saerl_core.protocols import BatchOutcome
+from saerl_core.records import PromptVectors
 from tests.plan.pools import Row, make_inputs, steps_of
 
 STATIC = [name for name, row in STRATEGIES.items() if not row.is_online]
@@ -150,6 +155,50 @@ def test_the_row_order_of_the_inputs_does_not_matter(rows, settings, seed, shuff
     assert one.plan_hash == other.plan_hash
     pd.testing.assert_frame_equal(one.table, other.table)
     pd.testing.assert_frame_equal(one.decisions, other.decisions)
+
+
+def online_plan(inputs, config, seed):
+    ids = sorted(inputs.prompts["prompt_id"])
+    return plan_batches(inputs, config, seed, PromptVectors(tuple(ids), np.random.default_rng(0).random((len(ids), 3))))
+
+
+def played(plan, interrupted_at=None):
+    """Train in thought: a prompt's pass rate follows from its name; the batches that were handed out."""
+    curriculum, batches = make_curriculum(plan), []
+    for step in range(plan.n_steps):
+        if step == interrupted_at:
+            state = json.loads(json.dumps(curriculum.state_dict()))
+            curriculum = make_curriculum(plan)
+            curriculum.load_state_dict(state)
+        batch = curriculum.next_batch(step)
+        correct = tuple(int(p[1:]) % 5 for p in batch)
+        curriculum.observe(BatchOutcome(step, tuple(batch), (4,) * len(batch), correct))
+        batches.append(batch)
+    return batches
+
+
+@pytest.mark.parametrize("name", ONLINE)
+@settings(max_examples=8)
+@given(st.data(), pools(), st.integers(0, 5), st.integers(0, 1000))
+def test_every_online_order_keeps_the_rules(name, data, rows, seed, shuffle):
+    drawn = data.draw(configs([name]))
+    config = PlanConfig(**{**drawn, "n_steps": min(drawn["n_steps"] or 6, 12)})
+    inputs = make_inputs(rows)
+    plan, report = online_plan(inputs, config, seed)
+    batches = played(plan)
+    filters = config.strategy.filters_by_quality()
+    allowed = {r.prompt_id for r in rows if not r.flags and (r.keep or not filters)}
+    assert set(plan.candidates["prompt_id"]) == allowed
+    assert len(batches) == plan.n_steps == report.values["n_steps"] == config.n_steps
+    for batch in batches:
+        assert len(set(batch)) == len(batch) == config.prompts_per_step
+        assert set(batch) <= allowed
+    assert played(plan, interrupted_at=len(batches) // 2) == batches
+    rng = np.random.default_rng(shuffle)
+    shuffled = PlanInputs(*(frame.iloc[rng.permutation(len(frame))] for frame in vars(inputs).values()))
+    again, _ = online_plan(shuffled, config, seed)
+    assert again.plan_hash == plan.plan_hash
+    assert played(again) == batches
 
 
 def test_same_inputs_and_seed_give_the_same_bytes(tmp_path):
