@@ -1,6 +1,8 @@
 """Strategies of other packages: installed by an entry point, and refused by name where they are wrong."""
 
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,6 +119,17 @@ def test_a_static_one_plans_with_its_own_settings(install, tmp_path):
     assert flatten(config)["plan.strategy.share"] == 0.5
     save_plan(plan, tmp_path / "plan")
     assert load_plan(tmp_path / "plan").plan_hash == plan.plan_hash
+
+
+def test_the_one_of_the_docs_works_as_printed(install):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "strategies.md").read_text()
+    code = re.search(r"```python\n(.*?)```", page, re.DOTALL).group(1)
+    entry = re.search(r'^band = "(.*)"$', page, re.MULTILINE).group(1)
+    install({"band": code}, [f"band = {entry}"])
+    plan, _ = planned({"name": "band", "low": 0.3})
+    inside = {f"p{i:02}" for i in range(12) if 0.3 <= i / 12 <= 0.75}
+    assert set(plan.table["prompt_id"]) < inside
+    assert len(plan.table) == 4
 
 
 def test_an_online_one_chooses_in_training(install, tmp_path):
