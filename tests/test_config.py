@@ -313,3 +313,55 @@ def test_flat_settings_for_mlflow():
     assert flat["sae.hook_layer"] == "none"
     assert flat["prompts.task_world.bad_frac"] == 0.2
     assert all(isinstance(v, str | int | float | bool) for v in flat.values())
+
+
+@pytest.mark.parametrize(
+    ("strategy", "overrides", "wanted"),
+    [
+        ("adaptive", {"plan.strategy.forgetting": 0.5}, {"name": "adaptive", "forgetting": 0.5}),
+        (
+            "{name: adaptive, noise: 0}",
+            {"plan.strategy.forgetting": 0.5},
+            {"name": "adaptive", "noise": 0, "forgetting": 0.5},
+        ),
+        ("{name: adaptive, noise: 0}", {"plan.strategy": "vanilla"}, {"name": "vanilla"}),
+        ("vanilla", {"plan.strategy": {"name": "mopps"}}, {"name": "mopps"}),
+    ],
+)
+def test_an_override_adds_to_a_strategys_settings_or_takes_another(tmp_path, strategy, overrides, wanted):
+    config = load_config(write(tmp_path, f"parameters:\n  plan: {{strategy: {strategy}}}\n"), overrides)
+    assert config.plan.strategy.model_dump(exclude_unset=True) == wanted
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        (
+            {"online": {"forgetting": 0.5}},
+            "plan.online is not a setting any more; its settings stand under plan.strategy",
+        ),
+        ({"mix_frac": 0.5}, "plan.mix_frac is not a setting; did you mean plan.strategy.mix_frac?"),
+        ({"strategy": {"forgetting": 0.5}}, "plan.strategy.name is not set; it must be"),
+        ({"strategy": {"name": "adptive"}}, "plan.strategy.name = 'adptive' is not known (did you mean 'adaptive'?)"),
+        (
+            {"strategy": {"name": "adaptive", "forgetting": 3}},
+            "plan.strategy.forgetting = 3 is out of range: it must be at most 1.0; leave it out for 0.93",
+        ),
+        ({"strategy": {"name": "bandit", "cooldown": 3}}, "did you mean plan.strategy.cooldown_steps?"),
+        ({"strategy": 3}, "plan.strategy = 3 is not known: it must be 'saerl', 'vanilla'"),
+        ({"strategy": None}, "plan.strategy = None is not known: it must be 'saerl', 'vanilla'"),
+    ],
+)
+def test_what_is_wrong_with_a_strategy_is_told_by_its_own_settings(plan, told):
+    assert told in message({"plan": plan})
+
+
+def test_parameters_name_the_strategy_and_its_own_settings_only():
+    flat = flatten(validate({"plan": {"strategy": "mopps"}}))
+    assert {key for key in flat if key.startswith("plan.strategy")} == {
+        "plan.strategy",
+        "plan.strategy.use_quality",
+        "plan.strategy.cooldown_steps",
+        "plan.strategy.memory_kept",
+    }
+    assert flat["plan.strategy"] == "mopps"

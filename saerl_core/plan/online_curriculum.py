@@ -109,14 +109,14 @@ def check_choice(chosen: np.ndarray, eligible: Indices, ids: Sequence[str], size
             f"{who} chose {chosen.size} prompts as {chosen.dtype}; a batch is the indices of plan.prompts_per_step = "
             f"{size} prompts"
         )
-    known, seen = set(eligible.tolist()), set[int]()
-    for index in chosen.tolist():
+    is_eligible = np.zeros(len(ids), dtype=bool)  # not a set: it would cost more than the choice where pools are large
+    is_eligible[eligible] = True
+    for place, index in enumerate(chosen.tolist()):
         name = repr(ids[index]) if 0 <= index < len(ids) else f"number {index} of {len(ids)}"
-        if index not in known:
-            raise DataError(f"{who} chose prompt {name}, which is none of the {len(known)} that are eligible")
-        if index in seen:
+        if not 0 <= index < len(ids) or not is_eligible[index]:
+            raise DataError(f"{who} chose prompt {name}, which is none of the {len(eligible)} that are eligible")
+        if index in chosen[:place]:
             raise DataError(f"{who} chose prompt {name} twice; a batch holds every prompt once")
-        seen.add(index)
 
 
 def check_predicted(predicted: np.ndarray, size: int, who: str) -> None:

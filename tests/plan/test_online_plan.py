@@ -80,6 +80,14 @@ def test_whatever_changes_the_order_changes_the_hash(other):
     assert other[0].plan_hash != planned()[0].plan_hash
 
 
+@pytest.mark.parametrize(("strategy", "reads_clusters"), [("mopps", False), ("adaptive", False), ("bandit", True)])
+def test_a_signal_that_the_strategy_does_not_read_changes_nothing(strategy, reads_clusters):
+    config = PlanConfig(strategy=strategy, prompts_per_step=4, n_steps=5)
+    others = [dataclasses.replace(row, cluster_id=row.cluster_id + 1, difficulty=1 - row.difficulty) for row in ROWS]
+    hashes = {plan_batches(make_inputs(rows), config, 0, VECTORS)[0].plan_hash for rows in (ROWS, others)}
+    assert len(hashes) == 1 + reads_clusters
+
+
 @pytest.mark.parametrize("strategy", ["adaptive", "bandit"])
 def test_an_online_plan_comes_back_from_disk_and_does_the_same(tmp_path, strategy):
     plan, _ = planned(strategy)
