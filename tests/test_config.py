@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from saerl_core.config import FeaturesConfig, RunConfig
+from saerl_core.config import FeaturesConfig, PlanConfig, RunConfig
 from saerl_core.config_load import flatten, load_config, validate
 from saerl_core.errors import ConfigError
+from saerl_core.plan.strategies.mopps import MoppsSettings
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
 FILE = {"prompts": {"source": "file", "path": "pool.jsonl", "eval_path": "eval.jsonl"}}
@@ -365,3 +366,10 @@ def test_parameters_name_the_strategy_and_its_own_settings_only():
         "plan.strategy.memory_kept",
     }
     assert flat["plan.strategy"] == "mopps"
+
+
+def test_a_strategy_that_is_given_as_settings_keeps_its_name():
+    """ZenML gets what was set only: without its name a section of settings would be nobody's."""
+    config = RunConfig(plan=PlanConfig(strategy=MoppsSettings()))
+    assert config.model_dump(exclude_unset=True) == {"plan": {"strategy": {"name": "mopps"}}}
+    assert validate(config.model_dump(mode="json", exclude_unset=True)) == config

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from saerl_core.config import StrategyField
 from saerl_core.errors import DataError
 from saerl_core.plan.hashing import online_hash, plan_hash
+from saerl_core.plan.strategies.lookup import find
 from saerl_core.plans import BatchPlan, FixedPlan, OnlinePlan
 from saerl_core.tables import DECISIONS, PLAN
 
@@ -58,9 +59,9 @@ def save_plan(plan: BatchPlan, folder: Path) -> None:
 def load_plan(folder: Path) -> BatchPlan:
     """Read a plan that `save_plan` wrote; `DataError` when a file is missing, damaged or was edited."""
     try:
-        card = _Card.model_validate(json.loads((folder / _CARD).read_text(encoding="utf-8")))
+        card = _read_card(folder)
         found = {name: _sha256(folder / name) for name in {_TABLE, _DECISIONS, *card.sha256}}
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError, KeyError) as error:  # a ValidationError is a ValueError
         raise DataError(f"folder {folder} holds no readable plan: {error}; plan again") from error
     for name, digest in found.items():
         if digest != card.sha256.get(name):
@@ -72,6 +73,13 @@ def load_plan(folder: Path) -> BatchPlan:
         what = "table" if isinstance(plan, FixedPlan) else "rest of it"
         raise DataError(f"{folder / _CARD} names plan {card.plan_hash}, but the {what} is {plan.plan_hash}; plan again")
     return plan
+
+
+def _read_card(folder: Path) -> _Card:
+    content = json.loads((folder / _CARD).read_text(encoding="utf-8"))
+    if isinstance(content, dict) and content.get("settings") is not None:
+        find(str(content["strategy"]))  # its package may be gone: that is one sentence, not a list of wrong fields
+    return _Card.model_validate(content)
 
 
 def _save_online(plan: OnlinePlan, folder: Path) -> list[str]:

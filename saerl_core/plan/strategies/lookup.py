@@ -52,18 +52,21 @@ def settings_of(given: object) -> StrategySettings:
     """Read what stands under `plan.strategy`: a name, or a section with a name and settings of that strategy."""
     if isinstance(given, StrategySettings):
         return given.model_copy(update={"name": given.name})  # a name that is a default would be left out of a dump
-    where: tuple[str, ...] = ()
-    rest: Mapping[str, object] = {}
     if isinstance(given, Mapping):
-        where, rest, given = ("name",), given, given.get("name", ConfigError)
-    if given is ConfigError:
-        raise _refused("missing", where, rest)
-    if not isinstance(given, str) or (given not in STRATEGIES and given not in known_names()):
+        if "name" not in given:
+            raise _refused("missing", ("name",), given)
+        return _settings(given["name"], given, ("name",))
+    return _settings(given, {}, ())
+
+
+def _settings(name: object, own: Mapping[str, object], where: tuple[str, ...]) -> StrategySettings:
+    """Validate settings by the class of the strategy; `where` is the place of the name below `plan.strategy`."""
+    if not isinstance(name, str) or (name not in STRATEGIES and name not in known_names()):
         *names, last = map(repr, known_names())
         expected = f"{', '.join(names)} or {last}"
         error = PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
-        raise _refused(error, where, given)
-    settings: StrategySettings = find(given).settings.model_validate({**rest, "name": given})
+        raise _refused(error, where, name)
+    settings: StrategySettings = find(name).settings.model_validate({**own, "name": name})
     return settings
 
 
