@@ -129,11 +129,11 @@ def _told(detail: ErrorDetails, known: Mapping[str, object]) -> list[str]:
     `known` holds every setting by its path, with its default.
     """
     loc, kind, context = list(detail["loc"]), detail["type"], detail.get("ctx", {})
-    if kind == "value_error":
-        return str(context["error"]).split("\n")
     if kind == "missing" and isinstance(loc[-1], int):  # an item of a list that is too short; the input is the list
         loc.pop()
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+    if kind == "value_error":
+        return [f"{path}: {line}" if path else line for line in str(context["error"]).split("\n")]
     if kind == "missing" and isinstance(loc[-1], str) and isinstance(detail["input"], Mapping):
         return [f"{path} is not set; it must be"]
     if kind in ("extra_forbidden", "invalid_key"):

@@ -232,7 +232,7 @@ def test_a_package_that_is_wrong_is_named(install, module, told):
     with pytest.raises(ConfigError) as caught:
         validate({"plan": {"strategy": "hardest"}})
     said = str(caught.value)
-    assert said.startswith("strategy 'hardest' (acme_strategies.hard:STRATEGY of acme_strategies 1.2)")
+    assert said.startswith("plan.strategy: strategy 'hardest' (acme_strategies.hard:STRATEGY of acme_strategies 1.2)")
     assert told in said
     assert validate({"plan": {"strategy": "vanilla"}}).plan.strategy.name == "vanilla", "the others work on"
 
