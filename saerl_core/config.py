@@ -2,12 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from saerl_core.config_base import Positive, Section, Unit
 from saerl_core.config_plan import PlanConfig, StrategyField, StrategySettings
 from saerl_core.config_training import OpenRlhfConfig, TrainingConfig
 from saerl_core.config_vectors import VectorsConfig
+from saerl_core.flags import ALWAYS, UNUSABLE
 
 __all__ = [
     "MEAN_BENCHMARK",
@@ -41,7 +42,11 @@ MEAN_BENCHMARK = "mean"  # in the scores: the unweighted mean over all benchmark
 
 
 class ColumnMap(Section):
-    """Names of the columns in a user's file; None means that the file has no such column."""
+    r"""Names of the columns in a user's file; None means that the file has no such column.
+
+    A dotted path goes into nested columns (`reward_model.ground_truth`); braces make a template over several columns
+    (`"{question}\\n{options}"`). Without prompt and answer, the layout of the file is recognised.
+    """
 
     prompt: str = "prompt"
     answer: str = "answer"
@@ -66,18 +71,29 @@ class PromptsConfig(Section):
 
     source: Literal["task_world", "file", "hub"] = "task_world"
     task_world: TaskWorldConfig = TaskWorldConfig()
-    path: str | None = None  # JSONL (also .gz), parquet or CSV; relative to the working directory
-    format: Literal["auto", "jsonl", "parquet", "csv"] = "auto"
+    path: str | None = None  # JSON, JSONL (also .gz), parquet, arrow, CSV, a folder of save_to_disk
+    format: Literal["auto", "jsonl", "parquet", "arrow", "csv"] = "auto"
     columns: ColumnMap = ColumnMap()
+    answer_after: str | None = None  # the answer is what follows the last of these ("####"); "\\boxed": the last box
     dataset: str | None = None  # Hugging Face name
     dataset_config: str | None = None
     dataset_split: str = "train"
     eval_path: str | None = None  # held-out prompts with the same columns, for evaluation
     max_rows: Positive | None = None
     max_prompt_chars: Positive = 4000
+    keep_flags: tuple[str, ...] = ()  # flags that shall not make a row unusable, such as swallowed_latex
     decontaminate_against: tuple[str, ...] = ()  # files of evaluation prompts
     ngram_tokens: Annotated[int, Field(ge=3, le=50)] = 13
     coverage_threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+
+    @field_validator("keep_flags")
+    @classmethod
+    def _known_flags(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what is no flag, makes no row unusable, or cannot be waived."""
+        for flag in flags:
+            if flag not in UNUSABLE - ALWAYS:
+                raise ValueError(f"'{flag}' cannot be kept; keep_flags takes any of {sorted(UNUSABLE - ALWAYS)}")
+        return flags
 
 
 class PolicyConfig(Section):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from scipy.sparse import csr_matrix
 
 from saerl_core.config import GradingConfig, TrainingConfig
@@ -14,10 +14,8 @@ from saerl_core.errors import DataError
 from saerl_core.tables import HANDED_OUT
 
 
-class StageReport(BaseModel):
+class StageReport(BaseModel, frozen=True, extra="forbid"):
     """Headline numbers of one stage and what it cost; subclasses add fields, `metrics` flattens them for MLflow."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: str
     seconds: float = 0.0  # wall clock, set by the caller that ran the stage
@@ -171,10 +169,8 @@ class TrainResult:
     handed_out: pd.DataFrame = field(default_factory=HANDED_OUT.empty)  # no backend fills it: `training.run` does
 
 
-class Boilerplate(BaseModel):
+class Boilerplate(BaseModel, frozen=True, extra="forbid"):
     """A passage of evaluation items that says nothing about a leak, as it stands in many problems."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str  # in the words that are compared
     n_items: int  # different evaluation items that hold it
@@ -208,10 +204,8 @@ class FeaturesReport(StageReport):
     """values: n_prompts, nnz_per_row, l0, n_dropped_tokens, prompts_per_s."""
 
 
-class ProbeRow(BaseModel):
+class ProbeRow(BaseModel, frozen=True, extra="forbid"):
     """One row of a probe table: the same folds, another feature set."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     features: str  # sae, dense, random_sae, tfidf, length
     scores: dict[str, float]  # metric -> out-of-fold value
@@ -224,10 +218,8 @@ class QualityReport(StageReport):
     table: tuple[ProbeRow, ...] = ()
 
 
-class ClusterCard(BaseModel):
+class ClusterCard(BaseModel, frozen=True, extra="forbid"):
     """What a person reads about one cluster."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     cluster_id: int
     size: int

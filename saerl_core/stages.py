@@ -23,10 +23,13 @@ class Stage:
 
 
 _ROWS = (
-    Stage("load_prompts", "prompts_report", "prompts", "setup", "data", ("prompts", "rollouts", "latex.py", "world")),
+    Stage(
+        "load_prompts", "prompts_report", "prompts", "setup", "data",
+        ("prompts", "rollouts", "latex.py", "flags.py", "world"),
+    ),
     Stage(
         "load_benchmarks", "benchmarks_report", "benchmarks", "evaluation", "evaluation",
-        ("prompts", "rollouts", "latex.py", "world"),
+        ("prompts", "rollouts", "latex.py", "flags.py", "world"),
     ),
     Stage("prepare_policy", "policy_report", "policy", "setup", "policy", ("policy", "world")),
     Stage("obtain_sae", "sae_report", "sae", "selection", "sae", ("features", "policy", "world")),

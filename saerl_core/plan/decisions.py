@@ -7,6 +7,7 @@ import pandas as pd
 
 from saerl_core.config import StrategySettings
 from saerl_core.errors import DataError
+from saerl_core.flags import UNUSABLE
 from saerl_core.tables import DECISIONS
 
 LOW_QUALITY = "low quality"
@@ -30,7 +31,9 @@ def refusals(pool: pd.DataFrame, strategy: StrategySettings) -> pd.Series:
 
 
 def _unusable(flags: str) -> str:
-    return f"not usable: {flags}" if flags else "not usable"
+    """Name only the flags that make the prompt unusable; harmless ones are no reason."""
+    why = ",".join(flag for flag in flags.split(",") if flag in UNUSABLE)
+    return f"not usable: {why}" if why else "not usable"
 
 
 def check_enough(reasons: pd.Series, prompts_per_step: int) -> None:

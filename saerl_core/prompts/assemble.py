@@ -1,13 +1,13 @@
 """From checked rows, identities and matches to the declared tables."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import pandas as pd
 
+from saerl_core.flags import is_usable
 from saerl_core.prompts.decontaminate import Match
 from saerl_core.prompts.duplicates import Identity
-from saerl_core.prompts.inspect import is_usable
 from saerl_core.prompts.rows import Issue, Row, Suspicion
 from saerl_core.tables import ISSUES, MATCHES, PROMPTS
 
@@ -36,9 +36,12 @@ def _kind(match: Match) -> str:
 
 
 def prompts_table(
-    rows: Sequence[Row], identities: Sequence[Identity], marks: Marks
+    rows: Sequence[Row], identities: Sequence[Identity], marks: Marks, keep_flags: Collection[str] = ()
 ) -> tuple[pd.DataFrame, list[Issue]]:
-    """Return `tables.PROMPTS` in file order, and one issue for each flag of each row."""
+    """Return `tables.PROMPTS` in file order, and one issue for each flag of each row.
+
+    `keep_flags`: flags that would make a row unusable, and shall not.
+    """
     records: list[dict[str, object]] = []
     issues: list[Issue] = []
     for i, (row, identity) in enumerate(zip(rows, identities, strict=True)):
@@ -60,7 +63,7 @@ def prompts_table(
                 "conflict": identity.conflict,
                 "contamination": coverage,
                 "flags": ",".join(flags),
-                "usable": is_usable(flags),
+                "usable": is_usable(flags, keep_flags),
                 "truth": None,
             }
         )

@@ -6,7 +6,7 @@ One reason for a rejection beside those of `read` and `columns`: `no_answer_mark
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ from saerl_core.prompts.duplicates import identify
 from saerl_core.prompts.hub import read_hub
 from saerl_core.prompts.pool import Pool, collect
 from saerl_core.prompts.read import existing_file, format_of, read_rows
-from saerl_core.prompts.rows import Issue, RawRow, Settings, excerpt
+from saerl_core.prompts.rows import Issue, RawRow, Settings
 from saerl_core.protocols import AnswerComparison
 from saerl_core.records import BenchmarksReport
 from saerl_core.tables import BENCHMARKS
@@ -71,34 +71,20 @@ def _pool(benchmark: BenchmarkConfig, here: str, max_chars: int) -> Pool:
     raws: Iterator[RawRow | Issue]
     if benchmark.path is not None:
         found = existing_file(f"{here}.path", benchmark.path, settings)
-        raws = read_rows(found, format_of(found, "auto", settings))
+        raws = read_rows(found, format_of(found, "auto", settings), benchmark.split)
     elif benchmark.dataset is not None:
         name, config = benchmark.dataset, benchmark.dataset_config
         raws = iter(read_hub(name, config, benchmark.split, benchmark.columns, settings))
     else:
         raise ConfigError(f"{here} '{benchmark.name}' names neither a path nor a dataset; name one")
-    if benchmark.answer_after is not None:
-        raws = _answers_after(benchmark.answer_after, benchmark.columns.answer, raws, benchmark.name)
-    return collect(benchmark.name, raws, benchmark.columns, max_chars, benchmark.max_rows, settings)
-
-
-def _answers_after(marker: str, column: str, raws: Iterator[RawRow | Issue], file: str) -> Iterator[RawRow | Issue]:
-    """Put what follows the last marker in place of a worked solution; reject a row without the marker."""
-    for raw in raws:
-        text = raw.values.get(column) if isinstance(raw, RawRow) else None
-        if isinstance(raw, Issue) or not isinstance(text, str):
-            yield raw
-            continue
-        _, found, answer = text.rpartition(marker)
-        if found:
-            yield replace(raw, values={**raw.values, column: answer.strip()})
-        else:
-            detail = f"column '{column}' does not hold {marker!r} (answer_after): {excerpt(text)}"
-            yield Issue(file, raw.line, "no_answer_marker", detail)
+    return collect(
+        benchmark.name, raws, benchmark.columns, max_chars, benchmark.max_rows, settings, benchmark.answer_after
+    )
 
 
 def _notes(name: str, pool: Pool, table: pd.DataFrame) -> list[str]:
-    notes = []
+    layout = pool.layout_note()
+    notes = [layout] if layout is not None else []
     if pool.rejected:
         reasons = ", ".join(f"{n} {reason}" for reason, n in Counter(i.reason for i in pool.rejected).most_common())
         n_rows = len(pool.rejected) + len(pool.rows)

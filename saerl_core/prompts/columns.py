@@ -6,16 +6,19 @@ Reasons of this module, all rejected: `missing_prompt`, `empty_prompt`, `non_tex
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from saerl_core.config import ColumnMap
 from saerl_core.errors import DataError
-from saerl_core.prompts.inspect import PROOF, SWALLOWED
+from saerl_core.prompts.fields import AbsentError, at_path, has, is_template, value_of
+from saerl_core.prompts.inspect import PROOF, SWALLOWED, inspect_pair
 from saerl_core.prompts.invisible import clean_answer, without_invisible
+from saerl_core.prompts.messages import has_image, parse_literal, parse_text, prompt_of, read_messages, reply_of
 from saerl_core.prompts.rows import POOL_SETTINGS, Issue, RawRow, Row, Settings, Suspicion, excerpt
 
 _EXACT_FLOAT = 2.0**53  # above this a float no longer holds every integer
+_LIST_OF_TEXTS = re.compile(r"""\s*\[\s*(['"]).*\1\s*,?\s*\]\s*\Z""", re.DOTALL)  # "[1, 2]" may be an answer itself
 _LEVEL_WORD = re.compile(r"\s*level\s+", re.IGNORECASE)  # "Level 3" is how the MATH files write a level
 
 
@@ -25,19 +28,34 @@ class _RejectedError(Exception):
         self.reason, self.detail = reason, detail
 
 
-def check_columns(columns: ColumnMap, seen: Iterable[str], file: str, settings: Settings = POOL_SETTINGS) -> None:
+def check_columns(
+    columns: ColumnMap, seen: Iterable[str], file: str, settings: Settings = POOL_SETTINGS, found: Iterable[str] = ()
+) -> None:
     """Raise `DataError` where no row has the prompt or answer column, or an optional one that was renamed.
 
-    An optional column under its default name may be absent: then no row has that value.
+    An optional column under its default name may be absent: then no row has that value. `found` are the paths and
+    templates that some row has, beside the columns `seen`.
     """
-    present = sorted(set(seen))
+    present, paths = sorted(set(seen)), set(found)
     for field, default in ColumnMap().model_dump().items():
         name = getattr(columns, field)
         needed = field in ("prompt", "answer") or (name is not None and name != default)
-        if needed and name not in present:
+        if not needed or name in present or name in paths:
+            continue
+        if is_template(name):
             raise DataError(
-                f"'{file}' has no column '{name}' ({settings.columns}.{field}); it has {present}: map one of these"
+                f"no row of '{file}' has all columns of the template '{name}' ({settings.columns}.{field}); it has "
+                f"{present}: name some of these in braces"
             )
+        raise DataError(
+            f"'{file}' has no column '{name}' ({settings.columns}.{field}); it has {present}: map one of these"
+        )
+
+
+def found_paths(values: Mapping[str, object], columns: ColumnMap) -> set[str]:
+    """Return the names of the mapping that are paths or templates and that the row has."""
+    names = {name for name in columns.model_dump().values() if name is not None and name not in values}
+    return {name for name in names if has(values, name)}
 
 
 def to_row(raw: RawRow, columns: ColumnMap, file: str) -> Row | Issue:
@@ -47,10 +65,11 @@ def to_row(raw: RawRow, columns: ColumnMap, file: str) -> Row | Issue:
     """
     odd = list(raw.suspicions)
     try:
-        prompt = prompt_text(raw, columns.prompt)
+        prompt = prompt_text(raw, columns.prompt, odd)
         answer = _answer_text(raw, columns.answer, prompt, odd)
     except _RejectedError as rejected:
         return Issue(file, raw.line, rejected.reason, rejected.detail)
+    odd += inspect_pair(prompt, answer, columns.prompt, _options_column(raw, columns))
     return Row(
         file=file,
         line=raw.line,
@@ -64,20 +83,47 @@ def to_row(raw: RawRow, columns: ColumnMap, file: str) -> Row | Issue:
     )
 
 
+def _options_column(raw: RawRow, columns: ColumnMap) -> str | None:
+    """Return a column with several texts that the mapping does not use: options that the prompt may need."""
+    used = {name.partition(".")[0] for name in columns.model_dump().values() if name is not None}
+    for name, value in raw.values.items():
+        texts = list(value.values()) if isinstance(value, Mapping) else value
+        if name in used or f"{{{name}}}" in columns.prompt or not isinstance(texts, (list, tuple)):
+            continue
+        if len(texts) > 1 and all(isinstance(text, (str, int, float)) for text in texts):
+            return name
+    return None
+
+
 def prompt_only(raw: RawRow, names: Iterable[str], file: str) -> tuple[str, Issue | None]:
     """Return the text of the first of the columns that the row has (for evaluation items, which need no answer)."""
-    name = next((n for n in names if n in raw.values), next(iter(names)))
+    name = next((n for n in names if has(raw.values, n)), next(iter(names)))
     try:
-        return prompt_text(raw, name), None
+        return prompt_text(raw, name, []), None
     except _RejectedError as rejected:
         return "", Issue(file, raw.line, rejected.reason, rejected.detail)
 
 
-def prompt_text(raw: RawRow, name: str) -> str:
-    """Return the prompt as it stands in the row."""
-    value = raw.values.get(name)
+def prompt_text(raw: RawRow, name: str, odd: list[Suspicion]) -> str:
+    """Return the prompt as it stands in the row, or the question of its chat messages; `odd` takes what is unusual."""
+    try:
+        value = value_of(raw.values, name)
+    except AbsentError as error:
+        raise _RejectedError("missing_prompt", str(error)) from error
     if value is None:
         raise _RejectedError("missing_prompt", f"the row has no value in column '{name}'; it has {sorted(raw.values)}")
+    spelled = parse_text(value) if isinstance(value, str) else None
+    turns = value if spelled is None else spelled
+    messages = read_messages(turns)
+    if messages is not None:
+        if spelled is not None:
+            odd.append(
+                Suspicion("unwrapped_prompt", f"column '{name}' spells out chat messages: {excerpt(str(value))}")
+            )
+        value, more = prompt_of(messages)
+        odd += more
+        if has_image(turns):
+            odd.append(Suspicion("missing_image", "a turn of the conversation holds an image"))
     if not isinstance(value, str):
         detail = f"column '{name}' holds a {type(value).__name__}, not a text: {excerpt(str(value))}"
         raise _RejectedError("non_text_prompt", detail)
@@ -88,7 +134,13 @@ def prompt_text(raw: RawRow, name: str) -> str:
 
 
 def _answer_text(raw: RawRow, name: str, prompt: str, odd: list[Suspicion]) -> str:
-    value = raw.values.get(name)
+    value = value_of(raw.values, name)
+    messages = read_messages(value)
+    if messages is not None:
+        value = reply_of(messages) or None
+    elif isinstance(value, str) and _LIST_OF_TEXTS.match(value):
+        spelled = parse_literal(value)
+        value = spelled if isinstance(spelled, list) else value
     if value is None or (isinstance(value, float) and math.isnan(value)):
         raise _RejectedError("missing_answer", f"the row has no value in column '{name}'{_proof_hint(prompt)}")
     text, removed = clean_answer(_as_text(value, name, odd))
@@ -160,7 +212,7 @@ def _list_text(values: list[object], name: str, odd: list[Suspicion]) -> str:
 
 
 def _topic(raw: RawRow, name: str | None) -> str | None:
-    value = raw.values.get(name) if name is not None else None
+    value = at_path(raw.values, name) if name is not None else None
     if isinstance(value, (list, tuple)):
         value = "; ".join(str(v) for v in value)
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -170,7 +222,7 @@ def _topic(raw: RawRow, name: str | None) -> str | None:
 
 
 def _level(raw: RawRow, name: str | None, odd: list[Suspicion]) -> float | None:
-    value = raw.values.get(name) if name is not None else None
+    value = at_path(raw.values, name) if name is not None else None
     if _is_absent(value):
         return None
     number = _number(value)
@@ -180,7 +232,7 @@ def _level(raw: RawRow, name: str | None, odd: list[Suspicion]) -> float | None:
 
 
 def _share(raw: RawRow, name: str | None, flag: str, odd: list[Suspicion]) -> float | None:
-    value = raw.values.get(name) if name is not None else None
+    value = at_path(raw.values, name) if name is not None else None
     if _is_absent(value):
         return None
     number = _number(value)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from saerl_core.flags import is_usable
 from saerl_core.ids import prompt_id
 from saerl_core.prompts.folding import spelled
-from saerl_core.prompts.inspect import is_usable
 from saerl_core.prompts.rows import Row, Suspicion, excerpt
 from saerl_core.protocols import AnswerComparison
 

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from saerl_core.config import ColumnMap
 from saerl_core.errors import DataError
+from saerl_core.prompts.arrow import with_names
 from saerl_core.prompts.columns import check_columns
+from saerl_core.prompts.fields import roots
+from saerl_core.prompts.layouts import AS_WRITTEN, Layout, recognise
 from saerl_core.prompts.rows import POOL_SETTINGS, RawRow, Settings
 
 if TYPE_CHECKING:
@@ -23,10 +26,26 @@ def read_hub(
     """
     with _quiet():
         data = _load(name, config, split, settings)
-        check_columns(columns, data.column_names, name, settings)
-        wanted = [c for c in columns.model_dump().values() if c in data.column_names]
-        for i, values in enumerate(data.select_columns(list(dict.fromkeys(wanted)))):
-            yield RawRow(i + 1, values)
+        mapped = _layout_of(data, columns).mapped(columns)
+        paths = [path for path in mapped.model_dump().values() if path is not None]
+        wanted = dict.fromkeys(c for path in paths for c in roots(path, data.column_names) if c in data.column_names)
+        complete = {path for path in paths if set(roots(path, data.column_names)) <= set(data.column_names)}
+        check_columns(mapped, data.column_names, name, settings, complete)
+        names = _label_names(data)
+        for i, values in enumerate(data.select_columns(list(wanted))):
+            yield RawRow(i + 1, with_names(values, names))
+
+
+def _layout_of(data: "Dataset", columns: ColumnMap) -> Layout:
+    """Tell the layout by the first row, without decoding images or sounds."""
+    plain = [name for name, feature in data.features.items() if not hasattr(feature, "decode_example")]
+    if not len(data) or not plain:
+        return AS_WRITTEN
+    return recognise(with_names(data.select_columns(plain)[0], _label_names(data)), columns)
+
+
+def _label_names(data: "Dataset") -> dict[str, list[str]]:
+    return {name: list(f.names) for name, f in data.features.items() if type(f).__name__ == "ClassLabel"}
 
 
 def _load(name: str, config: str | None, split: str, settings: Settings) -> "Dataset":

@@ -15,6 +15,9 @@ else is noted only: the row can be trained on.
 | list_answer           | yes      | several answers in a list: which one counts, and in what order, is unknown    |
 | imprecise_answer      | yes      | a float beyond 2^53: digits of the answer are lost                            |
 | answer_marker         | yes      | a worked solution with "####": the answer itself is not alone in the column   |
+| no_answer             | yes      | "proof", "not found", "N/A", "null": a word that says that there is no answer |
+| choice_without_options | yes     | the answer is an option's letter; the options stand in another column         |
+| special_token         | yes      | a model's control token inside the prompt, which would end it there           |
 | invisible_character   |          | zero-width blanks, byte order or direction marks: left out of comparisons     |
 | control_character     |          | another control character, such as a form feed for the ligature "fi"          |
 | line_separator        |          | U+2028, U+2029 or U+0085 inside a field                                       |
@@ -25,6 +28,10 @@ else is noted only: the row can be trained on.
 | multiple_choice       |          | options A, B, C in order: guessing pays                                       |
 | proof                 |          | asks for a proof, yet has an answer                                           |
 | multi_part            |          | parts (a), (b) or (i), (ii): one answer for several questions                 |
+| system_turn           |          | a system turn of chat messages stands in front of the question                |
+| earlier_turns         |          | of a conversation, only the last user turn is the prompt                      |
+| unwrapped_prompt      |          | chat messages spelled out as text, read as messages                           |
+| letter_answer         |          | the answer is one letter, and the prompt has neither options nor that letter  |
 | numeric_answer        |          | a number in the file, written out as text (27.0 is "27")                      |
 | unwrapped_answer      |          | the only element of a list                                                    |
 | answer_whitespace     |          | white space around the answer, removed                                        |
@@ -49,20 +56,6 @@ from typing import Final
 from saerl_core.prompts.invisible import ACCIDENTAL
 from saerl_core.prompts.rows import Suspicion, excerpt
 
-UNUSABLE: Final = frozenset(
-    {
-        "duplicate",
-        "conflict",
-        "contaminated",
-        "swallowed_latex",
-        "replacement_character",
-        "missing_image",
-        "long_prompt",
-        "list_answer",
-        "imprecise_answer",
-        "answer_marker",
-    }
-)
 CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"  # inside a character class
 
 _SHORT_CHARS = 25
@@ -84,6 +77,13 @@ _PROMPT_PATTERNS: Final = (
     ("cjk", re.compile(f"[{CJK}]")),
     ("missing_image", re.compile(r"!\[[^\]\n]{0,200}\]\(|\\includegraphics|<ima?ge?\b|\[insert (?:pic|image|figure)")),
     ("proof", PROOF),
+    (
+        "special_token",
+        re.compile(
+            r"<\|(?:endoftext|im_start|im_end|eot_id|begin_of_text|end_of_text|start_header_id|end|eos|user|assistant"
+            r"|system|endofprompt)\|>|</s>|<eos>|<end_of_turn>|<start_of_turn>|\[/?INST\]"
+        ),
+    ),
 )
 _CHARACTER_PATTERNS: Final = (
     ("control_character", re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")),
@@ -114,11 +114,24 @@ _ANSWER_PATTERNS: Final = (
         ),
     ),
     ("answer_marker", re.compile("####")),
+    (
+        "answer_unit",
+        re.compile(r"\A\s*[-+$€£]?\s*\d[\d.,/ ]*\s*(?:\([^\W\d_][^()\d]*\)|[^\W\d_]{2,}(?:[ /][^\W\d_]+)*)\.?\s*\Z"),
+    ),
+    (
+        "no_answer",
+        re.compile(
+            r"\A[\s$*.]*(?:\\text\s*\{)?\s*(?:proof|not[ _-]?found|nan|none|null|n\.?/?a\.?|no answer|unknown|-+)"
+            r"\s*\}?[\s$*.]*\Z",
+            re.IGNORECASE,
+        ),
+    ),
 )
 _OPTIONS: Final = tuple(
     tuple(re.compile(rf"(?:^|(?<=[\s{{$])){left}{letter}{right}", re.MULTILINE) for letter in "ABC")
     for left, right in ((r"\(", r"\)"), ("", r"[.:]\s"), ("", r"\)\s?"))
 )
+_LETTER = re.compile(r"\s*\\?(?:text(?:bf)?\s*\{)?\s*\(?([A-J])\)?[.:]?\s*\}?\s*")
 _PARTS: Final = tuple(
     tuple(re.compile(rf"(?:^|(?<=\s))\(?{re.escape(label)}\)\s", re.MULTILINE) for label in pair)
     for pair in (("a", "b"), ("i", "ii"))
@@ -156,9 +169,20 @@ def inspect_answer(answer: str) -> list[Suspicion]:
     return found
 
 
-def is_usable(flags: Iterable[str]) -> bool:
-    """Return whether no flag of the row makes it unusable."""
-    return UNUSABLE.isdisjoint(flags)
+def inspect_pair(prompt: str, answer: str, column: str, options_in: str | None) -> list[Suspicion]:
+    """Return what shows only where prompt and answer are seen together.
+
+    `column` is the prompt's; `options_in` another one that holds options.
+    """
+    letter = _LETTER.fullmatch(answer)
+    if letter is None or any(_in_order(patterns, prompt) for patterns in _OPTIONS):
+        return []
+    if re.search(rf"(?<![A-Za-z]){letter[1]}(?![A-Za-z])", prompt.removeprefix("A ")):  # a point, a set, a name
+        return []
+    if options_in is None:
+        return [Suspicion("letter_answer", f"the answer is {answer!r}, and the prompt has no options")]
+    way = f"put the column into the prompt: prompts.columns.prompt: '{{{column}}}\\n{{{options_in}}}'"
+    return [Suspicion("choice_without_options", f"the options of answer {answer!r} stand in '{options_in}'; {way}")]
 
 
 def _characters(text: str) -> list[Suspicion]:
@@ -171,7 +195,11 @@ def _characters(text: str) -> list[Suspicion]:
 
 
 def _matching(patterns: Iterable[tuple[str, re.Pattern[str]]], text: str) -> list[Suspicion]:
-    return [Suspicion(flag, _context(text, match)) for flag, pattern in patterns if (match := pattern.search(text))]
+    found: dict[str, Suspicion] = {}
+    for flag, pattern in patterns:  # a flag may have several patterns
+        if flag not in found and (match := pattern.search(text)):
+            found[flag] = Suspicion(flag, _context(text, match))
+    return list(found.values())
 
 
 def _in_order(patterns: Iterable[re.Pattern[str]], text: str) -> bool:

@@ -15,9 +15,11 @@ import pandas as pd
 
 from saerl_core.config import PromptsConfig
 from saerl_core.errors import ConfigError, DataError
+from saerl_core.flags import UNUSABLE
 from saerl_core.prompts import assemble
 from saerl_core.prompts.decontaminate import EvalItem, Match, find_exact, find_matches
 from saerl_core.prompts.duplicates import identify
+from saerl_core.prompts.notes import unusable_notes
 from saerl_core.prompts.pool import Pool, items_from_file, items_of, pool_from_file, pool_from_hub
 from saerl_core.prompts.rows import Issue
 from saerl_core.protocols import AnswerComparison
@@ -54,13 +56,19 @@ def load_prompts(config: PromptsConfig, seed: int, same_answers: AnswerCompariso
     started = time.perf_counter()
     out = _from_world(config, seed) if config.source == "task_world" else _from_text(config, same_answers)
     if not out.train["usable"].any():
-        flags = Counter(f for row in out.train["flags"] for f in row.split(",") if f).most_common(3)
-        raise DataError(
-            f"none of the {len(out.train)} rows of the pool is usable (most frequent flags: "
-            f"{', '.join(f'{n} {flag}' for flag, n in flags)}); give other prompts or relax prompts.*"
-        )
+        raise DataError(_none_usable(out))
     report = out.report.model_copy(update={"seconds": time.perf_counter() - started})
     return PromptSet(out.train, out.dev, out.test, out.issues, out.matches, report)
+
+
+def _none_usable(out: PromptSet) -> str:
+    """Say why no row can be used, with the reason of the first row that has the most frequent flag."""
+    flags = Counter(f for row in out.train["flags"] for f in row.split(",") if f in UNUSABLE).most_common(3)
+    first = out.issues.loc[out.issues["reason"] == flags[0][0]].iloc[0]
+    return (
+        f"none of the {len(out.train)} rows of the pool is usable ({', '.join(f'{n} {flag}' for flag, n in flags)}); "
+        f"line {first['line']}: {first['detail']}"
+    )
 
 
 def _from_world(config: PromptsConfig, seed: int) -> PromptSet:
@@ -89,6 +97,8 @@ def _from_text(config: PromptsConfig, same_answers: AnswerComparison | None) -> 
         found.notes.append(
             f"prompts.max_rows: reading stopped after the first {config.max_rows} rows of '{pool.name}'."
         )
+    if (layout := pool.layout_note()) is not None:
+        found.notes.append(layout)
     held_out = _held_out(config, found)
     items = [*(items_of(held_out) if held_out else []), *_benchmark_items(config, found)]
     found.n_items = Counter(item.benchmark for item in items)
@@ -98,11 +108,13 @@ def _from_text(config: PromptsConfig, same_answers: AnswerComparison | None) -> 
         found.matches, found.n_short = list(compared.matches), compared.n_short
         found.boilerplate = compared.boilerplate
     marks = assemble.contamination_marks(found.matches)
-    train, issues = assemble.prompts_table(pool.rows, identify(pool.rows, same_answers), marks)
+    train, issues = assemble.prompts_table(pool.rows, identify(pool.rows, same_answers), marks, config.keep_flags)
     found.issues += issues
     test = PROMPTS.empty()
     if held_out is not None:
-        test, issues = assemble.prompts_table(held_out.rows, identify(held_out.rows, same_answers), {})
+        test, issues = assemble.prompts_table(
+            held_out.rows, identify(held_out.rows, same_answers), {}, config.keep_flags
+        )
         found.issues += issues
     _note_broken_files(found)
     return _prompt_set(train, PROMPTS.empty(), test, found, config)
@@ -151,7 +163,8 @@ def _prompt_set(
     train: pd.DataFrame, dev: pd.DataFrame, test: pd.DataFrame, found: _Findings, config: PromptsConfig | None = None
 ) -> PromptSet:
     counts = _counts(train, dev, test, found)
-    notes = [*found.notes, *_notes(counts, found, config)]
+    keep_flags = config.keep_flags if config is not None else ()
+    notes = [*found.notes, *_notes(counts, found, config), *unusable_notes(train, found.issues, keep_flags)]
     report = PromptsReport(
         stage="load_prompts",
         counts=counts,

@@ -1,9 +1,9 @@
-"""One file or Hub split as checked rows, with every rejected row listed."""
+"""The rows of one input, in its layout: read, checked and inspected, with every rejected row listed."""
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ from tqdm import tqdm
 from saerl_core.config import ColumnMap, PromptsConfig
 from saerl_core.errors import DataError
 from saerl_core.progress import track
-from saerl_core.prompts.columns import check_columns, prompt_only, to_row
+from saerl_core.prompts.columns import check_columns, found_paths, prompt_only, to_row
 from saerl_core.prompts.decontaminate import EvalItem
+from saerl_core.prompts.endings import FINAL_ANSWER, final_answers
 from saerl_core.prompts.hub import read_hub
 from saerl_core.prompts.inspect import inspect_answer, inspect_prompt
+from saerl_core.prompts.layouts import AS_WRITTEN, PLAIN, Layout, recognise, recognise_prompt
 from saerl_core.prompts.read import existing_file, format_of, read_rows
-from saerl_core.prompts.rows import POOL_SETTINGS, Issue, RawRow, Row, Settings, Suspicion
+from saerl_core.prompts.rows import POOL_SETTINGS, Issue, RawRow, Row, Settings, Suspicion, excerpt
 
 _OTHER_PROMPT_COLUMNS = ("prompt", "problem", "question")  # of evaluation files, after the mapped one
 
@@ -29,32 +31,58 @@ class Pool:
     name: str
     rows: tuple[Row, ...]
     rejected: tuple[Issue, ...]
+    layout: Layout = PLAIN
+    columns: ColumnMap = field(default_factory=ColumnMap)  # as the layout and the configuration name them
+    marker: str | None = None  # what stands in front of the answer in its column
+
+    def layout_note(self) -> str | None:
+        """Say how the file was read, with its first row; None for columns `prompt` and `answer`, or as configured."""
+        if self.layout in (PLAIN, AS_WRITTEN):
+            return None
+        first = self.rows[0]
+        ending = f", behind {self.marker!r}" if self.marker else ""
+        return (
+            f"'{self.name}' is in the layout '{self.layout.name}': prompt from '{self.columns.prompt}', answer from "
+            f"'{self.columns.answer}'{ending}. Its first row reads {excerpt(first.prompt)}, answer "
+            f"{excerpt(first.answer)}."
+        )
 
 
 def pool_from_file(setting: str, path: str, config: PromptsConfig, max_rows: int | None) -> Pool:
     """Read prompts with answers; `ConfigError` for the path, `DataError` for an unusable or empty file."""
     found = existing_file(setting, path)
-    raws = read_rows(found, format_of(found, config.format))
-    return collect(found.name, raws, config.columns, config.max_prompt_chars, max_rows)
+    raws = read_rows(found, format_of(found, config.format), config.dataset_split)
+    return collect(
+        found.name, raws, config.columns, config.max_prompt_chars, max_rows, answer_after=config.answer_after
+    )
 
 
 def pool_from_hub(config: PromptsConfig, name: str) -> Pool:
     """Read one split of a Hugging Face data set; `DataError` where it cannot be had or is empty."""
     raws = read_hub(name, config.dataset_config, config.dataset_split, config.columns)
-    return collect(Path(name).name or name, raws, config.columns, config.max_prompt_chars, config.max_rows)
+    return collect(
+        Path(name).name or name,
+        raws,
+        config.columns,
+        config.max_prompt_chars,
+        config.max_rows,
+        answer_after=config.answer_after,
+    )
 
 
 def items_from_file(path: str, config: PromptsConfig) -> tuple[list[EvalItem], list[Issue]]:
-    """Read evaluation prompts, without answers; the column may also be called prompt, problem or question."""
+    """Read evaluation prompts, without answers, in any layout; else a column called prompt, problem or question."""
     found = existing_file("prompts.decontaminate_against", path)
     items: list[EvalItem] = []
     rejected: list[Issue] = []
     seen: set[str] = set()
     names = dict.fromkeys((config.columns.prompt, *_OTHER_PROMPT_COLUMNS))
-    for raw in read_rows(found, format_of(found, "auto")):
+    for raw in read_rows(found, format_of(found, "auto"), config.dataset_split):
         if isinstance(raw, Issue):
             rejected.append(raw)
             continue
+        if not seen and (name := recognise_prompt(raw.values, config.columns)) is not None:
+            names = dict.fromkeys((name, *names))
         seen.update(raw.values)
         prompt, issue = prompt_only(raw, names, found.name)
         if issue is None:
@@ -78,27 +106,57 @@ def collect(
     max_chars: int,
     max_rows: int | None,
     settings: Settings = POOL_SETTINGS,
+    answer_after: str | None = None,
 ) -> Pool:
-    """Check and inspect the rows of one input until there are `max_rows`; `DataError` where none is left."""
+    """Check and inspect the rows of one input until there are `max_rows`; `DataError` where none is left.
+
+    The first row that can be read tells the layout, unless `columns` names the prompt's or the answer's column;
+    `answer_after` comes before the layout's own.
+    """
+    raws, layout = _recognised(raws, columns)
+    mapped = read_as = layout.mapped(columns)
+    marker = answer_after or layout.answer_after
+    if marker is not None:
+        raws = final_answers(marker, mapped.answer, raws, name)
+        mapped = mapped.model_copy(update={"answer": FINAL_ANSWER})
     rejected: list[Issue] = []
     seen: set[str] = set()
+    found: set[str] = set()
     with track(0, f"read {name}", unit="row") as bar:  # how many there are is known at the end only
-        checked = _checked(name, raws, columns, rejected, seen)
+        checked = _checked(name, raws, mapped, rejected, seen, found)
         rows = tuple(_inspected(row, max_chars) for row in islice(_counted(checked, bar), max_rows))
     if seen and not rows:
-        check_columns(columns, seen, name, settings)  # a wrong mapping is the likeliest reason
+        check_columns(mapped, seen, name, settings, found)  # a wrong mapping is the likeliest reason
     if not rows:
         _refuse_empty(name, rejected, "no rows")
-    check_columns(columns, seen, name, settings)
-    return Pool(name, rows, tuple(rejected))
+    check_columns(mapped, seen, name, settings, found)
+    return Pool(name, rows, tuple(rejected), layout, read_as, marker)
+
+
+def _recognised(raws: Iterator[RawRow | Issue], columns: ColumnMap) -> tuple[Iterator[RawRow | Issue], Layout]:
+    """Look at the first readable row and put it back."""
+    looked_at: list[RawRow | Issue] = []
+    layout = AS_WRITTEN
+    for raw in raws:
+        looked_at.append(raw)
+        if isinstance(raw, RawRow):
+            layout = recognise(raw.values, columns)
+            break
+    return chain(looked_at, raws), layout
 
 
 def _checked(
-    name: str, raws: Iterator[RawRow | Issue], columns: ColumnMap, rejected: list[Issue], seen: set[str]
+    name: str,
+    raws: Iterator[RawRow | Issue],
+    columns: ColumnMap,
+    rejected: list[Issue],
+    seen: set[str],
+    found: set[str],
 ) -> Iterator[Row]:
     for raw in raws:
         if isinstance(raw, RawRow):
             seen.update(raw.values)
+            found |= found_paths(raw.values, columns)
         checked = to_row(raw, columns, name) if isinstance(raw, RawRow) else raw
         if isinstance(checked, Issue):
             rejected.append(checked)

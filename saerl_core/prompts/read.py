@@ -1,32 +1,44 @@
-"""Rows from files: JSON lines, CSV and parquet, each row either readable or listed with its line and reason.
+"""Rows from files: JSON, CSV, parquet, arrow and saved data sets; each row is readable or listed with its reason.
 
 Reasons of this module, all rejected: `blank_line`, `unreadable_json`, `truncated_row` (the last row is cut),
 `truncated_gzip` (the compressed stream is cut; the rows before it are kept), `wrong_encoding`, `unreadable_csv`,
-`wrong_field_count`. Noted: `no_final_newline` (CSV only: a cut last value cannot be told from a whole one).
+`wrong_field_count`, `repeated_key` (one name stands twice in a JSON object). Noted: `no_final_newline` (CSV only: a cut
+last value cannot be told from a whole one).
 """
 
 import csv
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from saerl_core.errors import ConfigError, DataError
+from saerl_core.prompts.arrow import is_saved_dataset, read_arrow, read_folder, read_parquet
+from saerl_core.prompts.json_rows import cut_stream, read_json, refuse_cr
 from saerl_core.prompts.lines import Line, read_lines
 from saerl_core.prompts.rows import POOL_SETTINGS, Issue, RawRow, Settings, Suspicion, excerpt
 
-FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+FORMATS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+}
 
 _MAX_FIELD_CHARS = 2**31 - 1  # the csv module stops at 131,072 otherwise
-_BATCH_ROWS = 1024
+_LFS = b"version https://git-lfs"
+_DELIMITERS = {";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
 
 def existing_file(setting: str, path: str, settings: Settings = POOL_SETTINGS) -> Path:
-    """Return the path if it is a file; `ConfigError` naming the setting otherwise."""
+    """Return the path if it is a file or a folder of `save_to_disk`; `ConfigError` naming the setting otherwise."""
     found = Path(path).expanduser()
+    if found.is_dir() and is_saved_dataset(found):
+        return found
     if found.is_dir():
         raise ConfigError(
-            f"{setting} is '{path}', which is a directory; name one JSONL, CSV or parquet file, "
-            f"or give the directory with {settings.dataset}"
+            f"{setting} is '{path}', which is a directory that `save_to_disk` did not write; name one JSONL, CSV, "
+            f"parquet or arrow file, or give the directory with {settings.dataset}"
         )
     if not found.is_file():
         raise ConfigError(f"{setting} is '{path}', but there is no such file (relative paths start at {Path.cwd()})")
@@ -34,7 +46,9 @@ def existing_file(setting: str, path: str, settings: Settings = POOL_SETTINGS) -
 
 
 def format_of(path: Path, asked: str, settings: Settings = POOL_SETTINGS) -> str:
-    """Return jsonl, csv or parquet: as asked, or by the suffix; `ConfigError` where the suffix says nothing."""
+    """Return jsonl, csv, parquet, arrow or folder: as asked, or by the suffix, or `ConfigError`."""
+    if path.is_dir():
+        return "folder"
     if asked != "auto":
         return asked
     suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
@@ -47,56 +61,31 @@ def format_of(path: Path, asked: str, settings: Settings = POOL_SETTINGS) -> str
     return found
 
 
-def read_rows(path: Path, file_format: str) -> Iterator[RawRow | Issue]:
+def read_rows(path: Path, file_format: str, split: str = "train") -> Iterator[RawRow | Issue]:
     """Yield the rows of a file in file order, and an issue in place of each row that cannot be read.
 
-    Text files are streamed line by line, parquet in batches. `DataError` where the file as a whole is unreadable.
+    Text files are streamed line by line (a JSON array is read whole), tables in batches; `split` is that of a folder
+    with several. `DataError` where the file as a whole is unreadable.
     """
-    readers = {"jsonl": _read_jsonl, "csv": _read_csv, "parquet": _read_parquet}
+    readers: dict[str, Callable[[Path], Iterator[RawRow | Issue]]] = {
+        "jsonl": read_json,
+        "csv": _read_csv,
+        "parquet": read_parquet,
+        "arrow": read_arrow,
+        "folder": lambda folder: read_folder(folder, split),
+    }
     try:
+        _refuse_pointer(path)
         yield from readers[file_format](path)
     except OSError as error:
         raise DataError(f"'{path}' cannot be read: {error}") from error
 
 
-def _read_jsonl(path: Path) -> Iterator[RawRow | Issue]:
-    for line in read_lines(path):
-        if line.number == 1 and line.data.lstrip().startswith(b"["):
-            raise DataError(
-                f"'{path}' holds one JSON array, not one JSON object a line; convert it with: jq -c '.[]' {path.name}"
-            )
-        if line.stream_cut:
-            yield _cut_stream(path, line)
-        else:
-            yield _json_row(path, line)
-
-
-def _json_row(path: Path, line: Line) -> RawRow | Issue:
-    if not line.data.strip():
-        return Issue(path.name, line.number, "blank_line", "the line is empty")
-    try:
-        values = json.loads(line.data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        return _not_utf8(path, line.number, error.start, line.data)
-    except (ValueError, RecursionError) as error:  # also integers beyond Python's digit limit
-        if line.ended:
-            return Issue(path.name, line.number, "unreadable_json", str(error))
-        detail = f"the last line has no newline and is not complete JSON; the file is cut here ({error})"
-        return Issue(path.name, line.number, "truncated_row", detail)
-    if not isinstance(values, dict):
-        detail = f"the line is a JSON {type(values).__name__}, not an object: {excerpt(str(values))}"
-        return Issue(path.name, line.number, "unreadable_json", detail)
-    return RawRow(line.number, values)
-
-
-def _not_utf8(path: Path, number: int, offset: int, data: bytes) -> Issue:
-    detail = f"byte {offset} of the line ({data[offset : offset + 1]!r}) is not UTF-8; convert the file to UTF-8"
-    return Issue(path.name, number, "wrong_encoding", detail)
-
-
-def _cut_stream(path: Path, line: Line) -> Issue:
-    detail = f"the gzip stream breaks off in this line, after {len(line.data)} of its bytes; rows from here on are lost"
-    return Issue(path.name, line.number, "truncated_gzip", detail)
+def _refuse_pointer(path: Path) -> None:
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(_LFS)) == _LFS:
+                raise DataError(f"'{path}' is a Git LFS pointer, not the file itself; run: git lfs pull")
 
 
 class _CsvLines:
@@ -106,6 +95,7 @@ class _CsvLines:
         self.number = 0
         self.cut: Line | None = None
         self.ended = True
+        self._path = path
         self._lines = read_lines(path)
 
     def __iter__(self) -> Iterator[str]:
@@ -113,6 +103,7 @@ class _CsvLines:
             if line.stream_cut:
                 self.cut = line
                 return  # the rest of a row is no row: it is reported, not parsed
+            refuse_cr(self._path, line)
             self.number, self.ended = line.number, line.ended
             # bytes that are not UTF-8 become lone surrogates, which the row check finds in their field
             yield line.data.decode("utf-8", errors="surrogateescape") + ("\n" if line.ended else "")
@@ -135,11 +126,24 @@ def _read_csv(path: Path) -> Iterator[RawRow | Issue]:
             yield _broken_csv(path, lines, start, str(error))
             continue
         if header is None:
-            header = cells
+            header = _checked_header(path, cells)
         else:
             yield _csv_row(path, lines, start, header, cells)
     if lines.cut is not None:
-        yield _cut_stream(path, lines.cut)
+        yield cut_stream(path, lines.cut)
+
+
+def _checked_header(path: Path, header: list[str]) -> list[str]:
+    repeated = next((name for name in header if header.count(name) > 1), None)
+    if repeated is not None:
+        raise DataError(f"'{path}' has several columns named '{repeated}'; which one counts cannot be told: rename one")
+    other = next((sign for sign in _DELIMITERS if len(header) == 1 and sign in header[0]), None)
+    if other is not None:
+        raise DataError(
+            f"the columns of '{path}' are parted by a {_DELIMITERS[other]} ({other!r}), not by a comma: its header is "
+            f"{excerpt(header[0])}; save it with commas, or as JSONL"
+        )
+    return header
 
 
 def _broken_csv(path: Path, lines: _CsvLines, start: int, error: str) -> Issue:
@@ -168,21 +172,3 @@ def _csv_row(path: Path, lines: _CsvLines, start: int, header: list[str], cells:
     if not lines.ended:
         odd = (Suspicion("no_final_newline", "the last line has no newline: its last value may be cut"),)
     return RawRow(start, dict(zip(header, cells, strict=True)), odd)
-
-
-def _read_parquet(path: Path) -> Iterator[RawRow | Issue]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    number = 0
-    try:
-        with pq.ParquetFile(path) as table:
-            for batch in table.iter_batches(batch_size=_BATCH_ROWS):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield RawRow(number, values)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
-        where = f"after row {number}" if number else "before its first row"
-        raise DataError(
-            f"'{path}' is truncated or is no parquet file ({where}: {error}); copy or download it again"
-        ) from error

@@ -1,10 +1,11 @@
 """Sections about what went in: the data card, the policy, the SAE."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
+from saerl_core.flags import reasons
 from saerl_core.report import numbers
 from saerl_core.report.blocks import (
     Block,
@@ -51,7 +52,7 @@ def data_card(inputs: ReportInputs) -> Section:
     )
     blocks: list[Block] = [stats]
     blocks.extend(side_by_side(_topics(train), _levels(train), _lengths(train), _truth(train)))
-    blocks.extend(_issues(inputs.issues))
+    blocks.extend(_issues(inputs.issues, inputs.config.prompts.keep_flags))
     blocks.extend(_contamination(inputs))
     blocks.extend(_boilerplate(inputs))
     counts = [[name.replace("_", " "), numbers.count(n)] for name, n in inputs.prompts_report.counts.items()]
@@ -121,7 +122,13 @@ def _truth(train: pd.DataFrame) -> Figure | Missing:
     return Figure("Planted flaws (the truth)", chart, caption=caption)
 
 
-def _issues(issues: pd.DataFrame) -> list[Block]:
+def _what_was_done(flag: str, keep_flags: Collection[str]) -> str:
+    if reasons([flag], keep_flags):
+        return "not used"
+    return "used (keep_flags)" if flag in keep_flags else "used, flagged"
+
+
+def _issues(issues: pd.DataFrame, keep_flags: Collection[str]) -> list[Block]:
     if issues.empty:
         return [Missing("Issues: no row of the input was rejected or suspicious.")]
     rows = []
@@ -130,7 +137,8 @@ def _issues(issues: pd.DataFrame) -> list[Block]:
             f"{row.file}:{row.line} {numbers.short(str(row.detail), 90)}".rstrip()
             for row in group.head(_MAX_EXAMPLES).itertuples()
         )
-        rows.append([str(reason), "rejected" if rejected else "kept, flagged", examples, numbers.count(len(group))])
+        what = "rejected" if rejected else _what_was_done(str(reason), keep_flags)
+        rows.append([str(reason), what, examples, numbers.count(len(group))])
     rows.sort(key=lambda r: (-int(r[3].replace(",", "")), r[0]))
     caption = f"At most {_MAX_EXAMPLES} examples a reason; the artifact prompt_issues lists every row."
     return [Table("Issues in the input", ["reason", "what was done", "examples (file:line)", "rows"], rows, 3, caption)]

@@ -17,7 +17,7 @@ from saerl_core.records import PromptVectors
 from saerl_core.tables import CONSUMED
 from tests.plan.pools import Row, make_inputs
 
-ROWS = [Row(f"p{i:02}", i % 3, i / 40, keep=i % 10 != 5, flags="empty" if i == 7 else "") for i in range(40)]
+ROWS = [Row(f"p{i:02}", i % 3, i / 40, keep=i % 10 != 5, flags="cjk,no_answer" if i == 7 else "") for i in range(40)]
 VECTORS = PromptVectors(tuple(row.prompt_id for row in ROWS), np.random.default_rng(0).standard_normal((40, 3)))
 
 
@@ -50,7 +50,7 @@ def test_training_makes_the_order_of_an_online_plan(strategy):
     assert filled.plan_hash == plan.plan_hash
     counts = filled.decisions.set_index("prompt_id")
     assert counts["n_uses"].sum() == 20
-    assert counts.loc["p07", "reason"] == "not usable: empty"
+    assert counts.loc["p07", "reason"] == "not usable: no_answer"
     never = counts[counts["n_uses"] == 0].drop("p07")
     assert set(never["reason"]) == {"not chosen"}
 

@@ -103,7 +103,7 @@ def test_what_is_wrong_names_the_settings_of_the_benchmark(tmp_path: Path):
     write_jsonl(tmp_path / "named.txt", [row(1)])
     for path, error, text in (
         ("no.jsonl", ConfigError, r"evaluation\.benchmarks\[1\]\.path is '.*no\.jsonl', but there is no such file"),
-        (".", ConfigError, r"which is a directory; .* with evaluation\.benchmarks\[1\]\.dataset"),
+        (".", ConfigError, r"which is a directory.* with evaluation\.benchmarks\[1\]\.dataset"),
         ("named.txt", ConfigError, r"cannot be told from its name; use one of .*text format\)$"),
         ("empty.jsonl", DataError, "'bad' has no rows"),
     ):

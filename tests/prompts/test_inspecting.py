@@ -3,6 +3,7 @@
 import pytest
 
 from saerl_core.errors import DataError
+from saerl_core.flags import UNUSABLE
 from saerl_core.prompts import inspect
 from saerl_core.prompts.inspect import inspect_answer, inspect_prompt
 from tests.prompts.files import issues, load, row, write_jsonl
@@ -121,7 +122,7 @@ def test_answers_of_other_types(tmp_path, value, text, flags):
     [
         ({"prompt": None}, "missing_prompt"),
         ({"prompt": " \n"}, "empty_prompt"),
-        ({"prompt": [{"role": "user", "content": "hi"}]}, "non_text_prompt"),
+        ({"prompt": ["hi", "ho"]}, "non_text_prompt"),
         ({"answer": None}, "missing_answer"),
         ({"answer": float("nan")}, "missing_answer"),
         ({"answer": " "}, "empty_answer"),
@@ -167,6 +168,6 @@ def test_table_in_the_docstring_names_every_unusable_flag():
         cells[1].strip(): cells[2].strip() == "yes"
         for cells in (line.split("|") for line in inspect.__doc__.splitlines() if line.startswith("| "))
     }
-    assert {flag for flag, unusable in table.items() if unusable and flag != "flag"} == inspect.UNUSABLE
+    assert {flag for flag, unusable in table.items() if unusable and flag != "flag"} == UNUSABLE
     patterns = (*inspect._PROMPT_PATTERNS, *inspect._CHARACTER_PATTERNS, *inspect._ANSWER_PATTERNS)
     assert {flag for flag, _ in patterns} <= set(table)
