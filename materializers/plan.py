@@ -7,13 +7,13 @@ from zenml.metadata.metadata_types import MetadataType
 
 from materializers.folder import FolderMaterializer
 from saerl_core.plan.storage import load_plan, save_plan
-from saerl_core.records import BatchPlan
+from saerl_core.plans import BatchPlan, FixedPlan, OnlinePlan
 
 
 class BatchPlanMaterializer(FolderMaterializer):
     """Stores a batch plan; a table edited in the store is refused when it is loaded."""
 
-    ASSOCIATED_TYPES: ClassVar[tuple[type[Any], ...]] = (BatchPlan,)
+    ASSOCIATED_TYPES: ClassVar[tuple[type[Any], ...]] = (FixedPlan, OnlinePlan)
     ASSOCIATED_ARTIFACT_TYPE: ClassVar[ArtifactType] = ArtifactType.DATA
 
     def load(self, data_type: type[Any]) -> BatchPlan:

@@ -33,7 +33,7 @@ class SaerlPipeline(Pipeline):
         allow_hub(config)
         seed = config.seed if config.training.seed is None else config.training.seed
         if self._run_args.get("run_name") in (None, self._our_name):
-            self._our_name = f"{config.plan.strategy}-s{seed}-{{date}}-{{time}}"
+            self._our_name = f"{config.plan.strategy.name}-s{seed}-{{date}}-{{time}}"
             self._run_args["run_name"] = self._our_name
         return {"config": config}
 

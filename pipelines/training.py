@@ -74,7 +74,7 @@ def _training(c: RunConfig) -> tuple[TrainingConfig, int]:
 
 def _code(c: RunConfig) -> tuple[str, str]:
     """Return the hashes of the code that plans and of the code that trains: another strategy's file is in neither."""
-    strategy = strategy_code(c.plan.strategy)
+    strategy = strategy_code(c.plan.strategy.name)
     return strategy, f"{training_code(c.training.backend)}-{strategy}"
 
 
@@ -96,8 +96,9 @@ def _benchmarks(config: RunConfig) -> tuple[Any, Any]:
 
 
 def _vectors(c: RunConfig, *artifacts: Any) -> tuple[Any, Any]:
-    """Embed (prompts, features, controls, policy) for the strategy that shares what it learns between prompts."""
-    if c.plan.strategy != "adaptive":
+    """Embed (prompts, features, controls, policy) where the strategy asks for their vectors."""
+    wanted = c.plan.strategy.vectors()
+    if wanted is None:
         return None, None
-    vectors, report = embed_prompts(*artifacts, c.plan.online.vectors(), c.features, c.grading, c.seed, c.torch_threads)
+    vectors, report = embed_prompts(*artifacts, wanted, c.features, c.grading, c.seed, c.torch_threads)
     return vectors, report

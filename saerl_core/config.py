@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from saerl_core.config_base import Positive, Section, Unit
-from saerl_core.config_plan import OnlineConfig, PlanConfig, VectorsConfig
+from saerl_core.config_plan import PlanConfig, StrategyField, StrategySettings
 from saerl_core.config_training import OpenRlhfConfig, TrainingConfig
+from saerl_core.config_vectors import VectorsConfig
 from saerl_core.flags import ALWAYS, UNUSABLE
 
 __all__ = [
@@ -19,7 +20,6 @@ __all__ = [
     "FeaturesConfig",
     "GateConfig",
     "GradingConfig",
-    "OnlineConfig",
     "OpenRlhfConfig",
     "PassRatesConfig",
     "PlanConfig",
@@ -30,6 +30,8 @@ __all__ = [
     "RunConfig",
     "SaeConfig",
     "Section",
+    "StrategyField",
+    "StrategySettings",
     "TaskWorldConfig",
     "TrainingConfig",
     "Unit",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from saerl_core.config import MEAN_BENCHMARK
 from saerl_core.config_checks_training import training_problems
-from saerl_core.config_plan import OnlineConfig, PlanConfig
 
 if TYPE_CHECKING:
     from saerl_core.config import RunConfig
@@ -148,20 +147,8 @@ def _labels(config: "RunConfig") -> Iterator[str]:
 
 
 def _plan(config: "RunConfig") -> Iterator[str]:
-    plan, defaults = config.plan, type(config.plan)()
-    for field in ("use_quality", "use_clusters", "use_difficulty", "grouping", "mix_frac"):
-        value = getattr(plan, field)
-        if plan.strategy != "saerl" and value != getattr(defaults, field):
-            yield (
-                f"plan.{field} is {value!r}, but plan.strategy '{plan.strategy}' has no such switch; "
-                f"remove plan.{field} or set plan.strategy to 'saerl'"
-            )
-    yield from _online(plan)
-    if plan.strategy == "saerl" and plan.grouping == "interleaved" and not plan.use_clusters:
-        yield (
-            "plan.grouping is 'interleaved', but plan.use_clusters is false and leaves nothing to interleave; "
-            "set plan.use_clusters to true or plan.grouping to 'cluster'"
-        )
+    plan = config.plan
+    yield from plan.strategy.problems()
     n_pool = config.prompts.max_rows
     bound = "prompts.max_rows"
     if config.prompts.source == "task_world":
@@ -170,23 +157,6 @@ def _plan(config: "RunConfig") -> Iterator[str]:
         yield (
             f"plan.prompts_per_step is {plan.prompts_per_step}, more than the pool of {bound} = {n_pool}; "
             "lower it or give more prompts"
-        )
-
-
-_ONLINE = {  # strategy -> the settings of plan.online that it reads
-    "adaptive": frozenset(OnlineConfig.model_fields),
-    "mopps": frozenset({"use_quality", "cooldown_steps", "memory_kept"}),
-    "bandit": frozenset({"use_quality", "cooldown_steps"}),
-}
-
-
-def _online(plan: PlanConfig) -> Iterator[str]:
-    read = _ONLINE.get(plan.strategy, frozenset())
-    for field in sorted(plan.online.model_fields_set - read):
-        readers = ", ".join(f"'{name}'" for name, fields in _ONLINE.items() if field in fields)
-        yield (
-            f"plan.online.{field} is {getattr(plan.online, field)!r}, but plan.strategy '{plan.strategy}' does not "
-            f"read it; remove plan.online.{field} or set plan.strategy to one of {readers}"
         )
 
 

@@ -10,8 +10,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from saerl_core.config import RunConfig
+from saerl_core.config import RunConfig, StrategySettings
 from saerl_core.errors import ConfigError
+from saerl_core.plan.strategies import STRATEGIES
+from saerl_core.plan.strategies.lookup import find
 
 Scalar = str | int | float | bool
 
@@ -49,7 +51,8 @@ def validate(parameters: Mapping[str, object]) -> RunConfig:
     try:
         return RunConfig.model_validate(dict(parameters))
     except ValidationError as error:
-        problems = list(dict.fromkeys(line for detail in error.errors() for line in _told(detail)))
+        known = dict(_settings(_defaults(parameters)))
+        problems = list(dict.fromkeys(line for detail in error.errors() for line in _told(detail, known)))
         if len(problems) == 1:
             raise ConfigError(problems[0]) from error
         listed = "".join(f"\n  - {problem}" for problem in problems)
@@ -60,12 +63,14 @@ def flatten(config: BaseModel, prefix: str = "") -> dict[str, Scalar]:
     """Return every setting by its dotted path ("plan.strategy": "saerl"), for MLflow parameters.
 
     A list becomes its values joined by commas (of sections their names), a mapping its keys; a setting that is not set
-    becomes the text `none`.
+    becomes the text `none`. The strategy's name is `plan.strategy`, as in a run file that names nothing else of it.
     """
     flat: dict[str, Scalar] = {}
     for name in type(config).model_fields:
         value = getattr(config, name)
-        if isinstance(value, BaseModel):
+        if isinstance(config, StrategySettings) and name == "name":
+            flat[prefix.rstrip(".")] = value
+        elif isinstance(value, BaseModel):
             flat |= flatten(value, f"{prefix}{name}.")
         elif isinstance(value, tuple | dict):  # of environment variables the names only: a value may be a secret
             flat[prefix + name] = ",".join(str(getattr(v, "name", v)) for v in value)
@@ -111,26 +116,35 @@ def _merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str,
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
+        if isinstance(old, str) and isinstance(value, Mapping):  # `strategy: adaptive` and one of its settings
+            old = {"name": old}
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
         merged[key] = _merged(cast(Mapping[str, object], old), cast(Mapping[str, object], value)) if both else value
     return merged
 
 
-def _told(detail: ErrorDetails) -> list[str]:
-    """Tell one error of pydantic; the combinations of `config_checks` come as one error with a line each."""
+def _told(detail: ErrorDetails, known: Mapping[str, object]) -> list[str]:
+    """Tell one error of pydantic; the combinations of `config_checks` come as one error with a line each.
+
+    `known` holds every setting by its path, with its default.
+    """
     loc, kind, context = list(detail["loc"]), detail["type"], detail.get("ctx", {})
-    if kind == "value_error" and not loc:
-        return str(context["error"]).split("\n")
     if kind == "missing" and isinstance(loc[-1], int):  # an item of a list that is too short; the input is the list
         loc.pop()
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+    if kind == "value_error":
+        return [f"{path}: {line}" if path else line for line in str(context["error"]).split("\n")]
     if kind == "missing" and isinstance(loc[-1], str) and isinstance(detail["input"], Mapping):
         return [f"{path} is not set; it must be"]
     if kind in ("extra_forbidden", "invalid_key"):
-        return [_unknown(path)]
-    default = dict(_settings()).get(_in_any_item(path))
+        return [_unknown(path, known)]
+    default = known.get(_in_any_item(path))
+    if isinstance(default, StrategySettings):
+        default = default.name
     wrong, bound = _wrong(kind, context, default, detail["input"])
     way_out = "" if default is None or isinstance(default, BaseModel) else f"; leave it out for {_shown(default)}"
+    if path == "plan.strategy.name":  # a section of settings must say whose they are
+        way_out = ""
     # a variable of the trainer's environment may be a secret
     given = "(not shown)" if path.startswith("training.openrlhf.env") else _shown(detail["input"])
     return [f"{path} = {given} {wrong}: it must {bound}{way_out}"]
@@ -151,16 +165,24 @@ def _wrong(kind: str, context: Mapping[str, object], default: object, given: obj
     return "has the wrong type", f"be {wanted}" if wanted else "be as saerl_core/config.py declares it"
 
 
-def _unknown(path: str) -> str:
+def _unknown(path: str, known: Mapping[str, object]) -> str:
     """Name the setting that was probably meant: the same name in another section, else a sibling spelt alike."""
     parent, _, name = path.rpartition(".")
-    known, sections = dict(_settings()), _in_any_item(parent)
+    sections = _in_any_item(parent)
     siblings = [p.rpartition(".")[2] for p in known if p.rpartition(".")[0] == sections]
     near = difflib.get_close_matches(name, siblings, n=1, cutoff=0.6)
     elsewhere = [p for p in known if p.rpartition(".")[2] == name and "[" not in p]
     meant = elsewhere[0] if elsewhere else f"{parent}.{near[0]}".lstrip(".") if near else None
     if meant:
         return f"{path} is not a setting; did you mean {meant}?"
+    if path == "plan.online":
+        return "plan.online is not a setting any more; its settings stand under plan.strategy, beside the name"
+    readers = [row.name for row in STRATEGIES.values() if name in row.settings.model_fields]
+    if parent in ("plan", "plan.strategy") and readers:
+        return (
+            f"{path} is not a setting of the strategy in use; {' and '.join(map(repr, readers))} "
+            f"{'reads' if len(readers) == 1 else 'read'} it: plan.strategy: {{name: {readers[0]}, {name}: ...}}"
+        )
     return (
         f"{path} is not a setting; {f'section {parent!r}' if parent else 'the configuration'} has {', '.join(siblings)}"
     )
@@ -177,6 +199,18 @@ def _settings(section: BaseModel | None = None, prefix: str = "") -> Iterator[tu
         for item in get_args(field.annotation):
             if isinstance(item, type) and issubclass(item, BaseModel):
                 yield from _settings(item.model_construct(), f"{prefix}{name}[].")
+
+
+def _defaults(parameters: Mapping[str, object]) -> RunConfig:
+    """Return the defaults, with those of the strategy that the parameters name where there is such a one."""
+    default, plan = RunConfig(), parameters.get("plan")
+    given = plan.get("strategy") if isinstance(plan, Mapping) else None
+    name = given.get("name") if isinstance(given, Mapping) else given
+    try:
+        strategy = find(str(name)).settings.model_construct(name=name)
+    except ConfigError:  # there is no such strategy, or it cannot be loaded: told elsewhere
+        return default
+    return default.model_copy(update={"plan": default.plan.model_copy(update={"strategy": strategy})})
 
 
 def _in_any_item(path: str) -> str:

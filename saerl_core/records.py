@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from pydantic import BaseModel, Field
 from scipy.sparse import csr_matrix
 
-from saerl_core.config import GradingConfig, PlanConfig, TrainingConfig
+from saerl_core.config import GradingConfig, TrainingConfig
 from saerl_core.errors import DataError
 from saerl_core.tables import HANDED_OUT
 
@@ -140,45 +140,6 @@ class PromptVectors:
 
     prompt_ids: tuple[str, ...]
     matrix: Float[np.ndarray, "n d"]
-
-
-@dataclass(frozen=True)
-class OnlineRecipe:
-    """All that an online curriculum starts from; its order is made while it trains."""
-
-    prompt_ids: tuple[str, ...]  # candidates
-    vectors: Float[np.ndarray, "n d"]  # no column where the strategy needs none
-    clusters: Int[np.ndarray, " n"]
-    config: PlanConfig
-    n_steps: int
-
-
-@dataclass(frozen=True)
-class BatchPlan:
-    """A training order: the table, what became of every prompt, and a hash; or the recipe of an online curriculum.
-
-    With a recipe the table is empty until training has made the order (`plan.online.realised`).
-    """
-
-    table: pd.DataFrame  # tables.PLAN
-    decisions: pd.DataFrame  # tables.DECISIONS
-    strategy: str
-    seed: int
-    prompts_per_step: int
-    plan_hash: str  # sha256 over (step, slot, prompt_id), or over the recipe
-    recipe: OnlineRecipe | None = None
-
-    @property
-    def n_steps(self) -> int:
-        """Number of training steps."""
-        if self.recipe is not None:
-            return self.recipe.n_steps
-        return int(self.table["step"].max()) + 1 if len(self.table) else 0
-
-    def batch(self, step: int) -> list[str]:
-        """Return the prompt ids of a step in slot order."""
-        rows = self.table[self.table["step"] == step].sort_values("slot")
-        return [str(p) for p in rows["prompt_id"]]
 
 
 @dataclass(frozen=True)

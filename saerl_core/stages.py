@@ -50,7 +50,7 @@ _ROWS = (
     Stage("plan_batches", "plan_report", "plan", "selection", "plan", ("plan/build.py",)),
     Stage(
         "train_policy", "training_report", "train", "training", "training",
-        ("training/run.py", "plan/online/recipe.py", "rollouts", "latex.py", "policy", "world"),
+        ("training/run.py", "plan/curriculum.py", "rollouts", "latex.py", "policy", "world"),
     ),
     Stage(
         "evaluate_policy", "evaluation_report", "eval", "evaluation", "evaluation",

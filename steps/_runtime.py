@@ -111,7 +111,7 @@ def log_run_facts() -> None:
     config = run_config()
     # MLflow refuses a parameter that changes; a long value is cut at MLflow's limit
     params = [Record("param", key, str(value)[:500]) for key, value in flatten(config).items()]
-    tags = {"saerl.strategy": config.plan.strategy, "saerl.seed": str(config.seed), "git_sha": git_sha()}
+    tags = {"saerl.strategy": config.plan.strategy.name, "saerl.seed": str(config.seed), "git_sha": git_sha()}
     tracking.record(params + [Record("tag", key, value) for key, value in tags.items()])
 
 

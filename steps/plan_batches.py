@@ -9,7 +9,8 @@ from materializers import BatchPlanMaterializer
 from saerl_core.config import PlanConfig
 from saerl_core.plan.build import plan_batches as plan_them
 from saerl_core.plan.inputs import PlanInputs
-from saerl_core.records import BatchPlan, PlanReport, PromptVectors
+from saerl_core.plans import BatchPlan
+from saerl_core.records import PlanReport, PromptVectors
 from steps._runtime import stage, stage_cache, track
 
 

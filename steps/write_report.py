@@ -14,9 +14,9 @@ from zenml.types import HTMLString
 from saerl_core.environment import state_dir
 from saerl_core.forecasts import brier_by_step, forecast_metrics, forecasts
 from saerl_core.ledger import cost_metrics, costs_table
-from saerl_core.plan.online.realised import realised
+from saerl_core.plan.realised import realised
+from saerl_core.plans import BatchPlan
 from saerl_core.records import (
-    BatchPlan,
     BenchmarksReport,
     ClustersReport,
     DifficultyReport,

@@ -3,11 +3,11 @@
 import pandas as pd
 
 from saerl_core.plan.hashing import plan_hash
-from saerl_core.records import BatchPlan
+from saerl_core.plans import FixedPlan
 from saerl_core.tables import DECISIONS, PLAN
 
 
-def tiny_plan() -> BatchPlan:
+def tiny_plan() -> FixedPlan:
     """Four prompts in two batches, a fifth left out."""
     ids = ["a", "b", "c", "d"]
     table = PLAN.check(
@@ -34,4 +34,4 @@ def tiny_plan() -> BatchPlan:
             }
         )
     )
-    return BatchPlan(table, decisions, "vanilla", 0, 2, plan_hash(table))
+    return FixedPlan(table, decisions, "vanilla", 0, 2, plan_hash(table))

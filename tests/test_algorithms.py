@@ -1,14 +1,14 @@
 """The table of algorithms is the only list: the configuration, both backends and the report know exactly its rows."""
 
 from dataclasses import replace
-from typing import get_args
 
 import pytest
 
 from saerl_core.algorithms import ALGORITHMS, BACKENDS, trained_by
-from saerl_core.config import PlanConfig, RunConfig, TrainingConfig
+from saerl_core.config import RunConfig, TrainingConfig
 from saerl_core.config_load import validate
 from saerl_core.errors import ConfigError
+from saerl_core.plan.strategies import STRATEGIES
 from saerl_core.report.page import render_report, summary_text
 from saerl_core.training.embedded.rules import rules_of
 from saerl_core.training.openrlhf.algorithms import SPELLINGS
@@ -17,7 +17,6 @@ from tests.report.factory import full_run
 
 TRAINER = {"python": "bin/python", "gpus_per_node": 1}
 TRAINED = [(backend, name) for backend in BACKENDS for name in trained_by(backend)]
-STRATEGIES = get_args(PlanConfig.model_fields["strategy"].annotation)
 
 
 def config(backend: str, algorithm: str, strategy: str = "saerl") -> RunConfig:

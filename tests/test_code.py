@@ -1,13 +1,12 @@
 """Which edits of the library make which key another one."""
 
 import shutil
-from typing import get_args
 
 import pytest
 
 from saerl_core.code import CORE, imported
-from saerl_core.config import PlanConfig
-from saerl_core.plan.code import MODULES, strategy_code, strategy_files
+from saerl_core.plan.code import strategy_code, strategy_files
+from saerl_core.plan.strategies import STRATEGIES
 from saerl_core.training.fingerprint import training_code
 
 ROOMS = ("plan", "training", "rollouts", "policy", "world", "report")
@@ -31,7 +30,7 @@ def root(pristine, tmp_path):
 
 def keys(root):
     training = {f"training {backend}": training_code(backend, root) for backend in ("embedded", "openrlhf")}
-    return {**training, **{name: strategy_code(name, root) for name in MODULES}}
+    return {**training, **{name: strategy_code(name, root) for name in STRATEGIES}}
 
 
 def changed(root, file):
@@ -43,13 +42,11 @@ def changed(root, file):
 
 
 def test_every_strategy_has_its_code():
-    assert set(MODULES) == set(get_args(PlanConfig.model_fields["strategy"].annotation))
-    for name in MODULES:
-        own = CORE.joinpath(*MODULES[name].split(".")[1:]).with_suffix(".py")
-        assert own in strategy_files(name)
+    for name in STRATEGIES:
+        assert CORE / "plan" / "strategies" / f"{name}.py" in strategy_files(name)
 
 
-TRAININGS, EVERY = {"training embedded", "training openrlhf"}, set(MODULES)
+TRAININGS, EVERY = {"training embedded", "training openrlhf"}, set(STRATEGIES)
 
 
 @pytest.mark.parametrize(
@@ -67,9 +64,11 @@ TRAININGS, EVERY = {"training embedded", "training openrlhf"}, set(MODULES)
         ("plan/strategies/saerl.py", {"saerl"}),
         ("plan/strategies/a_new_one.py", set()),
         ("plan/strategies/__init__.py", set()),
-        ("plan/online/mopps.py", {"mopps"}),
-        ("plan/online/a_new_one.py", set()),
-        ("plan/online/curriculum.py", EVERY),
+        ("plan/strategies/lookup.py", set()),
+        ("plan/strategies/mopps.py", {"mopps"}),
+        ("plan/strategies/base.py", EVERY),
+        ("plan/pass_rate_model.py", {"adaptive"}),
+        ("plan/online_curriculum.py", EVERY),
         ("plan/thinning.py", EVERY),
         ("plan/storage.py", set()),
         ("report/page.py", set()),

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from saerl_core.config import FeaturesConfig, RunConfig
+from saerl_core.config import FeaturesConfig, PlanConfig, RunConfig
 from saerl_core.config_load import flatten, load_config, validate
 from saerl_core.errors import ConfigError
+from saerl_core.plan.strategies.mopps import MoppsSettings
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
 FILE = {"prompts": {"source": "file", "path": "pool.jsonl", "eval_path": "eval.jsonl"}}
@@ -72,8 +73,8 @@ def test_the_configs_of_the_repository_are_valid(path):
             "plan.n_steps = 0 is out of range: it must be at least 1; leave it out for 60",
         ),
         (
-            {"plan": {"mix_frac": 1.5}},
-            "plan.mix_frac = 1.5 is out of range: it must be at most 1.0; leave it out for 0.125",
+            {"plan": {"strategy": {"name": "saerl", "mix_frac": 1.5}}},
+            "plan.strategy.mix_frac = 1.5 is out of range: it must be at most 1.0; leave it out for 0.125",
         ),
         (
             {"training": {"clip_low": 0}},
@@ -84,8 +85,8 @@ def test_the_configs_of_the_repository_are_valid(path):
             "training.lr = inf has the wrong type: it must be a finite number; leave it out for 0.0005",
         ),
         (
-            {"plan": {"use_quality": "maybe"}},
-            "plan.use_quality = 'maybe' has the wrong type: it must be true or false; leave it out for True",
+            {"plan": {"strategy": {"name": "saerl", "use_quality": "maybe"}}},
+            "plan.strategy.use_quality = 'maybe' has the wrong type: it must be true or false; leave it out for True",
         ),
         ({"evaluation": {"benchmarks": [{"path": "p"}]}}, "evaluation.benchmarks[0].name is not set; it must be"),
         (
@@ -164,21 +165,21 @@ def test_all_problems_are_told_at_once():
         (TEXT, {"difficulty": {"n_labelled": 4}}, "difficulty.n_labelled is 4", "label more prompts"),
         (
             {},
-            {"plan": {"strategy": "vanilla", "mix_frac": 0.5}},
-            "plan.mix_frac is 0.5",
-            "set plan.strategy to 'saerl'",
+            {"plan": {"strategy": {"name": "vanilla", "mix_frac": 0.5}}},
+            "plan.strategy.mix_frac is not a setting of the strategy in use",
+            "plan.strategy: {name: saerl, mix_frac: ...}",
         ),
         (
             {},
             {"plan": {"strategy": "difficulty", "use_clusters": False}},
-            "plan.use_clusters is False",
-            "remove plan.use_clusters",
+            "plan.use_clusters is not a setting",
+            "'saerl' reads it",
         ),
         (
             {},
-            {"plan": {"grouping": "interleaved", "use_clusters": False}},
-            "plan.grouping is 'interleaved'",
-            "set plan.use_clusters to true",
+            {"plan": {"strategy": {"name": "saerl", "grouping": "interleaved", "use_clusters": False}}},
+            "plan.strategy.grouping is 'interleaved'",
+            "set plan.strategy.use_clusters to true",
         ),
         ({}, {"plan": {"prompts_per_step": 2401}}, "plan.prompts_per_step is 2401", "n_train = 2400; lower it"),
         (PRETRAINED, {"prompts": {"max_rows": 9}}, "plan.prompts_per_step is 32", "prompts.max_rows = 9"),
@@ -266,7 +267,7 @@ def test_a_run_file_of_zenml_holds_our_sections_under_parameters(tmp_path):
         tmp_path, "enable_cache: false\nsettings: {docker: {}}\nparameters:\n  seed: 3\n  plan: {strategy: vanilla}\n"
     )
     config = load_config(path)
-    assert (config.seed, config.plan.strategy, config.plan.prompts_per_step) == (3, "vanilla", 32)
+    assert (config.seed, config.plan.strategy.name, config.plan.prompts_per_step) == (3, "vanilla", 32)
 
 
 def test_overrides_win_over_the_file(tmp_path):
@@ -313,3 +314,62 @@ def test_flat_settings_for_mlflow():
     assert flat["sae.hook_layer"] == "none"
     assert flat["prompts.task_world.bad_frac"] == 0.2
     assert all(isinstance(v, str | int | float | bool) for v in flat.values())
+
+
+@pytest.mark.parametrize(
+    ("strategy", "overrides", "wanted"),
+    [
+        ("adaptive", {"plan.strategy.forgetting": 0.5}, {"name": "adaptive", "forgetting": 0.5}),
+        (
+            "{name: adaptive, noise: 0}",
+            {"plan.strategy.forgetting": 0.5},
+            {"name": "adaptive", "noise": 0, "forgetting": 0.5},
+        ),
+        ("{name: adaptive, noise: 0}", {"plan.strategy": "vanilla"}, {"name": "vanilla"}),
+        ("vanilla", {"plan.strategy": {"name": "mopps"}}, {"name": "mopps"}),
+    ],
+)
+def test_an_override_adds_to_a_strategys_settings_or_takes_another(tmp_path, strategy, overrides, wanted):
+    config = load_config(write(tmp_path, f"parameters:\n  plan: {{strategy: {strategy}}}\n"), overrides)
+    assert config.plan.strategy.model_dump(exclude_unset=True) == wanted
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        (
+            {"online": {"forgetting": 0.5}},
+            "plan.online is not a setting any more; its settings stand under plan.strategy",
+        ),
+        ({"mix_frac": 0.5}, "plan.mix_frac is not a setting; did you mean plan.strategy.mix_frac?"),
+        ({"strategy": {"forgetting": 0.5}}, "plan.strategy.name is not set; it must be"),
+        ({"strategy": {"name": "adptive"}}, "plan.strategy.name = 'adptive' is not known (did you mean 'adaptive'?)"),
+        (
+            {"strategy": {"name": "adaptive", "forgetting": 3}},
+            "plan.strategy.forgetting = 3 is out of range: it must be at most 1.0; leave it out for 0.93",
+        ),
+        ({"strategy": {"name": "bandit", "cooldown": 3}}, "did you mean plan.strategy.cooldown_steps?"),
+        ({"strategy": 3}, "plan.strategy = 3 is not known: it must be 'saerl', 'vanilla'"),
+        ({"strategy": None}, "plan.strategy = None is not known: it must be 'saerl', 'vanilla'"),
+    ],
+)
+def test_what_is_wrong_with_a_strategy_is_told_by_its_own_settings(plan, told):
+    assert told in message({"plan": plan})
+
+
+def test_parameters_name_the_strategy_and_its_own_settings_only():
+    flat = flatten(validate({"plan": {"strategy": "mopps"}}))
+    assert {key for key in flat if key.startswith("plan.strategy")} == {
+        "plan.strategy",
+        "plan.strategy.use_quality",
+        "plan.strategy.cooldown_steps",
+        "plan.strategy.memory_kept",
+    }
+    assert flat["plan.strategy"] == "mopps"
+
+
+def test_a_strategy_that_is_given_as_settings_keeps_its_name():
+    """ZenML gets what was set only: without its name a section of settings would be nobody's."""
+    config = RunConfig(plan=PlanConfig(strategy=MoppsSettings()))
+    assert config.model_dump(exclude_unset=True) == {"plan": {"strategy": {"name": "mopps"}}}
+    assert validate(config.model_dump(mode="json", exclude_unset=True)) == config

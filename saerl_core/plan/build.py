@@ -1,21 +1,22 @@
 """From signals to a plan: choose the candidates, let the strategy order each epoch, fit it to the number of steps."""
 
-import math
 import time
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float64
 
 from saerl_core.config import PlanConfig
+from saerl_core.errors import DataError
 from saerl_core.plan.decisions import NOT_CHOSEN, check_enough, decide, refusals
-from saerl_core.plan.hashing import plan_hash
+from saerl_core.plan.epochs import planned_table
+from saerl_core.plan.hashing import online_hash, plan_hash
 from saerl_core.plan.inputs import PlanInputs
 from saerl_core.plan.metrics import plan_metrics, plan_notes
-from saerl_core.plan.mixing import swap_tails
-from saerl_core.plan.online.recipe import ONLINE, make_recipe, recipe_hash
-from saerl_core.plan.strategies import STRATEGIES
-from saerl_core.plan.thinning import thin
-from saerl_core.records import BatchPlan, PlanReport, PromptVectors
-from saerl_core.seeds import stage_rng
+from saerl_core.plan.strategies.base import Candidates, StaticStrategy, Strategy
+from saerl_core.plan.strategies.lookup import find
+from saerl_core.plans import BatchPlan, FixedPlan, OnlinePlan
+from saerl_core.records import PlanReport, PromptVectors
 from saerl_core.tables import PLAN
 
 
@@ -28,57 +29,63 @@ def plan_batches(
     further epochs, each a plan of its own with its own random stream. All batches are full; tails are exchanged
     last, between the batches that are trained on. The same tables and seed give the same bytes, whatever the row order.
 
-    An online strategy gets a recipe in place of an order; `vectors` are what `adaptive` knows of the prompts.
+    An online strategy gets a plan whose order training makes; `vectors` are what it may know of the prompts.
 
-    Raises `DataError` when a signal lacks prompts of the pool, or when the candidates do not fill one batch.
+    Raises `DataError` when a signal lacks prompts of the pool, when the candidates do not fill one batch, or when the
+    strategy returns what is no order.
     """
     started = time.monotonic()
     pool = inputs.joined()
-    reasons = refusals(pool, config)
+    reasons = refusals(pool, config.strategy)
     check_enough(reasons, config.prompts_per_step)
-    if config.strategy in ONLINE:
-        return _online(pool, reasons, vectors, config, seed)
-    table, thinned_out = _table(pool, pool[reasons == ""], config, seed)
-    decisions = decide(pool["prompt_id"], reasons, table, thinned_out)
-    plan = BatchPlan(table, decisions, config.strategy, seed, config.prompts_per_step, plan_hash(table))
+    row = find(config.strategy.name)
+    candidates = _candidates(pool[reasons == ""], row, vectors, config)
+    if not isinstance(row, StaticStrategy):
+        return _online(pool, reasons, candidates, config, seed)
+    rows, thinned_out = planned_table(row, candidates, config, seed)
+    signals = pool.set_index("prompt_id").loc[rows["prompt_id"], ["cluster_id", "difficulty"]]
+    table = PLAN.check(rows.assign(**signals.reset_index(drop=True))[list(PLAN.columns)])
+    decisions = decide(pool["prompt_id"], reasons, table, thinned_out, config.prompts_per_step)
+    plan = FixedPlan(table, decisions, config.strategy.name, seed, config.prompts_per_step, plan_hash(table))
     values = plan_metrics(table, n_clusters=pool["cluster_id"].nunique(), decisions=decisions)
     seconds = time.monotonic() - started
     return plan, PlanReport(stage="plan", seconds=seconds, values=values, notes=plan_notes(table, decisions))
 
 
+def _candidates(pool: pd.DataFrame, row: Strategy, vectors: PromptVectors | None, config: PlanConfig) -> Candidates:
+    """Return the prompts that may be planned, with the signals that the strategy's row names and no other."""
+    table = pool[["prompt_id", *row.signals]].reset_index(drop=True)
+    rows = _rows([str(p) for p in table["prompt_id"]], vectors, config)
+    return Candidates(table, rows, config.prompts_per_step)
+
+
+def _rows(ids: list[str], vectors: PromptVectors | None, config: PlanConfig) -> Float64[np.ndarray, "n d"]:
+    if config.strategy.vectors() is None:
+        return np.zeros((len(ids), 0))
+    if vectors is None:
+        raise DataError(
+            f"strategy '{config.strategy.name}' needs the vectors of the prompts; run embed_prompts before plan_batches"
+        )
+    where = {p: i for i, p in enumerate(vectors.prompt_ids)}
+    missing = next((p for p in ids if p not in where), None)
+    if missing is not None:
+        raise DataError(f"prompt {missing} has no vector; embed the whole pool")
+    return np.asarray(vectors.matrix, dtype=np.float64)[[where[p] for p in ids]]
+
+
 def _online(
-    pool: pd.DataFrame, reasons: pd.Series, vectors: PromptVectors | None, config: PlanConfig, seed: int
-) -> tuple[BatchPlan, PlanReport]:
-    """Return a plan that is a recipe: its table is empty until it has been trained."""
-    recipe = make_recipe(pool[reasons == ""], vectors, config)
+    pool: pd.DataFrame, reasons: pd.Series, candidates: Candidates, config: PlanConfig, seed: int
+) -> tuple[OnlinePlan, PlanReport]:
+    """Return a plan whose table is empty until it has been trained."""
     table = PLAN.check(pd.DataFrame(columns=list(PLAN.columns)))
-    decisions = decide(pool["prompt_id"], reasons, table, ())
+    decisions = decide(pool["prompt_id"], reasons, table, (), config.prompts_per_step)
     decisions = decisions.assign(reason=decisions["reason"].where(reasons.to_numpy() != "", NOT_CHOSEN))
-    digest = recipe_hash(recipe, seed)
-    plan = BatchPlan(table, decisions, config.strategy, seed, config.prompts_per_step, digest, recipe)
-    values = {"n_steps": float(recipe.n_steps), "n_candidates": float(len(recipe.prompt_ids))}
-    notes = (
-        f"strategy '{config.strategy}' chooses every batch from the rewards so far: the order is made in training",
+    n_steps = config.n_steps or len(candidates.table) // config.prompts_per_step
+    sizes = {"seed": seed, "prompts_per_step": config.prompts_per_step, "n_steps": n_steps}
+    digest = online_hash(candidates.table, candidates.vectors, config.strategy, **sizes)
+    plan = OnlinePlan(
+        table, decisions, candidates.table, candidates.vectors, config.strategy, plan_hash=digest, **sizes
     )
+    values = {"n_steps": float(n_steps), "n_candidates": float(len(candidates.table))}
+    notes = (f"strategy '{plan.strategy}' chooses every batch from the rewards so far: the order is made in training",)
     return plan, PlanReport(stage="plan", values=values, notes=notes)
-
-
-def _table(
-    pool: pd.DataFrame, candidates: pd.DataFrame, config: PlanConfig, seed: int
-) -> tuple[pd.DataFrame, set[str]]:
-    """Return `tables.PLAN` and the prompts of batches that `n_steps` left no room for."""
-    order = STRATEGIES[config.strategy]
-    n_batches = len(candidates) // config.prompts_per_step
-    n_steps = config.n_steps or n_batches
-    rows: list[tuple[int, int, int, str, bool]] = []
-    thinned_out: set[str] = set()
-    for epoch in range(math.ceil(n_steps / n_batches)):
-        first = epoch * n_batches
-        epoch_order = order(candidates, config, stage_rng(seed, f"plan/epoch={epoch}"))
-        chosen = thin(epoch_order.batches, min(n_batches, n_steps - first))
-        thinned_out |= {p for b in set(epoch_order.batches) - set(chosen) for p in b.prompt_ids}
-        for step, (batch, mixed) in enumerate(swap_tails(chosen, epoch_order.n_swap), start=first):
-            rows += [(step, slot, epoch, p, p in mixed) for slot, p in enumerate(batch.prompt_ids)]
-    table = pd.DataFrame(rows, columns=["step", "slot", "epoch", "prompt_id", "is_mixed"])
-    signals = pool.set_index("prompt_id").loc[table["prompt_id"], ["cluster_id", "difficulty"]]
-    return PLAN.check(table.assign(**signals.reset_index(drop=True))[list(PLAN.columns)]), thinned_out

@@ -5,37 +5,29 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from saerl_core.config import PlanConfig
+from saerl_core.config import StrategySettings
 from saerl_core.errors import DataError
 from saerl_core.flags import UNUSABLE
-from saerl_core.plan.online.recipe import ONLINE
 from saerl_core.tables import DECISIONS
 
 LOW_QUALITY = "low quality"
 REMAINDER = "remainder"
 BEYOND_N_STEPS = "beyond n_steps"
 PLANNED = "planned"
-NOT_CHOSEN = "not chosen"  # a candidate of an online strategy
+NOT_CHOSEN = "not chosen"  # a candidate that the strategy did not want
 
 
-def refusals(pool: pd.DataFrame, config: PlanConfig) -> pd.Series:
+def refusals(pool: pd.DataFrame, strategy: StrategySettings) -> pd.Series:
     """Return, indexed like the joined pool, why a prompt may not be planned; empty where it may.
 
-    Only `saerl` with `use_quality` and the online strategies with `online.use_quality` look at `keep`: the others are
-    what they are compared with and see every usable prompt.
+    Only a strategy whose settings say so looks at `keep`: the others see every usable prompt.
     """
-    filters = _filters_by_quality(config)
+    filters = strategy.filters_by_quality()
     reasons = [
         _unusable(str(flags)) if not usable else LOW_QUALITY if filters and not keep else ""
         for usable, flags, keep in zip(pool["usable"], pool["flags"], pool["keep"], strict=True)
     ]
     return pd.Series(reasons, index=pool.index, dtype=object)
-
-
-def _filters_by_quality(config: PlanConfig) -> bool:
-    if config.strategy in ONLINE:
-        return config.online.use_quality
-    return config.strategy == "saerl" and config.use_quality
 
 
 def _unusable(flags: str) -> str:
@@ -63,15 +55,18 @@ def check_enough(reasons: pd.Series, prompts_per_step: int) -> None:
 
 
 def decide(
-    prompt_ids: pd.Series, reasons: pd.Series, table: pd.DataFrame, thinned_out: Collection[str]
+    prompt_ids: pd.Series, reasons: pd.Series, table: pd.DataFrame, thinned_out: Collection[str], prompts_per_step: int
 ) -> pd.DataFrame:
     """Return `tables.DECISIONS`, one row for every prompt of the pool, in the order of `prompt_ids`.
 
-    A candidate that is in no batch was in one that `n_steps` left no room for (`thinned_out`), or in no full batch.
+    A candidate that is in no batch was in one that `n_steps` left no room for (`thinned_out`); otherwise the strategy
+    did not choose it. Fewer of these than a batch are the remainder that every strategy leaves.
     """
     uses = table.groupby("prompt_id")["step"].agg(["size", "min"])
     n_uses = prompt_ids.map(uses["size"]).fillna(0).astype("int64").to_numpy()
-    unplanned = np.where(prompt_ids.isin(thinned_out), BEYOND_N_STEPS, REMAINDER)
+    beyond = prompt_ids.isin(thinned_out).to_numpy()
+    n_left = int(((n_uses == 0) & ~beyond & (reasons.to_numpy() == "")).sum())
+    unplanned = np.where(beyond, BEYOND_N_STEPS, REMAINDER if n_left < prompts_per_step else NOT_CHOSEN)
     why_not = np.where(reasons.to_numpy() != "", reasons.to_numpy(), unplanned)
     return DECISIONS.check(
         pd.DataFrame(

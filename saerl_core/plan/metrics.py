@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-LEFT_OUT = ("not usable", "low quality", "remainder", "beyond n_steps")
+LEFT_OUT = ("not usable", "low quality", "remainder", "beyond n_steps", "not chosen")
 
 
 def plan_metrics(

@@ -1,12 +1,7 @@
-"""What a strategy gives: batches in order, and how much of its tail each exchanges with a neighbour."""
+"""What a static strategy gives: batches in order, and how much of its tail each exchanges with a neighbour."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-import pandas as pd
-
-from saerl_core.config import PlanConfig
 
 
 @dataclass(frozen=True)
@@ -23,11 +18,6 @@ class Order:
 
     batches: tuple[Batch, ...]
     n_swap: int = 0
-
-
-# (candidates sorted by prompt_id, the plan's settings, the epoch's random stream) -> the epoch's order.
-# Candidates have the columns of `PlanInputs.joined`.
-Strategy = Callable[[pd.DataFrame, PlanConfig, np.random.Generator], Order]
 
 
 def cut(prompt_ids: Sequence[str], batch: int, group: int) -> tuple[list[Batch], list[str]]:

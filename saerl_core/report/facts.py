@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from saerl_core.config import MEAN_BENCHMARK
+from saerl_core.plans import OnlinePlan
 from saerl_core.records import ProbeRow
 from saerl_core.report import numbers
 from saerl_core.report.inputs import ReportInputs
@@ -124,7 +125,7 @@ def order_proof(inputs: ReportInputs) -> OrderProof | None:
     """
     if inputs.training is None:
         return None
-    planned = _batches(inputs.plan.table if inputs.plan.recipe is None else inputs.training.handed_out)
+    planned = _batches(inputs.training.handed_out if isinstance(inputs.plan, OnlinePlan) else inputs.plan.table)
     trained = _batches(inputs.training.consumed)
     same = [step for step, batch in trained.items() if planned.get(step) == batch]
     differing = sorted(set(trained) - set(same) | (set(planned) - set(trained)))

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from saerl_core.config import RunConfig
+from saerl_core.plans import BatchPlan
 from saerl_core.records import (
-    BatchPlan,
     BenchmarksReport,
     ClustersReport,
     DifficultyReport,

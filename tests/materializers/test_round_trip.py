@@ -17,8 +17,8 @@ from materializers import (
     SaeFeaturesMaterializer,
 )
 from saerl_core.errors import BackendError
+from saerl_core.plans import FixedPlan
 from saerl_core.records import (
-    BatchPlan,
     ControlFeatures,
     FeatureMeta,
     LinearProbe,
@@ -153,14 +153,14 @@ def test_plan_and_a_plan_edited_in_the_store(store):
 
     plan = tiny_plan()
     BatchPlanMaterializer(store).save(plan)
-    loaded = BatchPlanMaterializer(store).load(BatchPlan)
+    loaded = BatchPlanMaterializer(store).load(FixedPlan)
     pd.testing.assert_frame_equal(loaded.table, plan.table)
     file = next(p for p in Path(store).rglob("*.parquet") if "decision" not in p.name)
     table = pd.read_parquet(file)
     table["prompt_id"] = table["prompt_id"].to_numpy()[::-1]
     table.to_parquet(file, index=False)
     with pytest.raises(DataError, match="changed after the plan was saved"):
-        BatchPlanMaterializer(store).load(BatchPlan)
+        BatchPlanMaterializer(store).load(FixedPlan)
 
 
 def test_a_full_disk_is_one_sentence(features, store, monkeypatch):

@@ -50,8 +50,8 @@ def test_settings_that_cannot_work_start_nothing(local_stack):
     before = Client().list_pipeline_runs().total
     with pytest.raises(ConfigError, match="OpenRLHF"):
         saerl_pipeline(training={"algorithm": "ppo"})
-    with pytest.raises(ConfigError, match=r"plan\.mix_frac"):
-        saerl_pipeline(plan={"mix_frac": 2})
+    with pytest.raises(ConfigError, match=r"plan\.strategy\.mix_frac"):
+        saerl_pipeline(plan={"strategy": {"name": "saerl", "mix_frac": 2}})
     assert Client().list_pipeline_runs().total == before
 
 

@@ -27,8 +27,10 @@ POOL = [
 
 
 def plan(rows=POOL, seed=0, **settings):
-    settings = {"prompts_per_step": 2, "n_steps": None, **settings}
-    return plan_batches(make_inputs(rows), PlanConfig(**settings), seed)
+    sizes = {"prompts_per_step": 2, "n_steps": None}
+    sizes |= {name: settings.pop(name) for name in sizes if name in settings}
+    strategy = {"name": settings.pop("strategy", "saerl"), **settings}
+    return plan_batches(make_inputs(rows), PlanConfig(strategy=strategy, **sizes), seed)
 
 
 def test_the_papers_plan_by_hand():
@@ -72,6 +74,7 @@ def test_the_papers_plan_by_hand():
             "left_out_low_quality": 1,
             "left_out_remainder": 0,
             "left_out_beyond_n_steps": 0,
+            "left_out_not_chosen": 0,
         }
     )
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from saerl_core import tables
-from saerl_core.records import BatchPlan, TrainingReport
+from saerl_core.plans import FixedPlan
+from saerl_core.records import TrainingReport
 from saerl_core.report.inputs import TrainingFacts
 
 TOPICS = ("add", "sub", "mod", "sort", "bin", "chain", "rev", "count")
@@ -114,8 +115,8 @@ def make_signals(train: pd.DataFrame, rng: np.random.Generator, n_steps: int, ba
     return table, decisions, clusters, difficulty, quality
 
 
-def make_plan(table: pd.DataFrame, decisions: pd.DataFrame, batch: int) -> BatchPlan:
-    return BatchPlan(table, decisions, "saerl", 0, batch, hashlib.sha256(table.to_csv().encode()).hexdigest())
+def make_plan(table: pd.DataFrame, decisions: pd.DataFrame, batch: int) -> FixedPlan:
+    return FixedPlan(table, decisions, "saerl", 0, batch, hashlib.sha256(table.to_csv().encode()).hexdigest())
 
 
 def make_pass_rates(difficulty: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -136,7 +137,7 @@ def make_pass_rates(difficulty: pd.DataFrame, rng: np.random.Generator) -> pd.Da
     )
 
 
-def make_training(plan: BatchPlan, rng: np.random.Generator) -> TrainingFacts:
+def make_training(plan: FixedPlan, rng: np.random.Generator) -> TrainingFacts:
     steps = np.arange(plan.n_steps)
     p = np.clip(1 - plan.table["difficulty"] * (1.05 - 0.35 * plan.table["step"] / max(plan.n_steps, 1)), 0.02, 0.98)
     correct = rng.binomial(8, rng.beta(1.2 * p, 1.2 * (1 - p)))  # rollouts of one prompt agree more than chance

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from saerl_core import tables
-from saerl_core.config import PlanConfig
-from saerl_core.records import OnlineRecipe, ProbeRow
+from saerl_core.plan.strategies.mopps import MoppsSettings
+from saerl_core.plans import OnlinePlan
+from saerl_core.records import ProbeRow
 from saerl_core.report import facts
 from saerl_core.report.page import render_report
 from saerl_core.report.summary import summary_text
@@ -56,8 +57,10 @@ def test_an_online_order_is_compared_with_what_the_curriculum_handed_out() -> No
     """The table of an online plan is filled from what was consumed: against it a forged order would pass."""
     inputs = full_run(400, n_steps=6)
     assert inputs.training is not None
-    recipe = OnlineRecipe(("p",), np.zeros((1, 0)), np.zeros(1, dtype=np.int64), PlanConfig(strategy="mopps"), 6)
-    online = replace(inputs, plan=replace(inputs.plan, recipe=recipe))
+    order = inputs.plan
+    ids = pd.DataFrame({"prompt_id": ["p"]})
+    made = OnlinePlan(order.table, order.decisions, ids, np.zeros((1, 0)), MoppsSettings(), 0, 8, 6, order.plan_hash)
+    online = replace(inputs, plan=made)
     assert facts.order_proof(online) == facts.OrderProof(6, 6, 6, None)
     forged = inputs.training.consumed.copy()
     first_two = (forged["step"] == 3) & (forged["slot"] < 2)

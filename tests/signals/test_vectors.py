@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
-from saerl_core.config import OnlineConfig
+from saerl_core.config import VectorsConfig
 from saerl_core.errors import DataError
 from saerl_core.records import ControlFeatures, FeatureMeta, SaeFeatures
 from saerl_core.signals.vectors import prompt_vectors, whitened
@@ -28,7 +28,7 @@ def pool():
 @pytest.mark.parametrize("features", ["sae", "dense", "random_sae", "surface"])
 def test_components_are_white(pool, features):
     prompts, sae, controls, _ = pool
-    config = OnlineConfig(features=features, n_components=4)
+    config = VectorsConfig(features=features, n_components=4)
     vectors = prompt_vectors(prompts, sae, controls, None, config, 0)
     assert vectors.prompt_ids == tuple(IDS)
     assert vectors.matrix.shape == (N, 4)
@@ -39,7 +39,7 @@ def test_components_are_white(pool, features):
 def test_feature_sets_differ(pool):
     prompts, sae, controls, _ = pool
     each = [
-        prompt_vectors(prompts, sae, controls, None, OnlineConfig(features=f, n_components=3), 0).matrix
+        prompt_vectors(prompts, sae, controls, None, VectorsConfig(features=f, n_components=3), 0).matrix
         for f in ("sae", "dense", "random_sae", "surface")
     ]
     assert all(not np.allclose(a, b) for i, a in enumerate(each) for b in each[:i])
@@ -47,7 +47,7 @@ def test_feature_sets_differ(pool):
 
 def test_without_features_only_likelihoods_tell_prompts_apart(pool):
     prompts, sae, controls, nll = pool
-    none = OnlineConfig(features="none")
+    none = VectorsConfig(features="none")
     assert prompt_vectors(prompts, sae, controls, None, none, 0).matrix.shape == (N, 0)
     shuffled = nll.sample(frac=1, random_state=1)
     matrix = prompt_vectors(prompts, sae, controls, shuffled, none, 0).matrix
@@ -58,7 +58,7 @@ def test_without_features_only_likelihoods_tell_prompts_apart(pool):
 def test_a_prompt_without_likelihood_is_refused(pool):
     prompts, sae, controls, nll = pool
     with pytest.raises(DataError, match="prompt p0 has no likelihood"):
-        prompt_vectors(prompts, sae, controls, nll.iloc[1:], OnlineConfig(features="none"), 0)
+        prompt_vectors(prompts, sae, controls, nll.iloc[1:], VectorsConfig(features="none"), 0)
 
 
 def test_components_without_spread_are_left_out():

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saerl_core.plan.online.curriculum import OnlineCurriculum
-from saerl_core.plan.online.mopps import BetaChooser
+from saerl_core.plan.online_curriculum import OnlineCurriculum
+from saerl_core.plan.strategies.mopps import BetaChooser
 from saerl_core.records import PolicyRef, TrainResult
 from saerl_core.tables import HANDED_OUT
 from saerl_core.training import run as training
@@ -43,8 +43,8 @@ def train(tmp_path, monkeypatch):
 
 def mopps():
     return OnlineCurriculum(
-        BetaChooser(len(IDS), kept=0.9, target=0.5), IDS, recipe_hash="r", prompts_per_step=4, n_steps=3,
-        cooldown_steps=0, seed=0,
+        BetaChooser(len(IDS), kept=0.9, target=0.5), IDS, strategy="mopps", plan_hash="r", prompts_per_step=4,
+        n_steps=3, cooldown_steps=0, seed=0,
     )  # fmt: skip
 
 

@@ -1,16 +1,16 @@
-"""Strategies: one small file each, all of type `saerl_core.plan.order.Strategy`."""
+"""The table of strategies, static and online: one file and one row each."""
 
 from collections.abc import Mapping
 
-from saerl_core.plan.order import Strategy
-from saerl_core.plan.strategies.difficulty import order_by_difficulty
-from saerl_core.plan.strategies.saerl import order_by_clusters
-from saerl_core.plan.strategies.vanilla import order_at_random
+from saerl_core.plan.strategies import adaptive, bandit, difficulty, mopps, saerl, vanilla
+from saerl_core.plan.strategies.base import Strategy
 
-STRATEGIES: Mapping[str, Strategy] = {
-    "saerl": order_by_clusters,
-    "vanilla": order_at_random,
-    "difficulty": order_by_difficulty,
-}
-
-__all__ = ["STRATEGIES"]
+_ROWS: tuple[Strategy, ...] = (
+    saerl.STRATEGY,
+    vanilla.STRATEGY,
+    difficulty.STRATEGY,
+    adaptive.STRATEGY,
+    mopps.STRATEGY,
+    bandit.STRATEGY,
+)
+STRATEGIES: Mapping[str, Strategy] = {row.name: row for row in _ROWS}

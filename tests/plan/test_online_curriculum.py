@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from saerl_core.errors import DataError
-from saerl_core.plan.online.adaptive import AdaptiveChooser
-from saerl_core.plan.online.bandit import ClusterBandit
-from saerl_core.plan.online.curriculum import OnlineCurriculum
-from saerl_core.plan.online.mopps import BetaChooser
-from saerl_core.plan.online.pass_rates import Beliefs, PassRateModel
+from saerl_core.plan.online_curriculum import OnlineCurriculum
+from saerl_core.plan.pass_rate_model import Beliefs, PassRateModel
+from saerl_core.plan.strategies.adaptive import AdaptiveChooser
+from saerl_core.plan.strategies.bandit import ClusterBandit
+from saerl_core.plan.strategies.mopps import BetaChooser
 from saerl_core.protocols import BatchOutcome
 
 N, SIZE, STEPS = 60, 4, 40
@@ -26,10 +26,10 @@ CHOOSERS = {
 
 @pytest.fixture(params=sorted(CHOOSERS))
 def make(request):
-    def curriculum(seed=0, cooldown=2, recipe_hash="r"):
+    def curriculum(seed=0, cooldown=2, plan_hash="r"):
         return OnlineCurriculum(
-            CHOOSERS[request.param](), IDS, recipe_hash=recipe_hash, prompts_per_step=SIZE, n_steps=STEPS,
-            cooldown_steps=cooldown, seed=seed,
+            CHOOSERS[request.param](), IDS, strategy=request.param, plan_hash=plan_hash, prompts_per_step=SIZE,
+            n_steps=STEPS, cooldown_steps=cooldown, seed=seed,
         )  # fmt: skip
 
     return curriculum
@@ -85,8 +85,9 @@ def test_another_seed_is_another_order(make):
 
 def test_what_was_predicted_is_kept_with_its_step():
     curriculum = OnlineCurriculum(
-        CHOOSERS["adaptive"](), IDS, recipe_hash="r", prompts_per_step=SIZE, n_steps=STEPS, cooldown_steps=2, seed=0
-    )
+        CHOOSERS["adaptive"](), IDS, strategy="adaptive", plan_hash="r", prompts_per_step=SIZE, n_steps=STEPS,
+        cooldown_steps=2, seed=0,
+    )  # fmt: skip
     batches = play(curriculum, 0, 6)
     table = curriculum.predictions()
     assert [list(rows["prompt_id"]) for _, rows in table.groupby("step")] == batches
@@ -107,7 +108,7 @@ def test_the_rewards_of_another_batch_are_refused(make):
         curriculum.observe(outcome(0, batch[::-1]))
 
 
-def test_the_state_of_another_recipe_is_refused(make):
+def test_the_state_of_another_plan_is_refused(make):
     state = make().state_dict()
-    with pytest.raises(DataError, match="belongs to recipe r, this is recipe other"):
-        make(recipe_hash="other").load_state_dict(state)
+    with pytest.raises(DataError, match="belongs to plan r, this is plan other"):
+        make(plan_hash="other").load_state_dict(state)

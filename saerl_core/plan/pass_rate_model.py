@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
-Learnt = dict[str, list[float] | list[int] | list[list[float]]]  # what was learnt, as JSON
+from saerl_core.plan.choosers import Learnt
 
 _CENTRE = 0.5  # the model predicts the distance from it: without data every prompt is as likely right as wrong
 _LOW, _HIGH = 0.02, 0.98  # a linear model leaves [0, 1]; a prediction of exactly 0 or 1 would never be tried again

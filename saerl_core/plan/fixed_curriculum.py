@@ -3,14 +3,14 @@
 from typing import Any
 
 from saerl_core.errors import DataError
+from saerl_core.plans import FixedPlan
 from saerl_core.protocols import BatchOutcome, PromptId
-from saerl_core.records import BatchPlan
 
 
-class StaticCurriculum:
-    """Hands out the batches of a `BatchPlan`; implements `saerl_core.protocols.Curriculum`."""
+class FixedCurriculum:
+    """Hands out the batches of a `FixedPlan`; implements `saerl_core.protocols.Curriculum`."""
 
-    def __init__(self, plan: BatchPlan) -> None:
+    def __init__(self, plan: FixedPlan) -> None:
         self._plan_hash = plan.plan_hash
         batches: list[list[PromptId]] = [[] for _ in range(plan.n_steps)]
         rows = plan.table.sort_values(["step", "slot"])

@@ -1,12 +1,13 @@
 """The curriculum around every online chooser: who is eligible, what was handed out, what was predicted."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from saerl_core.errors import DataError
-from saerl_core.plan.online.choosers import Chooser, Indices
+from saerl_core.plan.choosers import Chooser, Indices
 from saerl_core.protocols import BatchOutcome, PromptId
 from saerl_core.seeds import stage_rng
 from saerl_core.tables import PREDICTIONS
@@ -20,10 +21,11 @@ class OnlineCurriculum:
     """
 
     def __init__(
-        self, chooser: Chooser, prompt_ids: tuple[str, ...], *, recipe_hash: str, prompts_per_step: int,
-        n_steps: int, cooldown_steps: int, seed: int,
+        self, chooser: Chooser, prompt_ids: tuple[str, ...], *, strategy: str, plan_hash: str,
+        prompts_per_step: int, n_steps: int, cooldown_steps: int, seed: int,
     ) -> None:  # fmt: skip
-        self._chooser, self._ids, self._hash, self._size = chooser, prompt_ids, recipe_hash, prompts_per_step
+        self._chooser, self._ids, self._hash, self._size = chooser, prompt_ids, plan_hash, prompts_per_step
+        self._strategy = strategy
         self._n_steps, self._cooldown, self._seed = n_steps, cooldown_steps, seed
         self._where = {p: i for i, p in enumerate(prompt_ids)}
         self._last = np.full(len(prompt_ids), -1, dtype=np.int64)  # step of the last use; -1: never
@@ -38,11 +40,14 @@ class OnlineCurriculum:
                 f"step {step} was asked for, but step {self._next_step} of {self._n_steps} is due; an online "
                 "curriculum must see the rewards of every step before it chooses the next"
             )
-        chosen = self._chooser.choose(
-            step, self._eligible(step), self._size, stage_rng(self._seed, f"plan/step={step}")
-        )
+        eligible = self._eligible(step)
+        rng, who = stage_rng(self._seed, f"plan/step={step}"), f"strategy '{self._strategy}', step {step}:"
+        chosen = np.asarray(self._chooser.choose(step, eligible, self._size, rng))
+        check_choice(chosen, eligible, self._ids, self._size, who)
         predicted = self._chooser.predicted(chosen)
         if predicted is not None:
+            predicted = np.asarray(predicted, dtype=np.float64)
+            check_predicted(predicted, self._size, who)
             ids = [self._ids[i] for i in chosen]
             self._predictions = [row for row in self._predictions if row[0] != step]  # asked again before its rewards
             self._predictions += list(zip([step] * len(ids), ids, predicted.tolist(), strict=True))
@@ -70,7 +75,7 @@ class OnlineCurriculum:
         """Return the JSON-serialisable state."""
         used = np.flatnonzero(self._last >= 0)
         return {
-            "recipe_hash": self._hash,
+            "plan_hash": self._hash,
             "next_step": self._next_step,
             "used": used.tolist(),
             "last_use": self._last[used].tolist(),
@@ -79,10 +84,10 @@ class OnlineCurriculum:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the state; `DataError` when it belongs to another recipe."""
-        if state.get("recipe_hash") != self._hash:
+        """Restore the state; `DataError` when it belongs to another plan."""
+        if state.get("plan_hash") != self._hash:
             raise DataError(
-                f"the saved state belongs to recipe {state.get('recipe_hash')}, this is recipe {self._hash}; resume "
+                f"the saved state belongs to plan {state.get('plan_hash')}, this is plan {self._hash}; resume "
                 "with the signals and settings that the checkpoint was made with, or start in an empty folder"
             )
         self._next_step = int(state["next_step"])
@@ -95,3 +100,29 @@ class OnlineCurriculum:
     def _eligible(self, step: int) -> Indices:
         rested = np.flatnonzero((self._last < 0) | (step - self._last > self._cooldown))
         return rested if len(rested) >= 4 * self._size else np.arange(len(self._ids))
+
+
+def check_choice(chosen: np.ndarray, eligible: Indices, ids: Sequence[str], size: int, who: str) -> None:
+    """Raise `DataError` for a choice that is no full batch of different eligible prompts."""
+    if chosen.shape != (size,) or chosen.dtype.kind not in "iu":
+        raise DataError(
+            f"{who} chose {chosen.size} prompts as {chosen.dtype}; a batch is the indices of plan.prompts_per_step = "
+            f"{size} prompts"
+        )
+    is_eligible = np.zeros(len(ids), dtype=bool)  # not a set: it would cost more than the choice where pools are large
+    is_eligible[eligible] = True
+    for place, index in enumerate(chosen.tolist()):
+        name = repr(ids[index]) if 0 <= index < len(ids) else f"number {index} of {len(ids)}"
+        if not 0 <= index < len(ids) or not is_eligible[index]:
+            raise DataError(f"{who} chose prompt {name}, which is none of the {len(eligible)} that are eligible")
+        if index in chosen[:place]:
+            raise DataError(f"{who} chose prompt {name} twice; a batch holds every prompt once")
+
+
+def check_predicted(predicted: np.ndarray, size: int, who: str) -> None:
+    """Raise `DataError` for predictions that are not one pass rate a prompt."""
+    if predicted.shape != (size,):
+        raise DataError(f"{who} predicted {predicted.size} pass rates for {size} prompts; predict one each, or None")
+    wrong = predicted[~((predicted >= 0) & (predicted <= 1))]
+    if wrong.size:
+        raise DataError(f"{who} predicted a pass rate of {wrong[0]}; it must lie within 0 and 1")

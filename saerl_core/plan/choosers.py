@@ -5,14 +5,13 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from saerl_core.plan.online.pass_rates import Learnt
-
+Learnt = dict[str, list[float] | list[int] | list[list[float]]]  # what was learnt, as JSON
 Indices = Int64[np.ndarray, " _"]
 Rates = Float64[np.ndarray, " _"]
 
 
 class Chooser(Protocol):
-    """Chooses among eligible prompts and learns from their pass rates; prompts are indices into the recipe."""
+    """Chooses among eligible prompts and learns from their pass rates; prompts are indices into the candidates."""
 
     def choose(self, step: int, eligible: Indices, n: int, rng: np.random.Generator) -> Indices:
         """Return `n` different ones of `eligible`, the most wanted first."""

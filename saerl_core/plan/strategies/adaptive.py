@@ -5,12 +5,35 @@ is all right or all wrong has none. The pass-rate model predicts p for the polic
 the largest p (1 - p) under one posterior draw.
 """
 
-import numpy as np
+from typing import Annotated, Literal
 
-from saerl_core.plan.online.choosers import Indices, Rates
-from saerl_core.plan.online.pass_rates import Learnt, PassRateModel
+import numpy as np
+from pydantic import Field
+
+from saerl_core.config_base import Unit
+from saerl_core.config_vectors import VectorsConfig
+from saerl_core.plan.choosers import Indices, Learnt, Rates
+from saerl_core.plan.pass_rate_model import Beliefs, PassRateModel
+from saerl_core.plan.strategies.base import Candidates, OnlineSettings, OnlineStrategy
 
 _TIE_BREAK = 1e-3  # predictions are clipped, so that many are equal; a little noise decides between them
+
+
+class AdaptiveSettings(OnlineSettings, VectorsConfig):
+    """What is known of a prompt, how fast it is forgotten, whom the strategy tries."""
+
+    name: Literal["adaptive"] = "adaptive"
+    ridge: Annotated[float, Field(gt=0.0)] = 30.0
+    forgetting: Annotated[float, Field(gt=0.0, le=1.0)] = 0.93  # share of the evidence kept from step to step
+    noise: Annotated[float, Field(ge=0.0)] = 0.06  # variance of a group's pass rate; 0: no Thompson sampling
+    memory_weight: Annotated[float, Field(ge=0.0)] = 1.0  # pseudo-observations that shrink a prompt's own residual
+    memory_kept: Annotated[float, Field(gt=0.0, le=1.0)] = 0.99
+    warmup_steps: Annotated[int, Field(ge=0)] = 2  # random batches at first
+    explore_frac: Unit = 0.0  # share of every batch that is drawn at random
+
+    def vectors(self) -> VectorsConfig:
+        """Return the settings of the vectors alone: the others must not be in the key of the policy's forward pass."""
+        return VectorsConfig(**{name: getattr(self, name) for name in VectorsConfig.model_fields})
 
 
 class AdaptiveChooser:
@@ -45,3 +68,22 @@ class AdaptiveChooser:
     def load(self, state: Learnt) -> None:
         """Restore the model's state."""
         self._model.load(state)
+
+
+def _chooser(candidates: Candidates, settings: AdaptiveSettings) -> AdaptiveChooser:
+    s = settings
+    beliefs = Beliefs(s.ridge, s.forgetting, s.noise, s.memory_weight, s.memory_kept)
+    return AdaptiveChooser(
+        PassRateModel(candidates.vectors, beliefs),
+        warmup_steps=s.warmup_steps,
+        explore_frac=s.explore_frac,
+        thompson=s.noise > 0,
+    )
+
+
+STRATEGY = OnlineStrategy(
+    settings=AdaptiveSettings,
+    title="a Bayesian model of every prompt's current pass rate; trains where rewards are expected to differ most",
+    source="ours",
+    chooser=_chooser,
+)

@@ -3,11 +3,21 @@
 Our reading of the idea: an arm is a cluster, its reward the mean absolute advantage that its groups gave lately.
 """
 
+from typing import Literal
+
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from saerl_core.plan.online.choosers import Indices
-from saerl_core.plan.online.pass_rates import Learnt
+from saerl_core.plan.choosers import Indices, Learnt
+from saerl_core.plan.strategies.base import Candidates, OnlineSettings, OnlineStrategy
+
+_RATE, _TEMPERATURE = 0.3, 0.1
+
+
+class BanditSettings(OnlineSettings):
+    """What every online strategy has, and nothing else."""
+
+    name: Literal["bandit"] = "bandit"
 
 
 class ClusterBandit:
@@ -49,3 +59,17 @@ class ClusterBandit:
     def load(self, state: Learnt) -> None:
         """Restore the values."""
         self._value[:] = np.array(state["value"])
+
+
+def _chooser(candidates: Candidates, settings: BanditSettings) -> ClusterBandit:
+    clusters = candidates.table["cluster_id"].to_numpy(dtype=np.int64)
+    return ClusterBandit(clusters, rate=_RATE, temperature=_TEMPERATURE)
+
+
+STRATEGY = OnlineStrategy(
+    settings=BanditSettings,
+    title="a bandit over clusters: more from those whose groups gave an advantage lately",
+    source="after DUMP, arXiv 2504.09710, and SEC, arXiv 2505.14970",
+    signals=("cluster_id",),
+    chooser=_chooser,
+)

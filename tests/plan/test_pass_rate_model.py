@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from saerl_core.plan.online.pass_rates import Beliefs, PassRateModel
+from saerl_core.plan.pass_rate_model import Beliefs, PassRateModel
 
 BELIEFS = Beliefs(ridge=2.0, forgetting=0.5, noise=0.06, memory_weight=1.0, memory_kept=1.0)
 

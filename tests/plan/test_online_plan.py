@@ -5,12 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saerl_core.config import OnlineConfig, PlanConfig
+from saerl_core.config import PlanConfig
 from saerl_core.errors import DataError
 from saerl_core.plan.build import plan_batches
-from saerl_core.plan.online.realised import realised
-from saerl_core.plan.online.recipe import make_curriculum
+from saerl_core.plan.curriculum import make_curriculum
+from saerl_core.plan.realised import realised
 from saerl_core.plan.storage import load_plan, save_plan
+from saerl_core.plan.strategies.adaptive import AdaptiveSettings
 from saerl_core.protocols import BatchOutcome
 from saerl_core.records import PromptVectors
 from saerl_core.tables import CONSUMED
@@ -20,8 +21,8 @@ ROWS = [Row(f"p{i:02}", i % 3, i / 40, keep=i % 10 != 5, flags="cjk,no_answer" i
 VECTORS = PromptVectors(tuple(row.prompt_id for row in ROWS), np.random.default_rng(0).standard_normal((40, 3)))
 
 
-def planned(strategy="adaptive", vectors=VECTORS, seed=0, **online):
-    config = PlanConfig(strategy=strategy, prompts_per_step=4, n_steps=5, online=OnlineConfig(**online))
+def planned(strategy="adaptive", vectors=VECTORS, seed=0, **own):
+    config = PlanConfig(strategy={"name": strategy, **own}, prompts_per_step=4, n_steps=5)
     return plan_batches(make_inputs(ROWS), config, seed, vectors)
 
 
@@ -37,12 +38,11 @@ def played(plan):
 
 
 @pytest.mark.parametrize("strategy", ["adaptive", "mopps", "bandit"])
-def test_a_recipe_is_a_plan_whose_order_training_makes(strategy):
+def test_training_makes_the_order_of_an_online_plan(strategy):
     plan, report = planned(strategy)
     assert plan.n_steps == report.values["n_steps"] == 5
     assert plan.table.empty
-    assert plan.recipe is not None
-    assert "p07" not in plan.recipe.prompt_ids, "it is not usable"
+    assert "p07" not in set(plan.candidates["prompt_id"]), "it is not usable"
     consumed = played(plan)
     assert consumed["step"].nunique() == 5
     filled = realised(plan, consumed, make_inputs(ROWS).clusters, make_inputs(ROWS).difficulty)
@@ -62,8 +62,8 @@ def test_a_static_plan_is_what_it_was():
 
 def test_the_quality_gate_is_a_switch():
     gated, _ = planned(use_quality=True)
-    assert {"p05", "p15"} & set(gated.recipe.prompt_ids) == set()
-    assert "p05" in planned()[0].recipe.prompt_ids
+    assert {"p05", "p15"} & set(gated.candidates["prompt_id"]) == set()
+    assert "p05" in set(planned()[0].candidates["prompt_id"])
     assert gated.decisions.set_index("prompt_id").loc["p05", "reason"] == "low quality"
 
 
@@ -80,8 +80,16 @@ def test_whatever_changes_the_order_changes_the_hash(other):
     assert other[0].plan_hash != planned()[0].plan_hash
 
 
+@pytest.mark.parametrize(("strategy", "reads_clusters"), [("mopps", False), ("adaptive", False), ("bandit", True)])
+def test_a_signal_that_the_strategy_does_not_read_changes_nothing(strategy, reads_clusters):
+    config = PlanConfig(strategy=strategy, prompts_per_step=4, n_steps=5)
+    others = [dataclasses.replace(row, cluster_id=row.cluster_id + 1, difficulty=1 - row.difficulty) for row in ROWS]
+    hashes = {plan_batches(make_inputs(rows), config, 0, VECTORS)[0].plan_hash for rows in (ROWS, others)}
+    assert len(hashes) == 1 + reads_clusters
+
+
 @pytest.mark.parametrize("strategy", ["adaptive", "bandit"])
-def test_a_recipe_comes_back_from_disk_and_does_the_same(tmp_path, strategy):
+def test_an_online_plan_comes_back_from_disk_and_does_the_same(tmp_path, strategy):
     plan, _ = planned(strategy)
     save_plan(plan, tmp_path)
     loaded = load_plan(tmp_path)
@@ -93,7 +101,7 @@ def test_a_recipe_comes_back_from_disk_and_does_the_same(tmp_path, strategy):
 def test_edited_vectors_are_refused(tmp_path):
     plan, _ = planned()
     save_plan(plan, tmp_path)
-    np.save(tmp_path / "vectors.npy", plan.recipe.vectors + 1)
+    np.save(tmp_path / "vectors.npy", plan.vectors + 1)
     with pytest.raises(DataError, match=r"vectors.npy was changed after the plan was saved"):
         load_plan(tmp_path)
 
@@ -102,9 +110,9 @@ def test_edited_settings_are_refused(tmp_path):
     plan, _ = planned()
     save_plan(plan, tmp_path)
     card = json.loads((tmp_path / "plan.json").read_text())
-    card["online"]["online"]["ridge"] = 1.0
+    card["settings"]["ridge"] = 1.0
     (tmp_path / "plan.json").write_text(json.dumps(card))
-    with pytest.raises(DataError, match="but the recipe is"):
+    with pytest.raises(DataError, match="but the rest of it is"):
         load_plan(tmp_path)
 
 
@@ -119,9 +127,9 @@ def test_adaptive_needs_vectors_of_every_candidate():
     ("field", "value"), [("forgetting", 0.5), ("cooldown_steps", 3), ("noise", 0.0), ("ridge", 2.0)]
 )
 def test_what_the_vectors_do_not_depend_on_is_not_among_their_settings(field, value):
-    assert OnlineConfig(**{field: value}).vectors() == OnlineConfig().vectors()
+    assert AdaptiveSettings(**{field: value}).vectors() == AdaptiveSettings().vectors()
 
 
 @pytest.mark.parametrize(("field", "value"), [("features", "dense"), ("n_components", 7), ("use_likelihood", False)])
 def test_what_the_vectors_depend_on_is(field, value):
-    assert getattr(OnlineConfig(**{field: value}).vectors(), field) == value
+    assert getattr(AdaptiveSettings(**{field: value}).vectors(), field) == value

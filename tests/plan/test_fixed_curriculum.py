@@ -7,7 +7,7 @@ import pytest
 from saerl_core.config import PlanConfig
 from saerl_core.errors import DataError
 from saerl_core.plan.build import plan_batches
-from saerl_core.plan.static import StaticCurriculum
+from saerl_core.plan.fixed_curriculum import FixedCurriculum
 from saerl_core.protocols import BatchOutcome, Curriculum
 from tests.plan.pools import Row, make_inputs, steps_of
 
@@ -24,7 +24,7 @@ def outcome(step, prompt_ids):
 
 def test_it_hands_out_the_plan_whatever_the_rewards():
     plan = build()
-    curriculum: Curriculum = StaticCurriculum(plan)
+    curriculum: Curriculum = FixedCurriculum(plan)
     for step, expected in enumerate(steps_of(plan.table)):
         batch = curriculum.next_batch(step)
         assert batch == expected == plan.batch(step)
@@ -32,7 +32,7 @@ def test_it_hands_out_the_plan_whatever_the_rewards():
 
 
 def test_changing_a_batch_does_not_change_the_plan():
-    curriculum = StaticCurriculum(build())
+    curriculum = FixedCurriculum(build())
     curriculum.next_batch(0).clear()
     assert len(curriculum.next_batch(0)) == 3
 
@@ -40,11 +40,11 @@ def test_changing_a_batch_does_not_change_the_plan():
 @pytest.mark.parametrize("step", [-1, 4, 100])
 def test_a_step_outside_the_plan_is_refused(step):
     with pytest.raises(DataError, match=f"step {step} is not in the plan, which has steps 0 to 3"):
-        StaticCurriculum(build()).next_batch(step)
+        FixedCurriculum(build()).next_batch(step)
 
 
 def test_an_outcome_of_another_batch_is_refused():
-    curriculum = StaticCurriculum(build())
+    curriculum = FixedCurriculum(build())
     batch = curriculum.next_batch(0)
     with pytest.raises(DataError, match="outcome of step 0 differs from the plan from slot 1 on"):
         curriculum.observe(outcome(0, [batch[0], batch[2], batch[1]]))
@@ -54,7 +54,7 @@ def test_an_outcome_of_another_batch_is_refused():
 
 def test_an_outcome_before_its_batch_is_refused():
     plan = build()
-    curriculum = StaticCurriculum(plan)
+    curriculum = FixedCurriculum(plan)
     curriculum.next_batch(0)
     with pytest.raises(DataError, match="an outcome came for step 1, but the next batch to hand out is that of step 1"):
         curriculum.observe(outcome(1, plan.batch(1)))
@@ -62,12 +62,12 @@ def test_an_outcome_before_its_batch_is_refused():
 
 def test_the_state_survives_json_and_names_the_batch_that_is_due():
     plan = build()
-    curriculum = StaticCurriculum(plan)
+    curriculum = FixedCurriculum(plan)
     curriculum.observe(outcome(0, curriculum.next_batch(0)))
     curriculum.observe(outcome(1, curriculum.next_batch(1)))
     state = json.loads(json.dumps(curriculum.state_dict()))
     assert state == {"plan_hash": plan.plan_hash, "next_step": 2}
-    resumed = StaticCurriculum(plan)
+    resumed = FixedCurriculum(plan)
     resumed.load_state_dict(state)
     assert resumed.state_dict() == state
     resumed.observe(outcome(1, plan.batch(1)))  # the outcome of the step before may come again after a resume
@@ -77,7 +77,7 @@ def test_the_state_survives_json_and_names_the_batch_that_is_due():
 def test_the_state_of_another_plan_is_refused_with_both_hashes():
     plan, other = build(), build(strategy="vanilla")
     with pytest.raises(DataError) as caught:
-        StaticCurriculum(plan).load_state_dict(StaticCurriculum(other).state_dict())
+        FixedCurriculum(plan).load_state_dict(FixedCurriculum(other).state_dict())
     assert plan.plan_hash in str(caught.value)
     assert other.plan_hash in str(caught.value)
 
@@ -86,4 +86,4 @@ def test_the_state_of_another_plan_is_refused_with_both_hashes():
 def test_a_damaged_state_is_refused(step):
     plan = build()
     with pytest.raises(DataError, match=r"next_step .* is not within 0 to 4"):
-        StaticCurriculum(plan).load_state_dict({"plan_hash": plan.plan_hash, "next_step": step})
+        FixedCurriculum(plan).load_state_dict({"plan_hash": plan.plan_hash, "next_step": step})

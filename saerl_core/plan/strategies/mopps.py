@@ -4,10 +4,22 @@ Our reading of the idea, not the authors' code: nothing is shared between prompt
 was tried.
 """
 
-import numpy as np
+from typing import Annotated, Literal
 
-from saerl_core.plan.online.choosers import Indices, Rates
-from saerl_core.plan.online.pass_rates import Learnt
+import numpy as np
+from pydantic import Field
+
+from saerl_core.plan.choosers import Indices, Learnt, Rates
+from saerl_core.plan.strategies.base import Candidates, OnlineSettings, OnlineStrategy
+
+_TARGET = 0.5  # the pass rate with the largest spread of rewards
+
+
+class MoppsSettings(OnlineSettings):
+    """How fast a prompt's counts fade, beside what every online strategy has."""
+
+    name: Literal["mopps"] = "mopps"
+    memory_kept: Annotated[float, Field(gt=0.0, le=1.0)] = 0.99
 
 
 class BetaChooser:
@@ -42,3 +54,15 @@ class BetaChooser:
         self._alpha[:], self._beta[:] = 1.0, 1.0
         seen = np.array(state["seen"], dtype=np.int64)
         self._alpha[seen], self._beta[seen] = np.array(state["alpha"]), np.array(state["beta"])
+
+
+def _chooser(candidates: Candidates, settings: MoppsSettings) -> BetaChooser:
+    return BetaChooser(len(candidates.table), kept=settings.memory_kept, target=_TARGET)
+
+
+STRATEGY = OnlineStrategy(
+    settings=MoppsSettings,
+    title="a Beta posterior a prompt and Thompson sampling",
+    source="after MoPPS, arXiv 2507.04632",
+    chooser=_chooser,
+)

@@ -1,0 +1,107 @@
+"""What a strategy is: its settings, its facts and its code, in one row of the table.
+
+Nothing here imports the configuration, because the configuration is made of the settings declared here.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from pydantic import Field
+
+from saerl_core.config_base import Section
+from saerl_core.config_vectors import VectorsConfig
+from saerl_core.plan.choosers import Chooser
+from saerl_core.plan.order import Order
+
+SIGNALS = ("cluster_id", "difficulty", "calibrated")  # what `PlanInputs.joined` says of a prompt that may be planned
+
+
+class StrategySettings(Section):
+    """Settings of one strategy: `name` is a `Literal` with the strategy's name as its default."""
+
+    name: str
+
+    def filters_by_quality(self) -> bool:
+        """Tell whether prompts that the quality probe does not keep are left out."""
+        return False
+
+    def vectors(self) -> VectorsConfig | None:
+        """Return what the prompts' vectors are made of; None for a strategy that needs none."""
+        return None
+
+    def problems(self) -> Iterator[str]:
+        """Yield one sentence for each combination of own settings that cannot work."""
+        yield from ()
+
+
+class OnlineSettings(StrategySettings):
+    """Settings that every online strategy has: the curriculum around it reads them."""
+
+    use_quality: bool = False  # leave out what the quality probe does not keep
+    cooldown_steps: Annotated[int, Field(ge=0)] = 12  # before a prompt may return
+
+    def filters_by_quality(self) -> bool:
+        """Tell whether prompts that the quality probe does not keep are left out."""
+        return self.use_quality
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The prompts that may be planned, sorted by `prompt_id`, and what the strategy asked to know of them."""
+
+    table: pd.DataFrame  # prompt_id and the signals that the strategy's row names
+    vectors: Float[np.ndarray, "n d"]  # no column where the settings ask for none
+    prompts_per_step: int
+
+    @property
+    def prompt_ids(self) -> list[str]:
+        """Return the ids, in the table's order."""
+        return [str(p) for p in self.table["prompt_id"]]
+
+
+S_contra = TypeVar("S_contra", bound=StrategySettings, contravariant=True)
+
+
+@dataclass(frozen=True)
+class _Row(Generic[S_contra]):
+    settings: type[Any]  # a subclass of StrategySettings, of OnlineSettings for an online strategy
+    title: str  # what it does, in a few words
+    source: str  # whose idea it is
+    signals: tuple[str, ...] = ()  # the columns of `SIGNALS` that it reads
+
+    @property
+    def name(self) -> str:
+        """Return the name that stands in a run file."""
+        return str(self.settings.model_fields["name"].default)
+
+    @property
+    def module(self) -> str:
+        """Return the module that the strategy lives in."""
+        return str(self.settings.__module__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StaticStrategy(_Row[S_contra]):
+    """Orders the candidates before training.
+
+    `order` gets the candidates, the settings and the epoch's random stream and returns the epoch's full batches; it
+    may leave prompts out. No prompt comes twice in an epoch.
+    """
+
+    is_online: ClassVar[bool] = False
+    order: Callable[[Candidates, S_contra, np.random.Generator], Order]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineStrategy(_Row[S_contra]):
+    """Chooses every batch from the rewards so far: `chooser` makes what chooses and learns."""
+
+    is_online: ClassVar[bool] = True
+    chooser: Callable[[Candidates, S_contra], Chooser]
+
+
+Strategy = StaticStrategy[Any] | OnlineStrategy[Any]

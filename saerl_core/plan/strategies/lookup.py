@@ -1,0 +1,109 @@
+"""Find a strategy by its name: in the table, or in a package that registers it under `saerl.strategies`."""
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from saerl_core.errors import ConfigError
+from saerl_core.plan.strategies import STRATEGIES
+from saerl_core.plan.strategies.base import (
+    SIGNALS,
+    OnlineSettings,
+    OnlineStrategy,
+    StaticStrategy,
+    Strategy,
+    StrategySettings,
+)
+
+GROUP = "saerl.strategies"  # an entry point: name = "package.module:STRATEGY", the object a row as in the table
+
+
+def known_names() -> tuple[str, ...]:
+    """Return the names of all strategies; nothing of another package is imported."""
+    return tuple(dict.fromkeys([*STRATEGIES, *sorted(entry.name for entry in entry_points(group=GROUP))]))
+
+
+def find(name: str) -> Strategy:
+    """Return the row of a strategy; `ConfigError` for a name that is not known, taken twice or cannot be loaded."""
+    others = {(e.value, _package(e)): e for e in entry_points(group=GROUP, name=name)}  # a path may be listed twice
+    packages = sorted(package for _, package in others)
+    if others and name in STRATEGIES:
+        raise ConfigError(
+            f"strategy '{name}' is one of saerl's own, and {' and '.join(packages)} registers the name again; rename "
+            "it there, or uninstall the package"
+        )
+    if name in STRATEGIES:
+        return STRATEGIES[name]
+    if not others:
+        raise ConfigError(f"strategy '{name}' is not known; there is {', '.join(known_names())}")
+    if len(others) > 1:
+        raise ConfigError(f"strategy '{name}' is registered by {' and '.join(packages)}; uninstall all but one")
+    return _loaded(next(iter(others.values())))
+
+
+def package_of(name: str) -> str | None:
+    """Return name and version of the package that registers a strategy; None for one of the table."""
+    return next((_package(entry) for entry in entry_points(group=GROUP, name=name)), None)
+
+
+def settings_of(given: object) -> StrategySettings:
+    """Read what stands under `plan.strategy`: a name, or a section with a name and settings of that strategy."""
+    if isinstance(given, StrategySettings):
+        return given.model_copy(update={"name": given.name})  # a name that is a default would be left out of a dump
+    if isinstance(given, Mapping):
+        if "name" not in given:
+            raise _refused("missing", ("name",), given)
+        return _settings(given["name"], given, ("name",))
+    return _settings(given, {}, ())
+
+
+def _settings(name: object, own: Mapping[str, object], where: tuple[str, ...]) -> StrategySettings:
+    """Validate settings by the class of the strategy; `where` is the place of the name below `plan.strategy`."""
+    if not isinstance(name, str) or (name not in STRATEGIES and name not in known_names()):
+        *names, last = map(repr, known_names())
+        expected = f"{', '.join(names)} or {last}"
+        error = PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+        raise _refused(error, where, name)
+    settings: StrategySettings = find(name).settings.model_validate({**own, "name": name})
+    return settings
+
+
+def _refused(error: str | PydanticCustomError, where: tuple[str, ...], given: object) -> ValidationError:
+    return ValidationError.from_exception_data("strategy", [InitErrorDetails(type=error, loc=where, input=given)])
+
+
+def _loaded(entry: EntryPoint) -> Strategy:
+    who = f"strategy '{entry.name}' ({entry.value} of {_package(entry)})"
+    try:
+        row = entry.load()
+    except Exception as error:  # foreign code may raise anything while it is imported
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ConfigError(
+            f"{who} cannot be imported: {what}; mend or reinstall the package, or take another strategy"
+        ) from error
+    problem = _problem(row, entry.name)
+    if problem:
+        raise ConfigError(f"{who} {problem}; see docs/strategies.md")
+    found: Strategy = row
+    return found
+
+
+def _problem(row: object, name: str) -> str | None:
+    """Say why an object is no row of the table."""
+    if not isinstance(row, StaticStrategy | OnlineStrategy):
+        return f"is a {type(row).__name__}, and must be a StaticStrategy or an OnlineStrategy"
+    base = OnlineSettings if row.is_online else StrategySettings
+    if not (isinstance(row.settings, type) and issubclass(row.settings, base)):
+        return f"has settings that are no {base.__name__}"
+    if row.name != name:
+        return f"has settings whose `name` is {row.name!r} by default, and must be '{name}'"
+    unknown = [signal for signal in row.signals if signal not in SIGNALS]
+    if unknown:
+        return f"asks for the signal '{unknown[0]}', and there is {', '.join(SIGNALS)}"
+    return None
+
+
+def _package(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unnamed package"
