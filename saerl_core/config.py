@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from saerl_core.config_base import Positive, Section, Unit
+from saerl_core.config_compare import ArmConfig, CompareConfig
 from saerl_core.config_plan import PlanConfig, StrategyField, StrategySettings
 from saerl_core.config_training import OpenRlhfConfig, TrainingConfig
 from saerl_core.config_vectors import VectorsConfig
@@ -12,9 +13,11 @@ from saerl_core.flags import ALWAYS, UNUSABLE
 
 __all__ = [
     "MEAN_BENCHMARK",
+    "ArmConfig",
     "BenchmarkConfig",
     "ClustersConfig",
     "ColumnMap",
+    "CompareConfig",
     "DifficultyConfig",
     "EvaluationConfig",
     "FeaturesConfig",
@@ -244,6 +247,7 @@ class RunConfig(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     grading: GradingConfig = GradingConfig()
     gate: GateConfig = GateConfig()
+    compare: CompareConfig = CompareConfig()
 
     @model_validator(mode="after")
     def _combinations(self) -> "RunConfig":

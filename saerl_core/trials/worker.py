@@ -1,0 +1,37 @@
+"""The program of a worker: takes folders of trials as lines, trains each, answers with a line for every step and end.
+
+Heavy libraries are imported once a worker. Whatever a trial raises is its own: the worker says so and takes the next.
+"""
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from saerl_core.trials.folders import write_whole
+from saerl_core.trials.run import run_trial
+
+
+def main() -> None:
+    """Serve until the input ends; the protocol has our standard output for itself."""
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def say(**what: object) -> None:
+        replies.write(json.dumps(what) + "\n")
+        replies.flush()
+
+    for line in sys.stdin:
+        folder = Path(json.loads(line))
+        try:
+            run_trial(folder, lambda step: say(step=step))
+        except Exception as error:  # noqa: BLE001 (an arm that fails is a row of the table; the others go on)
+            write_whole(folder / "error.txt", traceback.format_exc())
+            say(error=f"{type(error).__name__}: {error}")
+        else:
+            say(done=True)
+
+
+if __name__ == "__main__":
+    main()
