@@ -44,7 +44,12 @@ def saerl_pipeline(config: RunConfig) -> None:
     training, train_seed = _training(c)
     plan_code, train_code = _code(c)
     vectors, vectors_report = _vectors(c, prompts, features, controls, policy)
-    plan, _, plan_report = plan_batches(prompts, quality, clusters, difficulty, c.plan, train_seed, plan_code, vectors)
+    n_new = c.training.max_completion_tokens if c.training.enabled else 0
+    if c.policy.source == "text":
+        n_new = None  # reads prompts for the features only; its context says nothing about who trains on the plan
+    plan, _, plan_report = plan_batches(
+        prompts, quality, clusters, difficulty, c.plan, train_seed, plan_code, policy, n_new, vectors
+    )
     trained = log = consumed = handed_out = training_report = scores = evaluation_report = None
     if c.training.enabled:
         trained, log, consumed, handed_out, training_report = train_policy(

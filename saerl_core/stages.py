@@ -44,7 +44,7 @@ _ROWS = (
     Stage(
         "embed_prompts", "vectors_report", "vectors", "selection", "plan", ("features", "signals", "policy", "world")
     ),
-    Stage("plan_batches", "plan_report", "plan", "selection", "plan", ("plan/build.py",)),
+    Stage("plan_batches", "plan_report", "plan", "selection", "plan", ("plan/build.py", "policy", "world")),
     Stage(
         "train_policy", "training_report", "train", "training", "training",
         ("training/run.py", "plan/online/recipe.py", "rollouts", "latex.py", "policy", "world"),

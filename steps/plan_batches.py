@@ -9,7 +9,8 @@ from materializers import BatchPlanMaterializer
 from saerl_core.config import PlanConfig
 from saerl_core.plan.build import plan_batches as plan_them
 from saerl_core.plan.inputs import PlanInputs
-from saerl_core.records import BatchPlan, PlanReport, PromptVectors
+from saerl_core.policy.context import mark_beyond_context
+from saerl_core.records import BatchPlan, PlanReport, PolicyRef, PromptVectors
 from steps._runtime import stage, stage_cache, track
 
 
@@ -26,14 +27,20 @@ def plan_batches(
     config: PlanConfig,
     seed: int,
     code: str,
+    policy: PolicyRef,
+    n_completion_tokens: int | None,
     vectors: PromptVectors | None = None,
 ) -> tuple[
     Annotated[BatchPlan, "plan"], Annotated[pd.DataFrame, "plan_decisions"], Annotated[PlanReport, "plan_report"]
 ]:
-    """Build the plan of the configured strategy; `code` is the hash of its code, for the cache."""
+    """Build the plan of the configured strategy; `code` is the hash of its code, for the cache.
+
+    Prompts that leave no room for a completion in the policy's context are left out.
+    """
     with stage("plan_batches") as clock:
-        inputs = PlanInputs(prompts=prompts, quality=quality, clusters=clusters, difficulty=difficulty)
+        marked = mark_beyond_context(prompts, policy, n_completion_tokens)
+        inputs = PlanInputs(prompts=marked.prompts, quality=quality, clusters=clusters, difficulty=difficulty)
         plan, report = plan_them(inputs, config, seed, vectors)
-        report = clock.stamp(report)
+        report = clock.stamp(marked.noted(report))
     track("plan_batches", report)
     return plan, plan.decisions, report
