@@ -21,7 +21,10 @@ CONFIG = click.option(
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Which prompts, in which order: SAE-guided data engineering for RL on language models."""
-    apply()
+    try:
+        apply()
+    except SaerlError as error:
+        raise click.ClickException(str(error)) from error
 
 
 for _command in COMMANDS:
