@@ -39,7 +39,7 @@ def saerl_pipeline(config: RunConfig) -> None:
     clusters, clusters_report = cluster_prompts(prompts, features, c.clusters, seed)
     pass_rates, pass_rates_report = _pass_rates(c, prompts, clusters, policy)
     difficulty, difficulty_report = calibrate_difficulty(
-        prompts, features, controls, clusters, c.difficulty, seed, pass_rates
+        prompts, features, controls, clusters, policy, c.difficulty, c.features, c.grading, seed, threads, pass_rates
     )
     training, train_seed = _training(c)
     plan_code, train_code = _code(c)
@@ -84,10 +84,12 @@ def _code(c: RunConfig) -> tuple[str, str]:
 
 
 def _pass_rates(c: RunConfig, *artifacts: Any) -> tuple[Any, Any]:
-    """Measure pass rates of (prompts, clusters, policy) where the difficulty is learnt from them."""
-    if c.difficulty.label != "pass_rate":
+    """Measure pass rates of (prompts, clusters, policy) where the difficulty may be learnt from them."""
+    if not c.may_measure:
         return None, None
-    rates, report = measure_pass_rates(*artifacts, c.pass_rates, c.grading, c.seed, c.torch_threads)
+    # the built-in world knows the levels of its problems; they are there to be found, not to be read
+    unless_known = c.difficulty.label == "auto" and c.prompts.source != "task_world"
+    rates, report = measure_pass_rates(*artifacts, c.pass_rates, c.grading, c.seed, c.torch_threads, unless_known)
     return rates, report
 
 

@@ -151,7 +151,9 @@ class PassRatesConfig(Section):
 class DifficultyConfig(Section):
     """Difficulty from a small labelled subset."""
 
-    label: Literal["pass_rate", "level", "known_pass_rate"] = "pass_rate"
+    # auto: known_pass_rate, else pass_rate (rollouts, where the policy can answer and the data bring no level), else
+    # level, else likelihood
+    label: Literal["auto", "pass_rate", "level", "known_pass_rate", "likelihood", "none"] = "auto"
     n_labelled: Positive = 1500  # labels level and known_pass_rate: rows whose label the probe may see
     folds: Annotated[int, Field(ge=2)] = 5
     l1_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
@@ -226,6 +228,12 @@ class RunConfig(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     grading: GradingConfig = GradingConfig()
     gate: GateConfig = GateConfig()
+
+    @property
+    def may_measure(self) -> bool:
+        """Whether rollouts may be spent on labels: they are asked for, or `auto` and the policy can answer."""
+        label = self.difficulty.label
+        return label == "pass_rate" or (label == "auto" and self.policy.source != "text")
 
     @model_validator(mode="after")
     def _combinations(self) -> "RunConfig":

@@ -247,6 +247,9 @@ class FeaturesReport(StageReport):
     """values: n_prompts, nnz_per_row, l0, n_dropped_tokens, prompts_per_s."""
 
 
+FEW_ROWS = 100  # figures on fewer held-out rows than that are no headline: out-of-fold ones stand in front
+
+
 class ProbeRow(BaseModel):
     """One row of a probe table: the same folds, another feature set."""
 

@@ -40,7 +40,10 @@ _ROWS = (
         "measure_pass_rates", "pass_rates_report", "pass_rates", "selection", "difficulty",
         ("rollouts", "latex.py", "policy", "world"),
     ),
-    Stage("calibrate_difficulty", "difficulty_report", "probe/difficulty", "selection", "difficulty", ("signals",)),
+    Stage(
+        "calibrate_difficulty", "difficulty_report", "probe/difficulty", "selection", "difficulty",
+        ("signals", "features", "policy", "world"),
+    ),
     Stage(
         "embed_prompts", "vectors_report", "vectors", "selection", "plan", ("features", "signals", "policy", "world")
     ),

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 _LOGITS = 1 << 28  # numbers in one batch of logits: the memory bound where the vocabulary is large
-_ANSWER_FORMS = {"task_world": "#{}", "exact": "{}", "math": "\\boxed{{{}}}"}
+_ANSWER_FORMS = {"task_world": "#{}", "exact": "{}"}  # every other grader reads a box
+_BOX = "\\boxed{{{}}}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def policy_likelihood(
     where = resolve_device(device)
     model, tokenizer = load_model(policy, device=where), load_tokenizer(policy)
     before = prompt_tokens(tokenizer, [str(p) for p in prompts["prompt"]], policy.prompt_format)
-    form = _ANSWER_FORMS[grading.kind]
+    form = _ANSWER_FORMS.get(grading.kind, _BOX)
     texts = [form.format(str(a)) for a in prompts["answer"]]
     answers = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
     limit = context_tokens(model.config)

@@ -218,7 +218,7 @@ def _agreement(inputs: ReportInputs, measured: pd.DataFrame, label: str) -> Figu
         for p, d, t in zip(rows["predicted"], rows["difficulty"], texts, strict=True)
     ]
     curve = _bin_means(rows["predicted"].to_numpy(), rows["difficulty"].to_numpy())
-    chart = scatter("predicted and measured", points, "predicted (out of fold)", f"from the {label}", curve=curve)
+    chart = scatter("predicted and measured", points, "predicted (label not seen)", f"from the {label}", curve=curve)
     keys = [("c0", "one prompt"), ("c1", "mean of each fifth"), ("mute", "prediction = measurement")]
     return figure_or_missing(Figure("Predicted against measured", chart, keys), "no prompt has a measured difficulty.")
 

@@ -138,6 +138,14 @@ def measure_pass_rates(
     return table, report.model_copy(update={"notes": (*beyond, *report.notes)})
 
 
+def not_measured(known: str) -> tuple[pd.DataFrame, PassRatesReport]:
+    """Return the empty table of a pool whose data bring labels of the given kind, and the report that says so."""
+    note = (
+        f"no rollout was spent on labels: the data bring a {known} (difficulty.label 'pass_rate' measures all the same)"
+    )
+    return PASS_RATES.empty(), PassRatesReport(stage="pass_rates", notes=(note,), values={"n_labelled": 0.0})
+
+
 def _readable(prompts: pd.DataFrame, sampler: Sampler) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return the pool in which a usable prompt that the policy cannot read is not usable, and the note about those."""
     usable = prompts[prompts["usable"]]
