@@ -9,6 +9,7 @@ from materializers import BatchPlanMaterializer
 from saerl_core.config import PlanConfig
 from saerl_core.plan.build import plan_batches as plan_them
 from saerl_core.plan.inputs import PlanInputs
+from saerl_core.plan.small_pools import fit_batch_to_pool, with_notes
 from saerl_core.policy.context import mark_beyond_context
 from saerl_core.records import BatchPlan, PlanReport, PolicyRef, PromptVectors
 from steps._runtime import stage, stage_cache, track
@@ -40,7 +41,8 @@ def plan_batches(
     with stage("plan_batches") as clock:
         marked = mark_beyond_context(prompts, policy, n_completion_tokens)
         inputs = PlanInputs(prompts=marked.prompts, quality=quality, clusters=clusters, difficulty=difficulty)
+        config, small = fit_batch_to_pool(inputs, config, is_trained=bool(n_completion_tokens))
         plan, report = plan_them(inputs, config, seed, vectors)
-        report = clock.stamp(marked.noted(report))
+        report = clock.stamp(with_notes(report, marked.note, small))
     track("plan_batches", report)
     return plan, plan.decisions, report

@@ -8,7 +8,7 @@ import pandas as pd
 
 from saerl_core.policy.loading import load_context, load_tokenizer
 from saerl_core.policy.prompt_format import prompt_tokens
-from saerl_core.records import PlanReport, PolicyRef, PromptFormat
+from saerl_core.records import PolicyRef, PromptFormat
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
@@ -25,10 +25,6 @@ class Marked:
 
     prompts: pd.DataFrame  # tables.PROMPTS
     note: str | None
-
-    def noted(self, report: PlanReport) -> PlanReport:
-        """Return the plan's report with the sentence in front."""
-        return report if self.note is None else report.model_copy(update={"notes": (self.note, *report.notes)})
 
 
 def context_tokens(config: "PretrainedConfig") -> int | None:
