@@ -260,10 +260,22 @@ class ProbeRow(BaseModel):
     n: int
 
 
+class WorstPrompt(BaseModel):
+    """A usable prompt of a low quality score, as the page shows it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt_id: str
+    score: float
+    broken: float | None  # calibrated probability of being broken; None: nothing could be calibrated
+    kept: bool
+
+
 class QualityReport(StageReport):
-    """values: auc, pearson_r, keep_frac, auc_<kind of corruption>; table: SAE and baselines on the same folds."""
+    """values: auc, pearson_r, keep_frac, drop_frac, auc_<kind of corruption>; table: SAE and baselines, same folds."""
 
     table: tuple[ProbeRow, ...] = ()
+    worst: tuple[WorstPrompt, ...] = ()  # the lowest scores, the lowest first
 
 
 class ClusterCard(BaseModel):
