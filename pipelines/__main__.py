@@ -49,8 +49,16 @@ def run(path: str | None, stack: str | None) -> None:
 @main.command()
 @CONFIG
 def validate(path: str | None) -> None:
-    """Check a configuration without starting anything."""
+    """Check a configuration, and with a file of prompts its first rows, without starting anything."""
+    from pipelines.look import look_at_pool
+
     _refuse_bad_config(path)
+    try:
+        found = look_at_pool(load_config(path))
+    except SaerlError as error:
+        raise click.ClickException(str(error)) from error
+    for sentence in found:
+        click.echo(sentence)
     click.echo(f"{path or 'the default configuration'} is valid")
 
 
