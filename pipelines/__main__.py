@@ -22,7 +22,10 @@ CONFIG = click.option(
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Which prompts, in which order: SAE-guided data engineering for RL on language models."""
-    apply()
+    try:
+        apply()
+    except SaerlError as error:
+        raise click.ClickException(str(error)) from error
 
 
 for _command in COMMANDS:
@@ -47,8 +50,16 @@ def run(path: str | None, stack: str | None) -> None:
 @main.command()
 @CONFIG
 def validate(path: str | None) -> None:
-    """Check a configuration without starting anything."""
+    """Check a configuration, and with a file of prompts its first rows, without starting anything."""
+    from pipelines.look import look_at_pool
+
     _refuse_bad_config(path)
+    try:
+        found = look_at_pool(load_config(path))
+    except SaerlError as error:
+        raise click.ClickException(str(error)) from error
+    for sentence in found:
+        click.echo(sentence)
     click.echo(f"{path or 'the default configuration'} is valid")
 
 

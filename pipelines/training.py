@@ -1,69 +1,47 @@
 """The pipeline: prompts -> signals -> plan -> training -> evaluation -> report."""
 
-from typing import Any
-
 from pipelines.base import as_saerl_pipeline
+from pipelines.parts import completion_tokens, signals, vectors
 from saerl_core.config import RunConfig, TrainingConfig
-from saerl_core.fingerprint import benchmarks_fingerprint, fingerprint, prompts_fingerprint
 from saerl_core.plan.code import strategy_code
 from saerl_core.training.fingerprint import training_code
-from steps.calibrate_difficulty import calibrate_difficulty
-from steps.cluster_prompts import cluster_prompts
-from steps.embed_prompts import embed_prompts
 from steps.evaluate_policy import evaluate_policy
-from steps.extract_sae_features import extract_sae_features
-from steps.load_benchmarks import load_benchmarks
-from steps.load_prompts import load_prompts
-from steps.measure_pass_rates import measure_pass_rates
-from steps.obtain_sae import obtain_sae
 from steps.plan_batches import plan_batches
-from steps.prepare_policy import prepare_policy
 from steps.train_policy import train_policy
-from steps.train_quality_probe import train_quality_probe
 from steps.write_report import write_report
 
 
 @as_saerl_pipeline(name="saerl")
 def saerl_pipeline(config: RunConfig) -> None:
     """SAE-guided data engineering for reinforcement learning on a language model."""
-    c, seed, threads = config, config.seed, config.torch_threads
-    prompts, dev, test, issues, matches, prompts_report = load_prompts(c.prompts, seed, prompts_fingerprint(c.prompts))
-    benchmarks, benchmarks_report = _benchmarks(c)
-    policy, policy_report = prepare_policy(prompts, dev, test, c.policy, seed, threads, fingerprint(c.policy.model))
-    sae_files = fingerprint(c.sae.path, c.sae.model)
-    sae, sae_report = obtain_sae(prompts, policy, c.sae, c.features, seed, threads, sae_files)
-    features, controls, features_report = extract_sae_features(prompts, policy, sae, c.features, seed, threads)
-    quality, _, quality_report = train_quality_probe(
-        prompts, features, controls, policy, sae, c.quality, c.features, seed, threads
-    )
-    clusters, clusters_report = cluster_prompts(prompts, features, c.clusters, seed)
-    pass_rates, pass_rates_report = _pass_rates(c, prompts, clusters, policy)
-    difficulty, difficulty_report = calibrate_difficulty(
-        prompts, features, controls, clusters, c.difficulty, seed, pass_rates
-    )
+    c, threads = config, config.torch_threads
+    s = signals(c)
     training, train_seed = _training(c)
     plan_code, train_code = _code(c)
-    vectors, vectors_report = _vectors(c, prompts, features, controls, policy)
-    plan, _, plan_report = plan_batches(prompts, quality, clusters, difficulty, c.plan, train_seed, plan_code, vectors)
+    embedded, vectors_report = vectors(c, c.plan, s)
+    plan, _, plan_report = plan_batches(
+        s.prompts, s.quality, s.clusters, s.difficulty, c.plan, train_seed, plan_code, s.policy, completion_tokens(c),
+        embedded,
+    )  # fmt: skip
     trained = log = consumed = handed_out = training_report = scores = evaluation_report = None
     if c.training.enabled:
         trained, log, consumed, handed_out, training_report = train_policy(
-            prompts, plan, policy, training, c.grading, train_seed, threads, train_code,
-            dev if training.eval_every_steps is not None else None,
+            s.prompts, plan, s.policy, training, c.grading, train_seed, threads, train_code,
+            s.dev if training.eval_every_steps is not None else None,
         )  # fmt: skip
     if c.evaluation.enabled:
-        held_out = test if c.evaluation.split == "test" else dev
+        held_out = s.test if c.evaluation.split == "test" else s.dev
         scores, _, evaluation_report = evaluate_policy(
-            held_out, policy, c.evaluation, c.grading, seed, threads, trained, benchmarks
+            held_out, s.policy, c.evaluation, c.grading, c.seed, threads, trained, s.benchmarks
         )
     write_report(
-        prompts=prompts, test_prompts=test, issues=issues, matches=matches, prompts_report=prompts_report,
-        policy_report=policy_report, sae=sae, sae_report=sae_report, features_report=features_report,
-        quality=quality, quality_report=quality_report, clusters=clusters, clusters_report=clusters_report,
-        pass_rates=pass_rates, pass_rates_report=pass_rates_report, difficulty=difficulty,
-        difficulty_report=difficulty_report, plan=plan, plan_report=plan_report, log=log, consumed=consumed,
+        prompts=s.prompts, test_prompts=s.test, issues=s.issues, matches=s.matches, prompts_report=s.prompts_report,
+        policy_report=s.policy_report, sae=s.sae, sae_report=s.sae_report, features_report=s.features_report,
+        quality=s.quality, quality_report=s.quality_report, clusters=s.clusters, clusters_report=s.clusters_report,
+        pass_rates=s.pass_rates, pass_rates_report=s.pass_rates_report, difficulty=s.difficulty,
+        difficulty_report=s.difficulty_report, plan=plan, plan_report=plan_report, log=log, consumed=consumed,
         handed_out=handed_out, training_report=training_report, scores=scores, evaluation_report=evaluation_report,
-        benchmarks_report=benchmarks_report, vectors_report=vectors_report,
+        benchmarks_report=s.benchmarks_report, vectors_report=vectors_report,
     )  # fmt: skip
 
 
@@ -76,29 +54,3 @@ def _code(c: RunConfig) -> tuple[str, str]:
     """Return the hashes of the code that plans and of the code that trains: another strategy's file is in neither."""
     strategy = strategy_code(c.plan.strategy.name)
     return strategy, f"{training_code(c.training.backend)}-{strategy}"
-
-
-def _pass_rates(c: RunConfig, *artifacts: Any) -> tuple[Any, Any]:
-    """Measure pass rates of (prompts, clusters, policy) where the difficulty is learnt from them."""
-    if c.difficulty.label != "pass_rate":
-        return None, None
-    rates, report = measure_pass_rates(*artifacts, c.pass_rates, c.grading, c.seed, c.torch_threads)
-    return rates, report
-
-
-def _benchmarks(config: RunConfig) -> tuple[Any, Any]:
-    """Load the benchmarks where any is named: the prompts and their report."""
-    if not (config.evaluation.enabled and config.evaluation.benchmarks):
-        return None, None
-    settings, max_chars = config.evaluation, config.prompts.max_prompt_chars
-    prompts, _, report = load_benchmarks(settings, max_chars, benchmarks_fingerprint(settings))
-    return prompts, report
-
-
-def _vectors(c: RunConfig, *artifacts: Any) -> tuple[Any, Any]:
-    """Embed (prompts, features, controls, policy) where the strategy asks for their vectors."""
-    wanted = c.plan.strategy.vectors()
-    if wanted is None:
-        return None, None
-    vectors, report = embed_prompts(*artifacts, wanted, c.features, c.grading, c.seed, c.torch_threads)
-    return vectors, report

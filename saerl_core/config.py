@@ -148,8 +148,9 @@ class QualityConfig(Section):
     labels: Literal["corruptions", "column"] = "corruptions"
     n_corruptions: Positive = 800
     folds: Annotated[int, Field(ge=2)] = 5
-    drop_quantile: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1  # the lowest scores are not kept
-    threshold: Unit | None = None  # instead of the quantile: keep scores >= threshold
+    drop_above: Unit = 0.95  # left out: prompts whose calibrated probability of being broken is above it
+    drop_quantile: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None  # instead: this share, the lowest scores
+    threshold: Unit | None = None  # instead of both: keep scores >= threshold
 
 
 class ClustersConfig(Section):
@@ -172,7 +173,9 @@ class PassRatesConfig(Section):
 class DifficultyConfig(Section):
     """Difficulty from a small labelled subset."""
 
-    label: Literal["pass_rate", "level", "known_pass_rate"] = "pass_rate"
+    # auto: known_pass_rate, else pass_rate (rollouts, where the policy can answer and the data bring no level), else
+    # level, else likelihood
+    label: Literal["auto", "pass_rate", "level", "known_pass_rate", "likelihood", "none"] = "auto"
     n_labelled: Positive = 1500  # labels level and known_pass_rate: rows whose label the probe may see
     folds: Annotated[int, Field(ge=2)] = 5
     l1_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
@@ -248,6 +251,12 @@ class RunConfig(Section):
     grading: GradingConfig = GradingConfig()
     gate: GateConfig = GateConfig()
     compare: CompareConfig = CompareConfig()
+
+    @property
+    def may_measure(self) -> bool:
+        """Whether rollouts may be spent on labels: they are asked for, or `auto` and the policy can answer."""
+        label = self.difficulty.label
+        return label == "pass_rate" or (label == "auto" and self.policy.source != "text")
 
     @model_validator(mode="after")
     def _combinations(self) -> "RunConfig":

@@ -83,7 +83,7 @@ def _text_policy(config: "RunConfig") -> Iterator[str]:
     if config.difficulty.label == "pass_rate":
         yield (
             "difficulty.label is 'pass_rate', but policy.source 'text' reads prompts and cannot answer them; "
-            "set difficulty.label to 'level' or 'known_pass_rate'"
+            "set difficulty.label to 'auto', which takes what the data bring, else the policy's likelihood"
         )
     for name, enabled in (("training", config.training.enabled), ("evaluation", config.evaluation.enabled)):
         if enabled:
@@ -128,13 +128,16 @@ def _labels(config: "RunConfig") -> Iterator[str]:
     if label == "known_pass_rate" and (source == "task_world" or columns.pass_rate is None):
         yield (
             "difficulty.label is 'known_pass_rate', but the prompts have no such column; read a file or a Hub dataset "
-            "and name the column in prompts.columns.pass_rate, or set difficulty.label to 'pass_rate'"
+            "and name the column in prompts.columns.pass_rate, or set difficulty.label to 'auto'"
         )
     if label == "level" and source != "task_world" and columns.level is None:
-        yield "difficulty.label is 'level', but prompts.columns.level is not set; name the column"
-    section = "pass_rates" if label == "pass_rate" else "difficulty"
-    n_labelled = config.pass_rates.n_labelled if label == "pass_rate" else config.difficulty.n_labelled
-    if n_labelled < config.difficulty.folds:
+        yield (
+            "difficulty.label is 'level', but prompts.columns.level is not set; name the column, or set "
+            "difficulty.label to 'auto'"
+        )
+    section = "pass_rates" if config.may_measure else "difficulty"
+    n_labelled = config.pass_rates.n_labelled if config.may_measure else config.difficulty.n_labelled
+    if n_labelled < config.difficulty.folds and label not in ("likelihood", "none"):
         yield (
             f"{section}.n_labelled is {n_labelled}, fewer than difficulty.folds = {config.difficulty.folds}; "
             "label more prompts or use fewer folds"
@@ -220,7 +223,7 @@ def _benchmarks(config: "RunConfig") -> Iterator[str]:
 
 
 def _grading(config: "RunConfig") -> Iterator[str]:
-    answers = config.difficulty.label == "pass_rate" or config.training.enabled or config.evaluation.enabled
+    answers = config.may_measure or config.training.enabled or config.evaluation.enabled
     # A trained policy of the task world may come back as a folder, but then the prompts are the task world's too.
     foreign = config.policy.source == "pretrained" and config.prompts.source != "task_world"
     if answers and config.grading.kind == "task_world" and foreign:

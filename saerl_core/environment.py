@@ -5,7 +5,10 @@ Hugging Face libraries stay offline. A variable that the user has set is never c
 """
 
 import os
+import sys
 from pathlib import Path
+
+from saerl_core.errors import ConfigError
 
 OFFLINE_BY_DEFAULT = "SAERL_OFFLINE_BY_DEFAULT"  # set where HF_HUB_OFFLINE is our default, not the user's choice
 
@@ -49,8 +52,37 @@ def defaults() -> dict[str, str]:
     }
 
 
+def state_problem() -> str | None:
+    """Return in one sentence why nothing can be written under the state folder, or None; nothing is created."""
+    state = state_dir().absolute()
+    name = f"SAERL_HOME is '{state}'" if os.environ.get("SAERL_HOME") else f"the state folder is '{state}'"
+    way = "set SAERL_HOME to a folder that you may write to"
+    for place in (state, *state.parents):
+        if not os.path.lexists(place):
+            continue
+        if not place.is_dir():
+            what = "a link to nothing" if place.is_symlink() and not place.exists() else "a file"
+            where = f", which is {what}" if place == state else f", but '{place}' is {what}"
+            return f"{name}{where}, not a folder; {way}"
+        if not os.access(place, os.W_OK | os.X_OK):
+            return f"{name}, but '{place}' is read-only here; {way}"
+        return None
+    return None
+
+
 def apply() -> None:
-    """Set every default that the environment does not have yet."""
+    """Set every default that the environment does not have yet.
+
+    Raises:
+        ConfigError: the local state would be written where nothing can be written. The command `zenml`, which calls
+            this when it starts, ends with the sentence alone.
+    """
+    # who has put ZenML's own files elsewhere may import it without any state of ours
+    problem = None if "ZENML_CONFIG_PATH" in os.environ else state_problem()
+    if problem is not None:
+        if Path(sys.argv[0]).name == "zenml":
+            raise SystemExit(f"Error: {problem}")
+        raise ConfigError(problem)
     if "HF_HUB_OFFLINE" not in os.environ:
         os.environ[OFFLINE_BY_DEFAULT] = "1"
     for name, value in defaults().items():

@@ -204,6 +204,9 @@ class FeaturesReport(StageReport):
     """values: n_prompts, nnz_per_row, l0, n_dropped_tokens, prompts_per_s."""
 
 
+FEW_ROWS = 100  # figures on fewer held-out rows than that are no headline: out-of-fold ones stand in front
+
+
 class ProbeRow(BaseModel, frozen=True, extra="forbid"):
     """One row of a probe table: the same folds, another feature set."""
 
@@ -212,10 +215,20 @@ class ProbeRow(BaseModel, frozen=True, extra="forbid"):
     n: int
 
 
+class WorstPrompt(BaseModel, frozen=True, extra="forbid"):
+    """A usable prompt of a low quality score, as the page shows it."""
+
+    prompt_id: str
+    score: float
+    broken: float | None  # calibrated probability of being broken; None: nothing could be calibrated
+    kept: bool
+
+
 class QualityReport(StageReport):
-    """values: auc, pearson_r, keep_frac, auc_<kind of corruption>; table: SAE and baselines on the same folds."""
+    """values: auc, pearson_r, keep_frac, drop_frac, auc_<kind of corruption>; table: SAE and baselines, same folds."""
 
     table: tuple[ProbeRow, ...] = ()
+    worst: tuple[WorstPrompt, ...] = ()  # the lowest scores, the lowest first
 
 
 class ClusterCard(BaseModel, frozen=True, extra="forbid"):

@@ -43,11 +43,14 @@ _ROWS = (
         "measure_pass_rates", "pass_rates_report", "pass_rates", "selection", "difficulty",
         ("rollouts", "latex.py", "policy", "world"),
     ),
-    Stage("calibrate_difficulty", "difficulty_report", "probe/difficulty", "selection", "difficulty", ("signals",)),
+    Stage(
+        "calibrate_difficulty", "difficulty_report", "probe/difficulty", "selection", "difficulty",
+        ("signals", "features", "policy", "world"),
+    ),
     Stage(
         "embed_prompts", "vectors_report", "vectors", "selection", "plan", ("features", "signals", "policy", "world")
     ),
-    Stage("plan_batches", "plan_report", "plan", "selection", "plan", ("plan/build.py",)),
+    Stage("plan_batches", "plan_report", "plan", "selection", "plan", ("plan/build.py", "policy", "world")),
     Stage(
         "train_policy", "training_report", "train", "training", "training",
         ("training/run.py", "plan/curriculum.py", "rollouts", "latex.py", "policy", "world"),

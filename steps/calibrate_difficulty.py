@@ -5,9 +5,11 @@ from typing import Annotated
 import pandas as pd
 from zenml import step
 
-from saerl_core.config import DifficultyConfig
-from saerl_core.records import ControlFeatures, DifficultyReport, SaeFeatures
+from saerl_core.config import DifficultyConfig, FeaturesConfig, GradingConfig
+from saerl_core.features.likelihood import policy_likelihood
+from saerl_core.records import ControlFeatures, DifficultyReport, PolicyRef, SaeFeatures
 from saerl_core.signals.difficulty import calibrate_difficulty as calibrate
+from saerl_core.signals.labels import chosen_label
 from steps._runtime import stage, stage_cache, track
 
 
@@ -17,13 +19,30 @@ def calibrate_difficulty(
     features: SaeFeatures,
     controls: ControlFeatures,
     clusters: pd.DataFrame,
+    policy: PolicyRef,
     config: DifficultyConfig,
+    features_config: FeaturesConfig,
+    grading: GradingConfig,
     seed: int,
+    torch_threads: int,
     pass_rates: pd.DataFrame | None = None,
 ) -> tuple[Annotated[pd.DataFrame, "difficulty"], Annotated[DifficultyReport, "difficulty_report"]]:
-    """Fit the ElasticNet and its baselines on the same folds; `pass_rates` is None where the data has labels."""
-    with stage("calibrate_difficulty") as clock:
-        difficulty, report = calibrate(prompts, features, controls, clusters, pass_rates, config, seed)
+    """Fit the ElasticNet and its baselines on the same folds; `pass_rates` is None where none were measured.
+
+    A pool without labels is read once by the policy.
+    """
+    with stage("calibrate_difficulty", torch_threads=torch_threads) as clock:
+        scored = None
+        if chosen_label(prompts, pass_rates, config) == "likelihood":
+            sizes = {"batch_tokens": features_config.batch_tokens, "device": features_config.device}
+            scored = policy_likelihood(prompts, policy, grading, **sizes)
+        difficulty, report = calibrate(
+            prompts, features, controls, clusters, pass_rates, config, seed,
+            likelihood=scored.table if scored else None,
+        )  # fmt: skip
+        if scored is not None:
+            notes = (*report.notes, *scored.notes)
+            report = report.model_copy(update={"n_prefill_tokens": scored.n_prefill_tokens, "notes": notes})
         report = clock.stamp(report)
     track("calibrate_difficulty", report)
     return difficulty, report

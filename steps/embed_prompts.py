@@ -38,6 +38,7 @@ def embed_prompts(
         vectors = prompt_vectors(prompts, features, controls, scored.table if scored else None, config, seed)
         report = StageReport(
             stage="vectors",
+            notes=scored.notes if scored else (),
             n_prefill_tokens=scored.n_prefill_tokens if scored else 0,
             values={"n_prompts": float(vectors.matrix.shape[0]), "n_columns": float(vectors.matrix.shape[1])},
         )

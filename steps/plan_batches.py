@@ -9,8 +9,10 @@ from materializers import BatchPlanMaterializer
 from saerl_core.config import PlanConfig
 from saerl_core.plan.build import plan_batches as plan_them
 from saerl_core.plan.inputs import PlanInputs
+from saerl_core.plan.small_pools import fit_batch_to_pool, with_notes
 from saerl_core.plans import BatchPlan
-from saerl_core.records import PlanReport, PromptVectors
+from saerl_core.policy.context import mark_beyond_context
+from saerl_core.records import PlanReport, PolicyRef, PromptVectors
 from steps._runtime import stage, stage_cache, track
 
 
@@ -27,14 +29,21 @@ def plan_batches(
     config: PlanConfig,
     seed: int,
     code: str,
+    policy: PolicyRef,
+    n_completion_tokens: int | None,
     vectors: PromptVectors | None = None,
 ) -> tuple[
     Annotated[BatchPlan, "plan"], Annotated[pd.DataFrame, "plan_decisions"], Annotated[PlanReport, "plan_report"]
 ]:
-    """Build the plan of the configured strategy; `code` is the hash of its code, for the cache."""
+    """Build the plan of the configured strategy; `code` is the hash of its code, for the cache.
+
+    Prompts that leave no room for a completion in the policy's context are left out.
+    """
     with stage("plan_batches") as clock:
-        inputs = PlanInputs(prompts=prompts, quality=quality, clusters=clusters, difficulty=difficulty)
+        marked = mark_beyond_context(prompts, policy, n_completion_tokens)
+        inputs = PlanInputs(prompts=marked.prompts, quality=quality, clusters=clusters, difficulty=difficulty)
+        config, small = fit_batch_to_pool(inputs, config, is_trained=bool(n_completion_tokens))
         plan, report = plan_them(inputs, config, seed, vectors)
-        report = clock.stamp(report)
+        report = clock.stamp(with_notes(report, marked.note, small))
     track("plan_batches", report)
     return plan, plan.decisions, report

@@ -2,8 +2,6 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -32,14 +30,13 @@ from saerl_core.records import (
     StageReport,
     TrainingReport,
 )
-from saerl_core.report.inputs import ReportInputs, RunFacts, SaeFacts, TrainingFacts
+from saerl_core.report.inputs import ReportInputs, SaeFacts, TrainingFacts
 from saerl_core.report.page import render_report
 from saerl_core.report.summary import summary_text
 from saerl_core.stages import STAGES
 from saerl_core.tables import COSTS
 from steps import _runtime as runtime
-
-_PACKAGES = ("saerl", "torch", "transformers", "trl", "sae-lens", "scikit-learn", "zenml", "mlflow")
+from steps._facts import run_facts
 
 
 # One line an artifact would fill a screen before the first statement.
@@ -64,7 +61,7 @@ def write_report(
             training = TrainingFacts(log, consumed, training_report, handed_out)
             plan = realised(plan, consumed, clusters, difficulty)
         inputs = ReportInputs(
-            config=runtime.run_config(), facts=_facts(), train=prompts, test=test_prompts, issues=issues,
+            config=runtime.run_config(), facts=run_facts(), train=prompts, test=test_prompts, issues=issues,
             matches=matches, prompts_report=prompts_report, policy_report=policy_report, sae=SaeFacts.of(sae),
             sae_report=sae_report, features_report=features_report, quality=quality, quality_report=quality_report,
             clusters=clusters, clusters_report=clusters_report, difficulty=difficulty,
@@ -119,14 +116,3 @@ def _write_files(inputs: ReportInputs, page: str) -> list[Path]:
     )
     names = ("config.json", "plan.parquet", "plan_decisions.parquet", "plan.json", "costs.csv", "prompt_issues.csv")
     return [state_dir() / "report.html", *(folder / name for name in names)]
-
-
-def _facts() -> RunFacts:
-    return RunFacts(
-        run_name=runtime.run_name(),
-        created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        git_sha=runtime.git_sha(),
-        command=runtime.command_line(),
-        versions={name: version(name) for name in _PACKAGES},
-        mlflow_run=runtime.mlflow_run_name(),
-    )

@@ -9,6 +9,7 @@ import pytest
 
 from saerl_core.config import RunConfig
 from saerl_core.environment import OFFLINE_BY_DEFAULT, apply, defaults, project_root, state_dir
+from saerl_core.errors import ConfigError
 from saerl_core.fingerprint import fingerprint
 from saerl_core.hub import allow_hub, hub_names
 
@@ -39,6 +40,39 @@ def test_the_folder_for_temporary_files_is_made(bare, tmp_path):
     bare.setenv("TMPDIR", str(tmp_path / "volume" / "tmp"))
     apply()
     assert (tmp_path / "volume" / "tmp").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("home", "message"),
+    [
+        ("file", r"^SAERL_HOME is '.*/file', which is a file, not a folder; set SAERL_HOME to a folder that you may"),
+        ("file/below/it", r"SAERL_HOME is '.*/it', but '.*/file' is a file, not a folder"),
+        ("gone", r"SAERL_HOME is '.*/gone', which is a link to nothing"),
+        ("locked", r"SAERL_HOME is '.*/locked', but '.*/locked' is read-only here"),
+        ("locked/new", r"SAERL_HOME is '.*/new', but '.*/locked' is read-only here"),
+    ],
+)
+def test_a_state_folder_that_cannot_be_written_is_named(bare, tmp_path, home, message):
+    (tmp_path / "file").touch()
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "locked").mkdir()
+    allowed = os.access
+    bare.setattr(os, "access", lambda path, mode: "locked" not in str(path) and allowed(path, mode))  # root may all
+    bare.setenv("SAERL_HOME", str(tmp_path / home))
+    with pytest.raises(ConfigError, match=message) as caught:
+        apply()
+    assert "\n" not in str(caught.value)
+    bare.setattr(sys, "argv", ["/somewhere/bin/zenml", "pipeline", "run", "saerl"])
+    with pytest.raises(SystemExit, match="Error: SAERL_HOME is"):
+        apply()
+    bare.setenv("ZENML_CONFIG_PATH", str(tmp_path))
+    apply()
+
+
+def test_a_state_folder_that_is_not_there_yet_is_no_problem(bare, tmp_path):
+    bare.setenv("SAERL_HOME", str(tmp_path / "a" / "b"))
+    apply()
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_users_variable_stays(bare):

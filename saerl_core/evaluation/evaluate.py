@@ -7,6 +7,7 @@ from saerl_core.config import EvaluationConfig, GradingConfig
 from saerl_core.evaluation.scores import item_scores, scores
 from saerl_core.evaluation.sets import EvalSet, Outcome, eval_sets
 from saerl_core.evaluation.summary import Spent, summarise
+from saerl_core.policy.context import beyond_note
 from saerl_core.records import EvaluationReport, PolicyRef
 from saerl_core.rollouts.grading import Grader
 from saerl_core.rollouts.sampler import Sampler
@@ -50,10 +51,22 @@ def evaluate_policies(
                 seed=stage_seed(seed, "evaluation"),
                 device=device,
             )
+            if not outcomes:  # both policies answer the same prompts: those that the first can read
+                sets = [_readable(each, sampler) for each in sets]
             outcomes += [_outcome(name, sampler, grader, each) for each in sets]
             spent = spent.plus(sampler.n_generated_tokens, sampler.n_prefill_tokens)
         unknown = grader.unknown_reasons()
     return scores(outcomes, config.ks), item_scores(outcomes), summarise(outcomes, config.ks, spent, unknown)
+
+
+def _readable(eval_set: EvalSet, sampler: Sampler) -> EvalSet:
+    """Return the set without the prompts that are longer than the policy's context."""
+    fits = np.array(sampler.fitting([str(p) for p in eval_set.items["prompt"]]), dtype=bool)
+    if fits.all():
+        return eval_set
+    left_out = sorted(eval_set.items.loc[~fits, "prompt_id"].astype(str))
+    limit = sampler.context_tokens or 0
+    return eval_set.without(fits, beyond_note(left_out, len(fits), limit, sampler.max_completion_tokens))
 
 
 def _outcome(policy: str, sampler: Sampler, grader: Grader, eval_set: EvalSet) -> Outcome:

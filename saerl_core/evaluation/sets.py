@@ -1,7 +1,7 @@
 """What is evaluated, and what came of it: sets of prompts, and one policy's graded answers to one of them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,16 @@ class EvalSet:
     n_samples: int
     n_left_out: int  # prompts that are not usable
     is_benchmark: bool
+    beyond_context: str | None = None  # the sentence about prompts that the policy cannot read
+
+    def without(self, fits: "np.ndarray", note: str) -> "EvalSet":
+        """Return the set without the prompts that do not fit; `DataError` where none does."""
+        if not fits.any():
+            raise DataError(
+                f"{note}; nothing is left of '{self.name}' to evaluate on: take a policy of a longer context, or lower "
+                "evaluation.max_completion_tokens"
+            )
+        return replace(self, items=self.items[fits], beyond_context=note)
 
     def possible(self, ks: Iterable[int]) -> list[int]:
         """Return 1 and those k that the samples of this set can estimate a pass@k of, ascending."""

@@ -92,6 +92,8 @@ def _notes(sets: Sequence[EvalSet], unknown: Mapping[str, int]) -> tuple[str, ..
         what = f"benchmark '{s.name}'" if s.is_benchmark else "the split"
         if s.n_left_out:
             notes.append(f"{s.n_left_out} prompts of {what} are not usable and were not evaluated; their flags say why")
+        if s.beyond_context:
+            notes.append(f"{what}: {s.beyond_context}; they were not evaluated")
     if unknown:
         told = ", ".join(f"{count} x {reason}" for reason, count in sorted(unknown.items()))
         notes.append(f"completions that could not be graded count as not correct: {told}")

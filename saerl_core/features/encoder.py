@@ -1,6 +1,5 @@
 """Sparse codes of token activations: TopK, standard and JumpReLU SAEs are read without importing sae-lens."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +10,13 @@ from jaxtyping import Float, Int
 
 from saerl_core.errors import ConfigError
 from saerl_core.features.lens import quiet_sae_lens
+from saerl_core.features.sae_config import WEIGHTS_NAME, LensConfig, read_sae_config, reads_itself
+from saerl_core.features.sae_weights import check_finite, check_weights
 from saerl_core.seeds import stage_rng
 
 if TYPE_CHECKING:
     import torch
 
-CFG_NAME, WEIGHTS_NAME = "cfg.json", "sae_weights.safetensors"
-LensConfig = dict[str, Any]  # cfg.json: the format is sae-lens' own and differs by architecture and version
-OWN_ARCHITECTURES = ("topk", "standard", "jumprelu")
 _CHUNK_FLOATS = 2**23  # pre-activations held at once: 32 MiB
 
 
@@ -148,36 +146,18 @@ def encode_codes(encoder: Encoder, x: "Float[torch.Tensor, 'tokens d_in']") -> T
     return TokenCodes(token_, latent_, value_)
 
 
-def read_sae_config(folder: Path) -> LensConfig:
-    """Read cfg.json of a sae-lens folder; `ConfigError` when a file is missing or is not JSON."""
-    missing = [n for n in (CFG_NAME, WEIGHTS_NAME) if not (folder / n).is_file()]
-    if missing:
-        raise ConfigError(f"SAE folder '{folder}' has no {' and no '.join(missing)}; give a folder that sae-lens saved")
-    try:
-        config: LensConfig = json.loads((folder / CFG_NAME).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"'{folder / CFG_NAME}' is not JSON: {error}; save the SAE again with sae-lens") from error
-    return config
-
-
-def reads_itself(config: LensConfig) -> bool:
-    """Tell whether the SAE is one linear map in sae-lens' format 6 that needs nothing at run time but its weights."""
-    version = str((config.get("metadata") or {}).get("sae_lens_version") or "0")
-    return (
-        config.get("architecture") in OWN_ARCHITECTURES
-        and int(version.split(".", maxsplit=1)[0]) >= 6
-        and config.get("normalize_activations", "none") in ("none", "expected_average_only_in")
-        and config.get("reshape_activations", "none") == "none"
-    )
-
-
 def open_encoder(folder: Path, device: str = "cpu") -> Encoder:
-    """Open the SAE of a folder in float32: by itself where it is one linear map, else with sae-lens."""
+    """Open the SAE of a folder in float32: by itself where it is one linear map, else with sae-lens.
+
+    Raises `ConfigError` for a configuration or weights that cannot be read, that do not fit each other, or that are
+    not finite.
+    """
     config = read_sae_config(folder)
     if reads_itself(config):
         return _read_linear(folder, config, device)
     with quiet_sae_lens() as sae_lens:
         sae = sae_lens.SAE.load_from_disk(folder, device=device, dtype="float32")
+    check_finite(sae.state_dict(), folder / WEIGHTS_NAME)
     return LensEncoder(sae, int(sae.cfg.d_in), int(sae.cfg.d_sae))
 
 
@@ -190,13 +170,12 @@ def _read_linear(folder: Path, config: LensConfig, device: str) -> LinearEncoder
     except (SafetensorError, OSError) as error:
         raise ConfigError(f"'{folder / WEIGHTS_NAME}' cannot be read: {error}; copy or save the SAE again") from error
     weights = {name: tensor.float() for name, tensor in raw.items()}
-    need = {"W_enc", "b_enc", "W_dec", "b_dec"} | ({"threshold"} if config["architecture"] == "jumprelu" else set())
-    if not need <= set(weights):
-        raise ConfigError(f"'{folder / WEIGHTS_NAME}' lacks {sorted(need - set(weights))}; save the SAE again")
+    check_weights(weights, config, folder / WEIGHTS_NAME)
     w_enc, b_enc, w_dec = weights["W_enc"], weights["b_enc"], weights["W_dec"]
     if config.get("rescale_acts_by_decoder_norm"):
         norm = w_dec.norm(dim=-1)  # selection and decoding use pre * norm: fold it into the weights
-        w_enc, b_enc, w_dec = w_enc * norm, b_enc * norm, w_dec / norm[:, None]
+        w_enc, b_enc = w_enc * norm, b_enc * norm
+        w_dec = w_dec / norm.clamp(min=1e-30)[:, None]  # a latent that is switched off has a row of zeros
     d_in, d_sae = (int(n) for n in w_enc.shape)
     return LinearEncoder(
         w_enc,

@@ -14,7 +14,7 @@ from saerl_core.config import FeaturesConfig
 from saerl_core.errors import ConfigError
 from saerl_core.features.activations import ActivationBatch, stream_activations
 from saerl_core.features.encoder import Encoder, LinearEncoder, encode_codes, open_encoder, random_encoder
-from saerl_core.features.models import load_lower_model, resolve_device, resolve_model
+from saerl_core.features.models import load_lower_model, read_shape, resolve_device, resolve_model
 from saerl_core.features.pooling import POOLINGS, Pooling, pool_codes, pool_dense
 from saerl_core.features.sae_folder import recorded_l0
 from saerl_core.features.tokens import TokenizedPrompts, length_batches, tokenize_prompts
@@ -84,7 +84,8 @@ def extract_features(
     """
     start = time.perf_counter()
     ref = resolve_model(sae.model, policy)
-    tokens = tokenize_prompts(prompts, load_tokenizer(ref), config.max_prompt_tokens)
+    context = read_shape(ref).context_tokens
+    tokens = tokenize_prompts(prompts, load_tokenizer(ref), config.max_prompt_tokens, context)
     pooled = pool_all(tokens, ref, sae, config, seed, poolings=(config.pooling,), controls=controls)
     l0 = pooled.counts.n_active / max(1, pooled.counts.n_kept_tokens)
     meta = FeatureMeta(sae.model or policy.policy_id, sae.hook_name, sae.sae_id, config.pooling, l0)
@@ -133,6 +134,10 @@ def pool_all(
     return PooledPool(rows.in_order(done, shape), random_pooled, dense, counts)
 
 
+def _whose(tokens: TokenizedPrompts, config: FeaturesConfig) -> str:
+    return ", the context of the model" if tokens.max_tokens < config.max_prompt_tokens else ""
+
+
 def width_mismatch(d_sae_in: int, d_model: int, model: str, sae: str) -> str:
     """Say in one sentence that an SAE does not fit a model, and the way out."""
     return (
@@ -165,8 +170,8 @@ def _report(
     notes = []
     if tokens.n_truncated:
         notes.append(
-            f"{tokens.n_truncated} of {n} prompts are longer than {config.max_prompt_tokens} tokens; "
-            f"their features come from the first {config.max_prompt_tokens}."
+            f"{tokens.n_truncated} of {n} prompts are longer than {tokens.max_tokens} tokens{_whose(tokens, config)}; "
+            f"their features come from the first {tokens.max_tokens}."
         )
     if counts.n_empty_prompts:
         notes.append(f"{counts.n_empty_prompts} of {n} prompts have no token; their features are zero.")

@@ -3,7 +3,7 @@
 import re
 
 from saerl_core.errors import ConfigError
-from saerl_core.features.encoder import LensConfig
+from saerl_core.features.sae_config import LensConfig
 
 _POST = re.compile(r"blocks\.(\d+)\.hook_resid_post")
 _PRE = re.compile(r"blocks\.(\d+)\.hook_resid_pre")

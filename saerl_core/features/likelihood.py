@@ -14,6 +14,7 @@ from saerl_core.config import GradingConfig
 from saerl_core.errors import DataError
 from saerl_core.features.models import resolve_device
 from saerl_core.features.tokens import length_batches
+from saerl_core.policy.context import context_tokens
 from saerl_core.policy.loading import load_model, load_tokenizer
 from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.progress import track
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 _LOGITS = 1 << 28  # numbers in one batch of logits: the memory bound where the vocabulary is large
-_ANSWER_FORMS = {"task_world": "#{}", "exact": "{}", "math": "\\boxed{{{}}}"}
+_ANSWER_FORMS = {"task_world": "#{}", "exact": "{}"}  # every other grader reads a box
+_BOX = "\\boxed{{{}}}"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Likelihood:
 
     table: pd.DataFrame
     n_prefill_tokens: int
+    notes: tuple[str, ...] = ()
 
 
 def policy_likelihood(
@@ -59,10 +62,13 @@ def policy_likelihood(
     where = resolve_device(device)
     model, tokenizer = load_model(policy, device=where), load_tokenizer(policy)
     before = prompt_tokens(tokenizer, [str(p) for p in prompts["prompt"]], policy.prompt_format)
-    form = _ANSWER_FORMS[grading.kind]
+    form = _ANSWER_FORMS.get(grading.kind, _BOX)
     texts = [form.format(str(a)) for a in prompts["answer"]]
     answers = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-    rows = [[*p, *a] for p, a in zip(before, answers, strict=True)]
+    limit = context_tokens(model.config)
+    cut = [_cut(p, a, limit) for p, a in zip(before, answers, strict=True)]
+    n_cut = sum(len(c) < len(p) + len(a) for (c, _), p, a in zip(cut, before, answers, strict=True))
+    rows = [row for row, _ in cut]
     lengths = np.array([len(r) for r in rows], dtype=np.int64)
     batch_tokens = min(batch_tokens, max(1, _LOGITS // int(model.config.vocab_size)))
     values = np.zeros((len(rows), 4))
@@ -70,7 +76,7 @@ def policy_likelihood(
         for batch in length_batches(lengths, batch_tokens):
             losses = _losses(model, [rows[i] for i in batch], where)
             for place, i in enumerate(batch):
-                values[i] = _summary(losses[place, : len(rows[i]) - 1], len(before[i]) - 1)
+                values[i] = _summary(losses[place, : len(rows[i]) - 1], cut[i][1] - 1)
             bar.update(len(batch))
     if not np.isfinite(values).all():
         bad = str(prompts["prompt_id"].iloc[int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])])
@@ -78,7 +84,22 @@ def policy_likelihood(
     columns = [name for name in LIKELIHOOD.columns if name != "prompt_id"]
     table = pd.DataFrame(values, columns=columns)
     table.insert(0, "prompt_id", prompts["prompt_id"].to_numpy())
-    return Likelihood(LIKELIHOOD.check(table), int(lengths.sum()))
+    notes = []
+    if n_cut:
+        notes.append(
+            f"{n_cut} of {len(rows)} prompts are longer than the policy's context of {limit} tokens; their likelihood "
+            "is that of the last tokens that fit"
+        )
+    return Likelihood(LIKELIHOOD.check(table), int(lengths.sum()), tuple(notes))
+
+
+def _cut(prompt: list[int], answer: list[int], limit: int | None) -> tuple[list[int], int]:
+    """Return what the model reads, and how much of it is prompt: the end of both where they are too long."""
+    if limit is None or len(prompt) + len(answer) <= limit:
+        return [*prompt, *answer], len(prompt)
+    answer = answer[: limit - 1]  # one token of the prompt must stay: the answer's first is predicted from it
+    kept = prompt[-(limit - len(answer)) :]
+    return [*kept, *answer], len(kept)
 
 
 def _losses(model: "torch.nn.Module", rows: list[list[int]], device: str) -> "Float[np.ndarray, 'batch seq1']":

@@ -5,8 +5,11 @@ from pathlib import Path
 
 from saerl_core.config import SaeConfig
 from saerl_core.errors import ConfigError
-from saerl_core.features.encoder import CFG_NAME, WEIGHTS_NAME, read_sae_config, reads_itself
 from saerl_core.features.lens import quiet_sae_lens
+from saerl_core.features.sae_config import CFG_NAME, WEIGHTS_NAME, read_sae_config, reads_itself
+
+# what sae-lens raises on a configuration or weights that it does not expect
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, AssertionError, RuntimeError, OSError)
 
 
 def fetch_sae(config: SaeConfig, folder: Path) -> str:
@@ -35,6 +38,8 @@ def fetch_sae(config: SaeConfig, folder: Path) -> str:
 
 
 def _copy_local(source: Path, folder: Path) -> None:
+    from safetensors import SafetensorError
+
     if reads_itself(read_sae_config(source)):
         for name in (CFG_NAME, WEIGHTS_NAME):
             shutil.copyfile(source / name, folder / name)
@@ -42,10 +47,13 @@ def _copy_local(source: Path, folder: Path) -> None:
     try:
         with quiet_sae_lens() as sae_lens:
             sae_lens.SAE.load_from_disk(source, dtype="float32").save_model(folder)
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ConfigError(
-            f"sae-lens cannot read the SAE in '{source}': {error}; save it again with sae-lens"
-        ) from error
+    except (*_UNREADABLE, SafetensorError) as error:
+        raise ConfigError(_cannot_read(source, error)) from error
+
+
+def _cannot_read(source: Path, error: Exception) -> str:
+    first = (str(error).strip() or "no reason given").splitlines()[0]
+    return f"sae-lens cannot read the SAE in '{source}' ({type(error).__name__}: {first}); save it again with sae-lens"
 
 
 def _download(release: str, sae_id: str, folder: Path) -> None:

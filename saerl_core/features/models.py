@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from saerl_core.errors import ConfigError
+from saerl_core.policy.context import context_tokens
 from saerl_core.policy.loading import loading_error
 from saerl_core.records import PolicyRef
 
@@ -23,6 +24,7 @@ class ModelShape:
 
     n_layers: int
     d_in: int  # width of the residual stream
+    context_tokens: int | None = None  # positions that it has; None: no bound is known
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,11 @@ def resolve_device(device: Literal["auto", "cpu", "cuda"]) -> str:
 
 def read_shape(ref: PolicyRef) -> ModelShape:
     """Read the number of blocks and the width from the model's config, without its weights."""
-    config = _read_config(ref)
-    return ModelShape(n_layers=int(config.num_hidden_layers), d_in=int(config.hidden_size))
+    return _shape_of(_read_config(ref))
+
+
+def _shape_of(config: "PretrainedConfig") -> ModelShape:
+    return ModelShape(int(config.num_hidden_layers), int(config.hidden_size), context_tokens(config))
 
 
 def resolve_layer(hook_layer: int | None, shape: ModelShape, model: str) -> int:
@@ -80,7 +85,7 @@ def load_lower_model(ref: PolicyRef, hook_layer: int, device: str = "cpu") -> Lo
     from transformers import AutoModel
 
     config = _read_config(ref)
-    shape = ModelShape(int(config.num_hidden_layers), int(config.hidden_size))
+    shape = _shape_of(config)
     resolve_layer(hook_layer, shape, ref.policy_id)
     config.num_hidden_layers = hook_layer + 1
     if getattr(config, "layer_types", None):

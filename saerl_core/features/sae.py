@@ -10,7 +10,7 @@ from saerl_core.config import FeaturesConfig, SaeConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.features.activations import stream_activations
 from saerl_core.features.buffer import buffer_tokens, token_batches
-from saerl_core.features.encoder import open_encoder, read_sae_config
+from saerl_core.features.encoder import open_encoder
 from saerl_core.features.extract import width_mismatch
 from saerl_core.features.folders import atomic_folder
 from saerl_core.features.health import sae_health
@@ -25,6 +25,7 @@ from saerl_core.features.models import (
     resolve_layer,
     resolve_model,
 )
+from saerl_core.features.sae_config import read_sae_config
 from saerl_core.features.sae_folder import CARD_NAME, record_metadata, weights_id, write_card
 from saerl_core.features.tokens import TokenizedPrompts, length_batches, tokenize_prompts
 from saerl_core.features.train import SaeTraining, check_width, train_topk
@@ -63,7 +64,7 @@ def obtain_sae(
     ref = resolve_model(config.model, policy)
     shape = read_shape(ref)
     distinct = prompts.sort_values("prompt_id").drop_duplicates("prompt")
-    tokens = tokenize_prompts(distinct, load_tokenizer(ref), features.max_prompt_tokens)
+    tokens = tokenize_prompts(distinct, load_tokenizer(ref), features.max_prompt_tokens, shape.context_tokens)
     pool = _Pool(ref, shape, tokens, stage_seed(seed, "obtain_sae"), resolve_device(features.device))
     with atomic_folder(Path(out_dir), "the SAE", last=CARD_NAME) as folder:
         made = _train if config.source == "train" else _load

@@ -24,6 +24,7 @@ class TokenizedPrompts:
     ids: tuple[Int[np.ndarray, " _"], ...]
     n_prefix: int
     n_truncated: int
+    max_tokens: int = 0  # what is longer was cut here: the setting, or the model's context where that is shorter
 
     @property
     def lengths(self) -> Int[np.ndarray, " n"]:
@@ -38,21 +39,28 @@ class TokenizedPrompts:
     def take(self, rows: Int[np.ndarray, " taken"]) -> "TokenizedPrompts":
         """Return the given prompts in the given order."""
         ids = tuple(self.ids[i] for i in rows)
-        return TokenizedPrompts(tuple(self.prompt_ids[i] for i in rows), ids, self.n_prefix, self.n_truncated)
+        return TokenizedPrompts(
+            tuple(self.prompt_ids[i] for i in rows), ids, self.n_prefix, self.n_truncated, self.max_tokens
+        )
 
 
 def tokenize_prompts(
-    prompts: "pd.DataFrame", tokenizer: "PreTrainedTokenizerBase", max_prompt_tokens: int
+    prompts: "pd.DataFrame",
+    tokenizer: "PreTrainedTokenizerBase",
+    max_prompt_tokens: int,
+    context_tokens: int | None = None,
 ) -> TokenizedPrompts:
-    """Tokenise the column `prompt`; what is longer than `max_prompt_tokens` loses its end and is counted.
+    """Tokenise the column `prompt`; what is longer than `max_prompt_tokens` or the model's context loses its end.
 
+    The prompts that were cut are counted.
     An EOS that the tokenizer would append is left out: rollouts never see one after the prompt.
     Raises `DataError` on an empty pool. About 4 bytes a token are held, less than the text itself.
     """
     if len(prompts) == 0:
         raise DataError("the pool holds 0 prompts; features need at least 1, see the issues table of load_prompts")
     prefix = added_prefix(tokenizer)
-    room = max(1, max_prompt_tokens - len(prefix))
+    longest = max_prompt_tokens if context_tokens is None else min(max_prompt_tokens, context_tokens)
+    room = max(1, longest - len(prefix))
     texts = [str(t) for t in prompts["prompt"]]
     ids: list[Int[np.ndarray, " _"]] = []
     n_truncated = 0
@@ -60,7 +68,7 @@ def tokenize_prompts(
         encoded = tokenizer(texts[start : start + _CHUNK], add_special_tokens=False, verbose=False)["input_ids"]
         n_truncated += sum(len(x) > room for x in encoded)
         ids += [np.array(prefix + list(x[:room]), dtype=np.int32) for x in encoded]
-    return TokenizedPrompts(tuple(str(p) for p in prompts["prompt_id"]), tuple(ids), len(prefix), n_truncated)
+    return TokenizedPrompts(tuple(str(p) for p in prompts["prompt_id"]), tuple(ids), len(prefix), n_truncated, longest)
 
 
 def length_batches(lengths: Int[np.ndarray, " n"], batch_tokens: int) -> list[Int[np.ndarray, " _"]]:

@@ -1,6 +1,6 @@
 """Load a policy's model and tokenizer; say in one sentence what is wrong with a folder that cannot be loaded."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from saerl_core.errors import ConfigError, DataError, SaerlError
 from saerl_core.records import PolicyRef
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def load_model(ref: PolicyRef, *, device: str = "cpu") -> "PreTrainedModel":
@@ -56,6 +56,14 @@ def load_tokenizer(ref: PolicyRef) -> "PreTrainedTokenizerBase":
             raise DataError(f"the tokenizer of '{ref.path}' has neither a padding nor an end token; add one to it")
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def load_context(ref: PolicyRef, read: "Callable[[PretrainedConfig], int | None]") -> int | None:
+    """Read one number of the model's configuration, without its weights."""
+    from transformers import AutoConfig
+
+    with _explained(ref), quiet_loading():
+        return read(AutoConfig.from_pretrained(ref.path, trust_remote_code=ref.trust_remote_code))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pandas as pd
 
 from saerl_core.config import MEAN_BENCHMARK
 from saerl_core.plans import OnlinePlan
-from saerl_core.records import ProbeRow
+from saerl_core.records import FEW_ROWS, ProbeRow
 from saerl_core.report import numbers
 from saerl_core.report.inputs import ReportInputs
 from saerl_core.stages import PURPOSES, purpose_of
@@ -33,6 +33,8 @@ LABEL_NAMES = {  # of the difficulty labels, as they stand after "the"
     "pass_rate": "measured pass rate",
     "level": "data's own level",
     "known_pass_rate": "pass rate that came with the data",
+    "likelihood": "policy's likelihood of the answer",
+    "none": "middle: there is no label",
 }
 
 
@@ -181,23 +183,28 @@ def sae_verdict(
         why = f"with n = {n:,} a difference below about {margin:.2f} can be chance"
     name = FEATURE_NAMES.get(best, best)
     verdict = "beats" if low > 0 else "is worse than" if high < 0 else "cannot be told from"
-    against = f"{METRIC_NAMES.get(metric, metric)} {numbers.fixed(own)} against {numbers.fixed(rivals[best])}"
+    n_rows = max(r.n for r in table)
+    against = (
+        f"{METRIC_NAMES.get(metric, metric)} {numbers.fixed(own)} against {numbers.fixed(rivals[best])}, n = {n_rows:,}"
+    )
     return f"the SAE {verdict} the best baseline, {name} ({against}; {why})."
 
 
 def sae_verdicts(inputs: ReportInputs) -> list[str]:
-    """Return one sentence a probe on whether the SAE matters; held-out rows speak before out-of-fold ones."""
+    """Return one sentence a probe on whether the SAE matters; held-out rows speak first where there are 100 of them."""
     quality, difficulty = inputs.quality_report, inputs.difficulty_report
     metric = next((m for m in ("auc", "spearman", "pearson_r") if any(m in r.scores for r in quality.table)), "auc")
+    held_out = (
+        "For difficulty, on rows it never saw, ",
+        difficulty.held_out_table,
+        difficulty.values,
+        "spearman",
+        "held_out_",
+    )
+    out_of_fold = ("For difficulty, out of fold, ", difficulty.table, difficulty.values, "spearman", "")
+    few = max((row.n for row in difficulty.held_out_table), default=0) < FEW_ROWS
     found = [
-        (
-            "For difficulty, on rows it never saw, ",
-            difficulty.held_out_table,
-            difficulty.values,
-            "spearman",
-            "held_out_",
-        ),
-        ("For difficulty, out of fold, ", difficulty.table, difficulty.values, "spearman", ""),
+        *((out_of_fold, held_out) if few else (held_out, out_of_fold)),
         ("For quality, out of fold, ", quality.table, quality.values, metric, ""),
     ]
     verdicts = [(start, sae_verdict(table, values, m, prefix=p)) for start, table, values, m, p in found]

@@ -1,5 +1,6 @@
 """The page: every section in the reader's order, rendered into one HTML file that loads nothing."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
 
@@ -35,8 +36,18 @@ _SECTIONS = (
 
 def render_report(inputs: ReportInputs) -> str:
     """Render the report of one run as a self-contained HTML page (no script, no network, inline SVG)."""
-    sections: list[Section] = [build(inputs) for build in _SECTIONS]
-    return _template().render(sections=sections, facts=inputs.facts, inputs=inputs, legend=legend)
+    plan_of = inputs.plan
+    meta = [
+        ("strategy", plan_of.strategy, ""),
+        ("seed", str(plan_of.seed), ""),
+        ("plan", plan_of.plan_hash[:12], plan_of.plan_hash),
+    ]
+    return render_sections(inputs.facts, [build(inputs) for build in _SECTIONS], meta)
+
+
+def render_sections(facts: RunFacts, sections: Sequence[Section], meta: Sequence[tuple[str, str, str]]) -> str:
+    """Render sections as a page of their own; `meta`: name, value and the whole value of each fact in its head."""
+    return _template().render(sections=sections, facts=facts, meta=meta, legend=legend)
 
 
 @lru_cache(maxsize=1)

@@ -52,6 +52,7 @@ def probes(inputs: ReportInputs) -> Section:
     blocks.append(
         _probe_table("Quality probe, out of fold", quality.table, "Clean prompts of the pool against corrupted ones.")
     )
+    blocks.append(_worst_prompts(inputs))
     blocks.extend(side_by_side(_by_corruption(inputs), _by_truth(inputs)))
     values = {f"quality: {k}": v for k, v in quality.values.items()} | {
         f"difficulty: {k}": v for k, v in difficulty.values.items()
@@ -86,6 +87,30 @@ def _probe_table(title: str, table: tuple[ProbeRow, ...], caption: str) -> Table
         rows,
         caption=caption,
         strong_rows=strong,
+    )
+
+
+def _worst_prompts(inputs: ReportInputs) -> Table | Missing:
+    """Show the prompts of the lowest quality scores, so that a person can judge what would be left out."""
+    worst = inputs.quality_report.worst
+    if not worst:
+        return Missing("The prompts of the lowest scores: no quality probe was fitted.")
+    texts = inputs.train.set_index("prompt_id")["prompt"]
+    rows = [
+        [
+            numbers.short(str(texts.get(w.prompt_id, w.prompt_id)), 160),
+            numbers.fixed(w.score, 3),
+            numbers.percent(w.broken, 0),
+            "kept" if w.kept else "left out",
+        ]
+        for w in worst
+    ]
+    share = numbers.percent(inputs.quality_report.values.get("drop_frac"))
+    return Table(
+        f"The {len(worst)} usable prompts of the lowest quality scores",
+        ["prompt", "score", "probably broken", ""],
+        rows,
+        caption=f"{share} of the usable prompts fall below the cut; the notes say which cut, and on what it rests.",
     )
 
 
@@ -218,7 +243,7 @@ def _agreement(inputs: ReportInputs, measured: pd.DataFrame, label: str) -> Figu
         for p, d, t in zip(rows["predicted"], rows["difficulty"], texts, strict=True)
     ]
     curve = _bin_means(rows["predicted"].to_numpy(), rows["difficulty"].to_numpy())
-    chart = scatter("predicted and measured", points, "predicted (out of fold)", f"from the {label}", curve=curve)
+    chart = scatter("predicted and measured", points, "predicted (label not seen)", f"from the {label}", curve=curve)
     keys = [("c0", "one prompt"), ("c1", "mean of each fifth"), ("mute", "prediction = measurement")]
     return figure_or_missing(Figure("Predicted against measured", chart, keys), "no prompt has a measured difficulty.")
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from saerl_core.config import GradingConfig, PassRatesConfig
 from saerl_core.errors import DataError
+from saerl_core.policy.context import beyond_note
 from saerl_core.records import PassRatesReport, PolicyRef
 from saerl_core.rollouts.grading import Grader, Verdict
 from saerl_core.rollouts.sampler import Completion, Sampler
@@ -108,8 +109,6 @@ def measure_pass_rates(
     Raises:
         DataError: no prompt is usable, or no completion at all could be graded.
     """
-    chosen = choose_labelled(prompts, clusters, config.n_labelled, seed)
-    rows = prompts.set_index("prompt_id").loc[chosen]
     sampler = Sampler(
         policy,
         temperature=config.temperature,
@@ -117,6 +116,9 @@ def measure_pass_rates(
         seed=stage_seed(seed, "pass_rates.sample"),
         device=device,
     )
+    readable, beyond = _readable(prompts, sampler)
+    chosen = choose_labelled(readable, clusters, config.n_labelled, seed)
+    rows = prompts.set_index("prompt_id").loc[chosen]
     completions = sampler.sample([str(p) for p in rows["prompt"]], config.n_rollouts, desc="labelling")
     with Grader(grading) as grader:
         verdicts = grader.grade(
@@ -132,7 +134,32 @@ def measure_pass_rates(
             f"grading.kind is '{grading.kind}': does it fit the answers?"
         )
     table = PASS_RATES.check(pd.DataFrame([g.row() for g in labelled]))
-    return table, _report(groups, labelled, config, sampler, grader)
+    report = _report(groups, labelled, config, sampler, grader)
+    return table, report.model_copy(update={"notes": (*beyond, *report.notes)})
+
+
+def not_measured(known: str) -> tuple[pd.DataFrame, PassRatesReport]:
+    """Return the empty table of a pool whose data bring labels of the given kind, and the report that says so."""
+    note = (
+        f"no rollout was spent on labels: the data bring a {known} (difficulty.label 'pass_rate' measures all the same)"
+    )
+    return PASS_RATES.empty(), PassRatesReport(stage="pass_rates", notes=(note,), values={"n_labelled": 0.0})
+
+
+def _readable(prompts: pd.DataFrame, sampler: Sampler) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the pool in which a usable prompt that the policy cannot read is not usable, and the note about those."""
+    usable = prompts[prompts["usable"]]
+    fits = np.array(sampler.fitting([str(p) for p in usable["prompt"]]), dtype=bool)
+    if fits.all():
+        return prompts, ()
+    left_out = sorted(usable.loc[~fits, "prompt_id"].astype(str))
+    limit, n_new = sampler.context_tokens or 0, sampler.max_completion_tokens
+    note = beyond_note(left_out, len(usable), limit, n_new)
+    if len(left_out) == len(usable):
+        raise DataError(f"{note}; take a policy of a longer context, or lower pass_rates.max_completion_tokens")
+    return prompts.assign(usable=prompts["usable"] & ~prompts["prompt_id"].isin(left_out)), (
+        f"{note}; they got no label",
+    )
 
 
 def _report(

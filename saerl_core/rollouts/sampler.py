@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from saerl_core.errors import ConfigError, DataError
+from saerl_core.policy.context import context_tokens, fitting
 from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.progress import track
 from saerl_core.records import PolicyRef
@@ -54,6 +55,8 @@ class Sampler:
     The same seed and the same prompts give the same completions, in each call again.
     `n_prefill_tokens` and `n_generated_tokens` count what the model has read and written so far.
     """
+
+    context_tokens: int | None = None  # positions of the model; None: no bound is known
 
     def __init__(
         self,
@@ -96,6 +99,7 @@ class Sampler:
         self._model: PreTrainedModel = load_model(policy, device=device).eval() if model is None else model
         self._tokenizer = load_tokenizer(policy)
         self._format = policy.prompt_format
+        self.context_tokens = context_tokens(self._model.config)
         self._stop = _stop_tokens(self._model, self._tokenizer)
         self._takes_positions = "position_ids" in inspect.signature(self._model.forward).parameters
         self._takes_keep = "logits_to_keep" in inspect.signature(self._model.forward).parameters
@@ -120,10 +124,16 @@ class Sampler:
                     results[i] = [self._completion(row) for row in rows[place * n : (place + 1) * n]]
         return results
 
+    def fitting(self, prompts: list[str]) -> list[bool]:
+        """Return for every prompt whether it fits into the model's context with room for a whole completion."""
+        if self.context_tokens is None:
+            return [True] * len(prompts)
+        return fitting(prompts, self._tokenizer, self._format, self.context_tokens - self.max_completion_tokens)
+
     def _encode(self, prompts: list[str]) -> list[list[int]]:
         tokens = prompt_tokens(self._tokenizer, prompts, self._format)
         longest = max(len(t) for t in tokens)
-        limit = getattr(self._model.config, "max_position_embeddings", None)
+        limit = self.context_tokens
         if limit is not None and longest + self.max_completion_tokens > limit:
             raise DataError(
                 f"the longest prompt has {longest} tokens and max_completion_tokens is {self.max_completion_tokens}; "

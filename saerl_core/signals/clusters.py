@@ -19,6 +19,7 @@ from saerl_core.tables import CLUSTERS
 _MINIBATCH_ROWS = 50_000  # above this k-means sees batches
 _SILHOUETTE_ROWS = 2000
 _MAP_ROWS = 1500
+_PROMPTS_A_CLUSTER = 4  # where the pool is smaller than the number of clusters
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,16 @@ def cluster_prompts(
     the largest (ties: the one that holds the smallest prompt_id). `centroid_distance` is Euclidean in the embedded
     space, 0 to 2. Independent of the row order. A prompt without any active feature is the zero vector there.
     When fewer different embeddings exist than `n_clusters`, there are as many clusters as embeddings and the report
-    says so. Raises `DataError` for an empty pool or fewer usable prompts than clusters.
+    says so; a pool of fewer usable prompts than clusters gets one cluster for every four. Raises `DataError` for a pool
+    without usable prompts.
     """
     pool = prompts.sort_values("prompt_id", ignore_index=True)
     usable = pool["usable"].to_numpy(dtype=bool)
-    if usable.sum() < config.n_clusters:
-        raise DataError(
-            f"{int(usable.sum())} usable prompts cannot fill clusters.n_clusters={config.n_clusters}; "
-            "lower n_clusters or load more prompts"
-        )
+    config, small = _fit_to_pool(config, int(usable.sum()), len(pool))
     matrix = features.rows([str(p) for p in pool["prompt_id"]])
     points = embed(matrix, usable, config.svd_components, stage_seed(seed, "cluster_svd"))
     grouping, notes = _group(points, usable, config, stage_seed(seed, "cluster_kmeans"))
+    notes = [*small, *notes]
     n_silent = int((np.diff(matrix.indptr) == 0).sum())
     if n_silent:
         notes.append(f"{n_silent} prompts have no active feature; they sit together at the origin of the space.")
@@ -78,6 +77,20 @@ def _table(prompts: pd.DataFrame, pool: pd.DataFrame, grouping: _Grouping) -> pd
     columns = {"prompt_id": pool["prompt_id"].astype(str), "cluster_id": grouping.ids}
     table = pd.DataFrame({**columns, "centroid_distance": grouping.distances}).set_index("prompt_id")
     return CLUSTERS.check(table.reindex([str(p) for p in prompts["prompt_id"]]).reset_index())
+
+
+def _fit_to_pool(config: ClustersConfig, n_usable: int, n: int) -> tuple[ClustersConfig, list[str]]:
+    """Return the settings with as many clusters as a small pool can fill, and the sentence that says so."""
+    if n_usable == 0:
+        raise DataError(f"none of the {n} prompts is usable, so there is nothing to cluster; their flags say why")
+    if n_usable >= config.n_clusters:
+        return config, []
+    fewer = max(1, n_usable // _PROMPTS_A_CLUSTER)
+    note = (
+        f"{n_usable} usable prompts cannot fill clusters.n_clusters = {config.n_clusters}: there are {fewer}, one for "
+        f"every {_PROMPTS_A_CLUSTER} prompts."
+    )
+    return config.model_copy(update={"n_clusters": fewer}), [note]
 
 
 def embed(matrix: csr_matrix, fit_on: np.ndarray, n_components: int, seed: int) -> Float[np.ndarray, "n c"]:

@@ -10,14 +10,15 @@ from scipy.stats import rankdata
 from saerl_core.config import DifficultyConfig
 from saerl_core.errors import DataError
 from saerl_core.progress import track
-from saerl_core.records import ControlFeatures, DifficultyReport, ProbeRow, SaeFeatures
+from saerl_core.records import FEW_ROWS, ControlFeatures, DifficultyReport, ProbeRow, SaeFeatures
 from saerl_core.seeds import stage_rng, stage_seed
 from saerl_core.signals.comparison import Comparison, compare, judge
 from saerl_core.signals.folds import deal_folds, text_groups
-from saerl_core.signals.labels import DifficultyLabels, read_labels
+from saerl_core.signals.labels import UNLABELLED, DifficultyLabels, chosen_label, read_labels
 from saerl_core.signals.linear import LinearModel, fit_elastic_net
 from saerl_core.signals.scores import noise_ceiling, spearman
 from saerl_core.signals.spaces import FeatureSpace, build_spaces, control_rows
+from saerl_core.signals.unlabelled import unlabelled_difficulty
 from saerl_core.tables import DIFFICULTY
 
 _INNER_FOLDS = 3
@@ -51,34 +52,50 @@ def calibrate_difficulty(
     pass_rates: pd.DataFrame | None,
     config: DifficultyConfig,
     seed: int,
+    *,
+    likelihood: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, DifficultyReport]:
     """Predict the difficulty of every prompt with an elastic net on log(1 + SAE features).
 
-    `difficulty` is the label where the probe saw one, else the prediction clipped to [0, 1]; `predicted` is out of
-    fold for labelled prompts. `calibrated` is the rank of `difficulty` inside the cluster, (rank - 1) / (size - 1)
-    with ties averaged, 0.5 in a cluster of one. The report holds every baseline on the same folds with the same
-    estimator and, for labels that came with the data, the same on held-out rows. Independent of the row order.
+    `difficulty` is the prompt's own label wherever it has one, also where the probe did not see it, else the
+    prediction clipped to [0, 1]; `predicted` is out of fold for prompts whose label the probe saw. Which kind of label
+    is used, `labels.chosen_label` says; without any it comes from `likelihood` (`unlabelled`). `calibrated` is the
+    rank of `difficulty` inside the cluster, (rank - 1) / (size - 1) with ties averaged, 0.5 in a cluster of one. The
+    report holds every baseline on the same folds with the same estimator and, for labels that came with the data, the
+    same on held-out rows. Independent of the row order.
 
     Where no probe can be fitted (labels all equal, or fewer than 10 different prompts with a label) the mean label is
-    predicted everywhere and the report says so. Raises `DataError` for an empty pool, for no label at all, and for a
-    prompt without features or cluster.
+    predicted everywhere and the report says so. Raises `DataError` for an empty pool, for a pool without labels and
+    without likelihood, and for a prompt without features or cluster.
     """
     if prompts.empty:
         raise DataError("the pool holds no prompt whose difficulty could be predicted; load at least one")
+    label = chosen_label(prompts, pass_rates, config)
+    if label in UNLABELLED:
+        if label == "likelihood" and likelihood is None:
+            raise DataError(
+                f"difficulty.label is '{config.label}' but no usable prompt has a label; give the policy's likelihood, "
+                "or set difficulty.label to 'none'"
+            )
+        return _unlabelled(prompts, clusters, None if label == "none" else likelihood, config)
+    config = config.model_copy(update={"label": label})
     task = _prepare(prompts, clusters, pass_rates, config, seed)
     reason = _why_not(task)
     if reason is not None:
         constant = np.full(len(task.pool), float(task.y.mean()))
         values = {"is_fallback": 1.0, "mae": float(np.abs(task.y - task.y.mean()).mean()), **_counts(task)}
-        report = DifficultyReport(stage="difficulty", label=config.label, notes=(reason,), values=values)
-        return _table(prompts, task, constant), report
+        report = DifficultyReport(
+            stage="difficulty", label=config.label, notes=(reason, *task.labels.notes), values=values
+        )
+        return _table(prompts, task.pool, task.clusters, task.labels.known, constant), report
     out_of_fold, final = _fit_all(_spaces(task.pool, features, controls), task, config, seed)
     predicted = final["sae"].copy()
     predicted[task.rows] = out_of_fold["sae"]
     n_active = np.diff(features.rows([str(p) for p in task.pool["prompt_id"]]).indptr).astype(np.float64)
     report = _report(task, out_of_fold, final, config, seed)
     extra = {**_ceiling(task, pass_rates, config, seed), "spearman_n_active": spearman(task.y, n_active[task.rows])}
-    return _table(prompts, task, predicted), report.model_copy(update={"values": {**report.values, **extra}})
+    table = _table(prompts, task.pool, task.clusters, task.labels.known, predicted)
+    return table, report.model_copy(update={"values": {**report.values, **extra}})
 
 
 def _prepare(
@@ -89,17 +106,30 @@ def _prepare(
     seed: int,
 ) -> _Task:
     pool = prompts.sort_values("prompt_id", ignore_index=True)
-    ids = pool["prompt_id"].astype(str)
-    cluster_of = clusters.set_index(clusters["prompt_id"].astype(str))["cluster_id"].reindex(ids)
-    if cluster_of.isna().any():
-        missing = cluster_of.index[cluster_of.isna()][0]
-        raise DataError(f"prompt {missing} has no cluster; cluster the whole pool before calibrating its difficulty")
+    cluster_of = _clusters_of(pool, clusters)
     labels = read_labels(pool, pass_rates, config, seed)
     rows = np.flatnonzero(~np.isnan(labels.seen))
     groups = text_groups(pool).to_numpy()[rows]
     n_folds = max(2, min(config.folds, len(np.unique(groups))))
     folds = deal_folds(labels.seen[rows], groups, n_folds, seed, "difficulty_folds")
-    return _Task(pool, cluster_of.to_numpy(dtype=np.int64), labels, rows, groups, folds)
+    return _Task(pool, cluster_of, labels, rows, groups, folds)
+
+
+def _unlabelled(
+    prompts: pd.DataFrame, clusters: pd.DataFrame, likelihood: pd.DataFrame | None, config: DifficultyConfig
+) -> tuple[pd.DataFrame, DifficultyReport]:
+    pool = prompts.sort_values("prompt_id", ignore_index=True)
+    found, report = unlabelled_difficulty(pool, likelihood, config)
+    return _table(prompts, pool, _clusters_of(pool, clusters), np.full(len(pool), np.nan), found), report
+
+
+def _clusters_of(pool: pd.DataFrame, clusters: pd.DataFrame) -> Int[np.ndarray, " n"]:
+    ids = pool["prompt_id"].astype(str)
+    cluster_of = clusters.set_index(clusters["prompt_id"].astype(str))["cluster_id"].reindex(ids)
+    if cluster_of.isna().any():
+        missing = cluster_of.index[cluster_of.isna()][0]
+        raise DataError(f"prompt {missing} has no cluster; cluster the whole pool before calibrating its difficulty")
+    return cluster_of.to_numpy(dtype=np.int64)
 
 
 def _why_not(task: _Task) -> str | None:
@@ -174,7 +204,8 @@ def _report(
         )
         found, sentence = compare(unseen, stage_rng(seed, "difficulty_bootstrap_held_out"))
         values |= {f"held_out_{name}": value for name, value in found.items()}
-        notes.insert(0, f"On {len(rows)} held-out prompts: {sentence}")
+        place = 0 if len(rows) >= FEW_ROWS else 1  # a handful of rows decides nothing
+        notes.insert(place, f"On {len(rows)} held-out prompts: {sentence}")
         held_out_table = judge(unseen)
     return DifficultyReport(
         stage="difficulty",
@@ -182,13 +213,14 @@ def _report(
         values={**values, **_counts(task)},
         table=judge(measured),
         held_out_table=held_out_table,
-        notes=tuple(notes),
+        notes=(*notes, *task.labels.notes),
     )
 
 
 def _counts(task: _Task) -> dict[str, float]:
     return {
         "n_labelled": float(len(task.rows)),
+        "n_known": float((~np.isnan(task.labels.known)).sum()),
         "n_held_out": float((~np.isnan(task.labels.held_out)).sum()),
         "n_folds": float(len(np.unique(task.folds))),
         "mean_label": float(task.y.mean()),
@@ -207,15 +239,21 @@ def _ceiling(task: _Task, pass_rates: pd.DataFrame | None, config: DifficultyCon
     return {"r2_ceiling": best_r2, "spearman_ceiling": best_spearman}
 
 
-def _table(prompts: pd.DataFrame, task: _Task, predicted: Float[np.ndarray, " n"]) -> pd.DataFrame:
-    is_labelled = ~np.isnan(task.labels.seen)
-    difficulty = np.where(is_labelled, task.labels.seen, predicted)
+def _table(
+    prompts: pd.DataFrame,
+    pool: pd.DataFrame,
+    clusters: Int[np.ndarray, " n"],
+    known: Float[np.ndarray, " n"],
+    predicted: Float[np.ndarray, " n"],
+) -> pd.DataFrame:
+    is_labelled = ~np.isnan(known)
+    difficulty = np.where(is_labelled, known, predicted)
     table = pd.DataFrame(
         {
-            "prompt_id": task.pool["prompt_id"].astype(str),
+            "prompt_id": pool["prompt_id"].astype(str),
             "difficulty": difficulty,
             "predicted": predicted,
-            "calibrated": rank_inside(difficulty, task.clusters),
+            "calibrated": rank_inside(difficulty, clusters),
             "is_labelled": is_labelled,
         }
     ).set_index("prompt_id")

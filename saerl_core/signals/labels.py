@@ -1,15 +1,20 @@
-"""The difficulty labels that the probe may see, and those that are held out."""
+"""The difficulty labels of a pool: which kind there is, which rows the probe may see, which are held out."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from saerl_core.config import DifficultyConfig
 from saerl_core.errors import DataError
 from saerl_core.seeds import stage_rng
 from saerl_core.signals.folds import text_groups
+
+FROM_DATA = ("known_pass_rate", "level")  # in the order that `auto` prefers
+UNLABELLED = ("likelihood", "none")
+_NAMES = {"known_pass_rate": "pass rate", "level": "level"}
+_FLAGS = {"known_pass_rate": "unreadable_pass_rate", "level": "unreadable_level"}
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,37 @@ class DifficultyLabels:
 
     seen: Float[np.ndarray, " n"]  # the probe learns from these
     held_out: Float[np.ndarray, " n"]  # true labels that the probe never sees, for the report
+    known: Float[np.ndarray, " n"]  # every label there is: what the plan goes by
+    notes: tuple[str, ...] = ()
+
+
+def chosen_label(pool: pd.DataFrame, pass_rates: pd.DataFrame | None, config: DifficultyConfig) -> str:
+    """Return the kind of label that this pool can be calibrated with.
+
+    `auto`: the pass rate that came with the data, the measured one, the level, else the policy's likelihood. A level
+    or a known pass rate that no usable prompt has is replaced by the likelihood; so is a pool without usable prompts'
+    labels under `auto`. A measured pass rate is never replaced: who asks for rollouts is told when there are none.
+    """
+    wanted = config.label
+    if wanted in FROM_DATA:
+        return wanted if has_label(pool, wanted) else "likelihood"
+    if wanted != "auto":
+        return wanted
+    if has_label(pool, "known_pass_rate"):
+        return "known_pass_rate"
+    if pass_rates is not None and not pass_rates.empty:
+        return "pass_rate"
+    return "level" if has_label(pool, "level") else "likelihood"
+
+
+def has_label(pool: pd.DataFrame, label: str) -> bool:
+    """Tell whether any usable prompt came with a label of this kind."""
+    return bool((pool[label].notna() & pool["usable"].astype(bool)).any())
+
+
+def data_label(pool: pd.DataFrame) -> str | None:
+    """Return the kind of label that came with the data, the pass rate first; None where there is none."""
+    return next((label for label in FROM_DATA if has_label(pool, label)), None)
 
 
 def read_labels(
@@ -28,12 +64,14 @@ def read_labels(
     pass_rate: 1 - measured pass rate, nothing held out. level: the level mapped linearly so that the lowest and the
     highest level of the usable rows become 0 and 1. known_pass_rate: 1 - the rate that came with the data. Of the last
     two the probe sees `n_labelled` usable rows drawn at random; the other labelled usable rows are held out, except
-    copies of a seen prompt. Raises `DataError` when there is no label at all.
+    copies of a seen prompt. `known` holds all of them. Raises `DataError` when there is no label at all.
     """
     if config.label == "pass_rate":
-        return DifficultyLabels(_measured(pool, pass_rates), np.full(len(pool), np.nan))
+        measured = _measured(pool, pass_rates)
+        return DifficultyLabels(measured, np.full(len(pool), np.nan), measured)
     known = _from_data(pool, config.label)
-    rows = np.flatnonzero(~np.isnan(known) & pool["usable"].to_numpy(dtype=bool))
+    usable = pool["usable"].to_numpy(dtype=bool)
+    rows = np.flatnonzero(~np.isnan(known) & usable)
     chosen = stage_rng(seed, "difficulty_labels").permutation(rows)[: config.n_labelled]
     seen = np.full(len(pool), np.nan)
     seen[chosen] = known[chosen]
@@ -41,14 +79,38 @@ def read_labels(
     fresh = rows[~np.isin(groups[rows], groups[chosen])]
     held_out = np.full(len(pool), np.nan)
     held_out[fresh] = known[fresh]
-    return DifficultyLabels(seen, held_out)
+    return DifficultyLabels(seen, held_out, known, _coverage(pool, config.label, known, usable))
+
+
+def _coverage(
+    pool: pd.DataFrame, label: str, known: Float[np.ndarray, " n"], usable: Bool[np.ndarray, " n"]
+) -> tuple[str, ...]:
+    """Say how far the labels of the usable prompts reach, and how many of them could not be read."""
+    n, name = int(usable.sum()), _NAMES[label]
+    values = known[usable & ~np.isnan(known)]
+    notes = []
+    if len(values) < n:
+        notes.append(
+            f"{len(values)} of {n} usable prompts came with a {name}, which the plan goes by (difficulty "
+            f"{values.min():.2f} to {values.max():.2f}); the other {n - len(values)} get a prediction."
+        )
+    flags = pool["flags"].astype(str).str.split(",")
+    n_odd = int((flags.map(lambda found: _FLAGS[label] in found) & usable).sum())
+    if n_odd:
+        why = "is no number in [0, 1]" if label == "known_pass_rate" else "cannot be read"
+        notes.append(
+            f"The {name} of {n_odd} of {n} usable prompts {why} and counts as missing. Values that leave the scale on "
+            "one side make the label one-sided: the probe then never sees the hardest or the easiest prompts. Bring "
+            f"the column onto the scale, or map another in prompts.columns.{'pass_rate' if why[0] == 'i' else 'level'}."
+        )
+    return tuple(notes)
 
 
 def _measured(pool: pd.DataFrame, pass_rates: pd.DataFrame | None) -> Float[np.ndarray, " n"]:
     if pass_rates is None or pass_rates.empty:
         raise DataError(
             "difficulty.label is 'pass_rate' but no pass rate was measured; measure them on a labelled subset, "
-            "or set difficulty.label to 'level' or 'known_pass_rate'"
+            "or set difficulty.label to 'auto', which takes what there is"
         )
     rates = pass_rates.set_index(pass_rates["prompt_id"].astype(str))["pass_rate"]
     labels = 1.0 - rates.reindex(pool["prompt_id"].astype(str)).to_numpy(dtype=np.float64)
@@ -63,7 +125,7 @@ def _from_data(pool: pd.DataFrame, label: str) -> Float[np.ndarray, " n"]:
     if len(usable) == 0:
         raise DataError(
             f"difficulty.label is '{label}' but no usable prompt has one; map the column in prompts.columns, "
-            "or set difficulty.label to 'pass_rate'"
+            "or set difficulty.label to 'auto', which takes what there is"
         )
     if label == "known_pass_rate":
         return np.asarray(1.0 - values)

@@ -4,18 +4,17 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import sparse
 from scipy.sparse import csr_matrix
 
-Matrix: TypeAlias = "csr_matrix | np.ndarray"  # n x d
+from saerl_core.signals.descent import Matrix, descent
+
 _ALPHAS = 24
+_PATIENCE = 5  # penalties without a gain that end the path
 _ALPHA_RANGE = 1e-3  # smallest over largest penalty of the elastic net's path
-_GRAM_COLUMNS = 4096  # up to here the Gram matrix (134 MB) is cheaper than passing over the rows
-_GRAM_DENSITY = 0.1  # a sparser matrix is faster as it is
 _LOGISTIC_C = (1e-3, 1e-2, 1e-1, 1.0)
 _RIDGE_ALPHA = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
 
@@ -48,30 +47,46 @@ def fit_elastic_net(
 
     min_w 1/(2m) ||y - xw - b||^2 + alpha (l1_ratio ||w||_1 + (1 - l1_ratio)/2 ||w||_2^2), with every column divided by
     its standard deviation and none centred (a sparse matrix stays sparse; the intercept is free). The path of alpha
-    starts where all weights are zero. Columns that are active in fewer than `min_document_frequency` rows get weight
-    0. Constant labels, or no column left, give the constant model.
+    starts where all weights are zero and ends where a smaller one has not predicted the inner folds better for
+    `_PATIENCE` steps: weak labels are best fitted with large penalties, and the small ones are what takes long.
+    Columns that are active in fewer than `min_document_frequency` rows get weight 0. Constant labels, or no column
+    left, give the constant model.
     """
     keep, scale = _columns(x, min_document_frequency)
     if not keep.any() or np.ptp(y) == 0 or len(np.unique(inner_folds)) < 2:
         return constant_model(float(np.mean(y)), x.shape[1])
-    from sklearn.linear_model import ElasticNetCV
-
     scaled = _scaled(x, keep, scale)
     alpha_max = float(np.abs(scaled.T @ (y - y.mean())).max()) / (len(y) * l1_ratio)
     if alpha_max <= 1e-12:
         return constant_model(float(np.mean(y)), x.shape[1])
-    scaled, precompute = _for_descent(scaled)
-    model = ElasticNetCV(
-        l1_ratio=l1_ratio,
-        alphas=np.geomspace(alpha_max, alpha_max * _ALPHA_RANGE, _ALPHAS),
-        cv=list(_splits(inner_folds)),
-        tol=1e-3,
-        max_iter=1000,
-        precompute=precompute,
-    )
+    alphas = np.geomspace(alpha_max, alpha_max * _ALPHA_RANGE, _ALPHAS)
     with _quiet():
-        model.fit(scaled, y)
-    return _unfold(model.coef_, float(model.intercept_), keep, scale)
+        best = _best_alpha(scaled, y, list(_splits(inner_folds)), alphas, l1_ratio)
+        path = descent(scaled, y, l1_ratio)
+        for alpha in alphas[: best + 1]:  # warm: each starts from the one before
+            weights, intercept = path(float(alpha))
+    return _unfold(weights, intercept, keep, scale)
+
+
+def _best_alpha(
+    x: Matrix,
+    y: Float[np.ndarray, " m"],
+    splits: list[tuple[np.ndarray, np.ndarray]],  # rows to fit on, rows to judge on
+    alphas: Float[np.ndarray, " k"],
+    l1_ratio: float,
+) -> int:
+    """Return the place of the penalty of the smallest mean squared error, averaged over the inner folds."""
+    paths = [descent(x[train], y[train], l1_ratio) for train, _ in splits]
+    errors: list[float] = []
+    for alpha in alphas:
+        found = []
+        for path, (_, test) in zip(paths, splits, strict=True):
+            weights, intercept = path(float(alpha))
+            found.append(float(((np.asarray(x[test] @ weights).ravel() + intercept - y[test]) ** 2).mean()))
+        errors.append(float(np.mean(found)))
+        if len(errors) - 1 - int(np.argmin(errors)) >= _PATIENCE:
+            break
+    return int(np.argmin(errors))
 
 
 def fit_logistic(
@@ -161,20 +176,6 @@ def _scaled(x: Matrix, keep: np.ndarray, scale: Float[np.ndarray, " d"]) -> Matr
     if isinstance(x, csr_matrix):
         return csr_matrix(x[:, keep].astype(np.float64) @ sparse.diags(1.0 / scale[keep]))
     return np.asarray(x, dtype=np.float64)[:, keep] / scale[keep]
-
-
-def _for_descent(x: Matrix) -> tuple[Matrix, bool]:
-    """Return the matrix in the form that coordinate descent is fastest on, and whether to precompute its Gram matrix.
-
-    The solution is the same. Mean-pooled SAE features are half full: there the Gram matrix is four times as fast.
-    """
-    if x.shape[1] > _GRAM_COLUMNS:
-        return x, False
-    if isinstance(x, csr_matrix):
-        if x.nnz < _GRAM_DENSITY * x.shape[0] * x.shape[1]:
-            return x, False
-        x = x.toarray()
-    return np.asfortranarray(x), True
 
 
 def _unfold(

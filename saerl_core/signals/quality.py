@@ -11,7 +11,9 @@ from saerl_core.errors import DataError
 from saerl_core.progress import track
 from saerl_core.records import ControlFeatures, LinearProbe, QualityReport, SaeFeatures
 from saerl_core.seeds import stage_seed
+from saerl_core.signals.broken import calibrate_broken
 from saerl_core.signals.folds import deal_folds
+from saerl_core.signals.keeping import choose_kept, with_kept
 from saerl_core.signals.linear import LinearModel, fit_logistic, fit_ridge
 from saerl_core.signals.quality_items import QualityItems, collect_items, why_not
 from saerl_core.signals.quality_report import report_quality
@@ -38,10 +40,11 @@ def train_quality_probe(
     Labels: usable prompts (1) against `corrupted` (0), or the column `quality_label`. Two classes: balanced logistic
     regression on standardised log(1 + SAE features), score = sigmoid; other labels: ridge, score clipped to [0, 1].
     A fold never parts a prompt from its copies, its corruptions or their partners; every score is out of fold. `keep`
-    is False for the lowest `drop_quantile` of the usable prompts (ties by prompt_id), or below `threshold`. The probe
-    returned is fitted on all labelled rows. Where none can be fitted (labels all equal, or fewer of a class than
-    folds) every score is 1, all is kept, the weights are zero and the report says so. `truth` is compared with, never
-    learned from. Raises `DataError` for an empty pool, missing features or missing corruptions.
+    is False for prompts that are broken with a calibrated probability above `drop_above` (`broken`), or, where they
+    are set, for the lowest `drop_quantile` of the usable prompts or below `threshold` (`keeping`). The probe returned
+    is fitted on all labelled rows. Where none can be fitted (labels all equal, or fewer of a class than folds) every
+    score is 1, all is kept, the weights are zero and the report says so. `truth` is compared with, never learned from.
+    Raises `DataError` for an empty pool, missing features or missing corruptions.
     """
     if prompts.empty:
         raise DataError("the pool holds no prompt to score; load at least one")
@@ -60,9 +63,9 @@ def train_quality_probe(
             bar.update()
     probe = _fit(spaces[0], items, np.flatnonzero(items.labelled), seed)
     sae_scores = scores["sae"][: items.n_pool]
-    keep = _keep(pool, sae_scores, config)
-    quality = pd.DataFrame({"prompt_id": pool["prompt_id"].astype(str), "quality_score": sae_scores, "keep": keep})
-    report = report_quality(items, quality, scores, seed)
+    kept = choose_kept(pool, sae_scores, calibrate_broken(items, scores["sae"]), config)
+    quality = pd.DataFrame({"prompt_id": pool["prompt_id"].astype(str), "quality_score": sae_scores, "keep": kept.keep})
+    report = with_kept(report_quality(items, quality, scores, seed), kept)
     record = LinearProbe("quality", probe.weights, probe.intercept)
     return _in_order(quality, prompts), record, report
 
@@ -123,24 +126,6 @@ def _out_of_fold(
             raw = model.predict(space.matrix[rows])
             scores[rows] = _sigmoid(raw) if items.is_binary else np.clip(raw, 0, 1)
     return scores
-
-
-def _keep(pool: pd.DataFrame, scores: Float[np.ndarray, " n"], config: QualityConfig) -> np.ndarray:
-    """Return which prompts stay: scores >= threshold, or all but the lowest quantile of the usable ones.
-
-    A prompt that is not usable stays unless it scores below everything that is kept: the plan leaves it out anyway.
-    """
-    if config.threshold is not None:
-        return scores >= config.threshold
-    usable = pool["usable"].to_numpy(dtype=bool)
-    rows = np.flatnonzero(usable)
-    n_dropped = int(config.drop_quantile * len(rows))
-    order = rows[np.lexsort((pool["prompt_id"].astype(str).to_numpy()[rows], scores[rows]))]
-    keep = np.ones(len(pool), dtype=bool)
-    keep[order[:n_dropped]] = False
-    if n_dropped:
-        keep[~usable & (scores < scores[order[n_dropped - 1]])] = False
-    return keep
 
 
 def score_with(probe: LinearProbe, matrix: csr_matrix) -> Float[np.ndarray, " n"]:

@@ -54,8 +54,8 @@ def report_quality(items: QualityItems, quality: pd.DataFrame, scores: Scores, s
         **_against_truth(items.prompts, quality["quality_score"].to_numpy(dtype=np.float64)),
     }
     note = (
-        f"Out of fold the SAE probe ({metric} {own:.3f}) {verdict(lo, hi)} the best baseline, {best} "
-        f"({rivals[best]:.3f}); difference {own - rivals[best]:+.3f}, 95 % interval {lo:+.3f} to {hi:+.3f}."
+        f"Out of fold on {n:,} labelled rows the SAE probe ({metric} {own:.3f}) {verdict(lo, hi)} the best baseline, "
+        f"{best} ({rivals[best]:.3f}); difference {own - rivals[best]:+.3f}, 95 % interval {lo:+.3f} to {hi:+.3f}."
     )
     return QualityReport(stage="quality", values=values, table=table, notes=(note,))
 

@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 
 from saerl_core.errors import DataError
 from saerl_core.records import ControlFeatures
-from saerl_core.signals.linear import Matrix
+from saerl_core.signals.descent import Matrix
 
 _TFIDF_COLUMNS = 3000  # each of the character and the word half
 

@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix, issparse
 from saerl_core.config import VectorsConfig
 from saerl_core.errors import DataError
 from saerl_core.records import ControlFeatures, PromptVectors, SaeFeatures
-from saerl_core.signals.linear import Matrix
+from saerl_core.signals.descent import Matrix
 from saerl_core.signals.spaces import control_rows, lengths, log1p, tfidf
 from saerl_core.tables import LIKELIHOOD
 

@@ -18,7 +18,7 @@ from saerl_core.training.session import TrainingSession
 KEEP = 2
 _PREFIX = "step-"
 _STATE, _LOG, _CONSUMED = "session.json", "log.parquet", "consumed.parquet"
-_NOT_POLICY = {"optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", _STATE, _LOG, _CONSUMED}
+STATE_FILES = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", _STATE, _LOG, _CONSUMED)
 
 Fingerprint = dict[str, str]
 
@@ -126,7 +126,7 @@ def prune(root: Path, keep: int = KEEP) -> None:
 def copy_policy(checkpoint: Path, target: Path) -> None:
     """Copy model and tokenizer of a checkpoint: everything that is not training state."""
     for file in checkpoint.iterdir():
-        if file.is_file() and file.name not in _NOT_POLICY:
+        if file.is_file() and file.name not in STATE_FILES:
             shutil.copy2(file, target / file.name)
 
 

@@ -62,6 +62,12 @@ class TrainingSession:
         self._log: list[dict[str, float | int | str | None]] = []
         self._consumed: list[dict[str, int | str]] = []
         self._hash = ConsumedHash()
+        self._noted: list[str] = []
+
+    def note(self, sentence: str) -> None:
+        """Keep a sentence for the report of the training, once, over every resume."""
+        if sentence not in self._noted:
+            self._noted.append(sentence)
 
     def ask(self) -> list[PromptRow]:
         """Return the batch that is due, in slot order; `BackendError` when the curriculum's answer is no batch."""
@@ -130,6 +136,7 @@ class TrainingSession:
             "next_step": self.next_step,
             "resumed_from_step": self.resumed_from_step,
             "totals": vars(self.totals),
+            "notes": list(self._noted),
             "curriculum": self.curriculum.state_dict(),
         }
 
@@ -142,6 +149,7 @@ class TrainingSession:
         is_done = self.next_step >= self.job.n_steps
         self.resumed_from_step = int(state.get("resumed_from_step", 0)) if is_done else self.next_step
         self.totals = Totals(**state["totals"])
+        self._noted = list(dict.fromkeys([*map(str, state.get("notes", ())), *self._noted]))
         self.curriculum.load_state_dict(state["curriculum"])
         log = log.astype(object).where(log.notna(), None)
         self._log = [{str(k): v for k, v in row.items()} for row in log.to_dict("records")]
@@ -178,7 +186,7 @@ class TrainingSession:
         return {"n_eval_rollouts": float(totals.n_eval_rollouts), "n_eval_tokens": float(totals.n_eval_tokens)}
 
     def _notes(self) -> tuple[str, ...]:
-        totals, notes = self.totals, []
+        totals, notes = self.totals, list(self._noted)
         if totals.n_unknown:
             notes.append(
                 f"{totals.n_unknown} of {totals.n_rollouts} rollouts could not be judged by the grader and were "

@@ -29,7 +29,7 @@ def test_upper_blocks_are_not_loaded(policy):
 
 
 def test_the_default_layer_is_the_middle_block(policy):
-    assert read_shape(policy) == ModelShape(n_layers=3, d_in=32)
+    assert read_shape(policy) == ModelShape(n_layers=3, d_in=32, context_tokens=128)
     assert [resolve_layer(None, ModelShape(n, 8), "m") for n in (1, 2, 3, 4, 28)] == [0, 1, 1, 2, 14]
 
 

@@ -83,11 +83,17 @@ def test_large_pools_go_through_batches(planted, monkeypatch):
     assert report.values["nmi_topic"] > 0.9
 
 
-def test_fewer_prompts_than_clusters_is_an_error(planted):
+@pytest.mark.parametrize(("n", "found"), [(1, 1), (3, 1), (9, 2), (15, 3)])
+def test_a_pool_smaller_than_the_number_of_clusters_gets_fewer(planted, n, found):
     frame, x = planted
-    with pytest.raises(DataError, match=r"3 usable prompts cannot fill clusters.n_clusters=4; lower n_clusters"):
-        cluster_prompts(frame[:3], x, FOUR, 0)
-    with pytest.raises(DataError, match="0 usable prompts"):
+    table, report = cluster_prompts(frame[:n], x, ClustersConfig(n_clusters=16), 0)
+    assert table["cluster_id"].nunique() <= found
+    assert f"{n} usable prompts cannot fill clusters.n_clusters = 16: there are {found}" in report.notes[0]
+
+
+def test_a_pool_without_usable_prompts_is_an_error(planted):
+    frame, x = planted
+    with pytest.raises(DataError, match="none of the 200 prompts is usable"):
         cluster_prompts(frame.assign(usable=False), x, FOUR, 0)
 
 

@@ -8,10 +8,11 @@ from saerl_core.config import DifficultyConfig
 from saerl_core.errors import DataError
 from saerl_core.signals import difficulty
 from saerl_core.signals.difficulty import calibrate_difficulty, rank_inside
+from saerl_core.signals.labels import chosen_label, read_labels
 from saerl_core.signals.linear import LinearModel
 from tests.signals.factory import clusters, controls, features, noise, pass_rates, pool, shuffled
 
-CONFIG = DifficultyConfig()
+CONFIG = DifficultyConfig(label="pass_rate")
 LEVEL = DifficultyConfig(label="level", n_labelled=150)
 
 
@@ -132,22 +133,27 @@ def test_levels_show_a_held_out_table(planted):
     level = np.digitize(truth, (0.3, 0.45, 0.6, 0.75)) + 1.0
     level[:10] = np.nan
     table, report = run(planted, LEVEL, prompts=frame.assign(level=level), pass_rates=None)
-    seen = table["is_labelled"].to_numpy()
-    assert seen.sum() == 150
+    known = table["is_labelled"].to_numpy()
+    assert known.sum() == 390, "the plan goes by every level of the data, not by the 150 that the probe saw"
+    assert report.values["n_labelled"] == 150
     assert report.values["n_held_out"] == 400 - 10 - 150
     assert {row.n for row in report.held_out_table} == {240}
     assert report.values["held_out_spearman"] > 0.8
     assert report.notes[0].startswith("On 240 held-out prompts")
-    assert (table["difficulty"][seen] == (level[seen] - 1) / 4).all()
-    assert not seen[:10].any()
+    assert (table["difficulty"][known] == (level[known] - 1) / 4).all()
+    assert not known[:10].any()
+    assert (table["difficulty"][:10] == table["predicted"][:10]).all(), "predictions fill the gaps"
+    assert "390 of 400 usable prompts came with a level, which the plan goes by" in report.notes[-1]
+    assert "the other 10 get a prediction" in report.notes[-1]
 
 
 def test_held_out_prompts_are_no_copies_of_seen_ones(planted):
     frame = planted[0]
     copies = frame.assign(level=np.arange(400) % 5 + 1.0, prompt=[f"same {i % 160}" for i in range(400)])
-    table, report = run(planted, LEVEL, prompts=copies, pass_rates=None)
-    seen = set(copies["prompt"][table["is_labelled"].to_numpy()])
-    assert report.values["n_held_out"] == sum(p not in seen for p in copies["prompt"])
+    labels = read_labels(copies, None, LEVEL, 0)
+    seen = set(copies["prompt"][~np.isnan(labels.seen)])
+    assert len(seen) > 50
+    assert (~np.isnan(labels.held_out)).sum() == sum(p not in seen for p in copies["prompt"]) > 0
 
 
 def test_known_pass_rates_are_labels_too(planted):
@@ -155,7 +161,83 @@ def test_known_pass_rates_are_labels_too(planted):
     config = DifficultyConfig(label="known_pass_rate", n_labelled=100)
     table, report = run(planted, config, prompts=frame.assign(known_pass_rate=1 - truth), pass_rates=None)
     assert report.values["held_out_spearman"] > 0.9
-    assert table["difficulty"][table["is_labelled"]].to_numpy() == pytest.approx(truth[table["is_labelled"].to_numpy()])
+    assert table["is_labelled"].all()
+    assert table["difficulty"].to_numpy() == pytest.approx(truth)
+
+
+@pytest.mark.parametrize(("n_labelled", "first"), [(392, "Out of fold on 392"), (200, "On 200 held-out prompts")])
+def test_a_handful_of_held_out_rows_is_no_headline(planted, n_labelled, first):
+    config = DifficultyConfig(label="known_pass_rate", n_labelled=n_labelled)
+    _, report = run(planted, config, prompts=planted[0].assign(known_pass_rate=1 - planted[4]), pass_rates=None)
+    assert report.notes[0].startswith(first)
+    assert any(note.startswith(f"On {400 - n_labelled} held-out prompts") for note in report.notes)
+
+
+def test_scores_off_the_scale_are_said(planted):
+    rates = 1 - planted[4]
+    rates[:30] = np.nan
+    frame = planted[0].assign(known_pass_rate=rates, flags=["unreadable_pass_rate"] * 25 + ["x"] * 5 + [""] * 370)
+    _, report = run(planted, DifficultyConfig(label="known_pass_rate"), prompts=frame, pass_rates=None)
+    [note] = [n for n in report.notes if "one-sided" in n]
+    assert note.startswith("The pass rate of 25 of 400 usable prompts is no number in [0, 1] and counts as missing.")
+    assert note.endswith("map another in prompts.columns.pass_rate.")
+
+
+ANSWERS = pd.DataFrame(
+    {
+        "prompt_id": [f"p{i:04d}" for i in range(5)],
+        "prompt_nll_mean": [1.0, 2.0, 1.0, 1.0, 1.0],
+        "prompt_nll_max": 3.0,
+        "answer_nll_mean": [0.5, 0.1, 0.1, 4.0, 0.5],
+        "answer_nll_max": 5.0,
+    }
+)
+
+
+@pytest.mark.parametrize("label", ["auto", "likelihood", "level", "known_pass_rate"])
+def test_a_pool_without_labels_is_ordered_by_the_likelihood_of_its_answers(label):
+    frame = pool(5)
+    x = features(frame["prompt_id"], np.ones((5, 3)))
+    config = DifficultyConfig(label=label)
+    table, report = calibrate_difficulty(frame, x, None, clusters(frame), None, config, 0, likelihood=ANSWERS)
+    assert table["difficulty"].tolist() == [0.625, 0.25, 0.0, 1.0, 0.625]
+    assert not table["is_labelled"].any()
+    assert report.label == "likelihood"
+    assert "how unlikely the policy finds the reference answer" in report.notes[0]
+    assert ("but no usable prompt has one" in report.notes[0]) == (label in ("level", "known_pass_rate"))
+    other, _ = calibrate_difficulty(
+        shuffled(frame), x, None, clusters(frame), None, config, 0, likelihood=shuffled(ANSWERS, 3)
+    )
+    assert other.set_index("prompt_id")["difficulty"].to_dict() == table.set_index("prompt_id")["difficulty"].to_dict()
+    with pytest.raises(DataError, match=r"no usable prompt has a label; give the policy's likelihood"):
+        calibrate_difficulty(frame, x, None, clusters(frame), None, config, 0)
+
+
+def test_no_label_is_the_middle(planted):
+    table, report = run(planted, DifficultyConfig(label="none"), pass_rates=None)
+    assert (table["difficulty"] == 0.5).all()
+    assert (table["calibrated"] == 0.5).all()
+    assert report.label == "none"
+    assert "no order rests on it" in report.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "measured", "label", "found"),
+    [
+        ({}, False, "auto", "likelihood"),
+        ({"level": 2.0}, False, "auto", "level"),
+        ({"level": 2.0}, True, "auto", "pass_rate"),
+        ({"level": 2.0, "known_pass_rate": 0.5}, True, "auto", "known_pass_rate"),
+        ({"level": 2.0, "usable": False}, False, "auto", "likelihood"),
+        ({"level": 2.0}, False, "known_pass_rate", "likelihood"),
+        ({"known_pass_rate": 0.5}, True, "none", "none"),
+        ({}, False, "pass_rate", "pass_rate"),
+    ],
+)
+def test_which_label_is_taken(columns, measured, label, found):
+    frame = pool(3, **columns)
+    rates = pass_rates(frame["prompt_id"], [1, 2, 3]) if measured else pass_rates([], [])
+    assert chosen_label(frame, rates, DifficultyConfig(label=label)) == found
 
 
 def test_row_order_does_not_matter(planted, result):
@@ -222,7 +304,7 @@ def test_silent_features_predict_the_mean(planted):
     [
         ({"pass_rates": None}, CONFIG, "no pass rate was measured"),
         ({"pass_rates": pass_rates(["x1", "x2"], [1, 2])}, CONFIG, "none of the 2 prompts"),
-        ({}, LEVEL, "no usable prompt has one"),
+        ({}, LEVEL, "no usable prompt has a label"),
         ({"clusters": clusters(pool(3))}, CONFIG, "has no cluster"),
         ({"prompts": pool(1)[:0]}, CONFIG, "holds no prompt"),
         ({"features": features(["p0000"], np.ones((1, 3)))}, CONFIG, "has no features"),

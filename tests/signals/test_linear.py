@@ -69,14 +69,57 @@ def test_ridge_finds_the_value(planted):
 
 
 def test_the_gram_matrix_changes_nothing(monkeypatch):
-    from saerl_core.signals import linear
+    from saerl_core.signals import descent, linear
 
     rng = np.random.default_rng(3)
     x = sparse.csr_matrix(np.where(rng.random((120, 30)) < 0.5, rng.random((120, 30)), 0.0))
     y = np.asarray(x @ rng.normal(size=30)).ravel() + 0.1 * rng.normal(size=120)
     inner = rng.integers(0, 4, 120)
     with_gram = linear.fit_elastic_net(x, y, inner, 0.5, 1)
-    monkeypatch.setattr(linear, "_GRAM_COLUMNS", 0)
+    monkeypatch.setattr(descent, "_GRAM_COLUMNS", 0)
     without = linear.fit_elastic_net(x, y, inner, 0.5, 1)
     np.testing.assert_allclose(with_gram.weights, without.weights, atol=1e-6)
     assert with_gram.intercept == pytest.approx(without.intercept, abs=1e-6)
+
+
+def _penalties(monkeypatch):
+    """Count the penalties that are solved on the inner folds and, at the end, on all rows."""
+    from saerl_core.signals import linear
+
+    solved = []
+    real = linear.descent
+
+    def counted(*given):
+        path = real(*given)
+        return lambda alpha: solved.append(alpha) or path(alpha)
+
+    monkeypatch.setattr(linear, "descent", counted)
+    return solved
+
+
+def test_labels_that_the_features_do_not_know_end_the_path_early(monkeypatch):
+    from saerl_core.signals import linear
+
+    solved, rng = _penalties(monkeypatch), np.random.default_rng(0)
+    x, folds = rng.normal(size=(200, 60)), np.arange(200) % 3
+    model = linear.fit_elastic_net(x, rng.random(200), folds, 0.5, 1)
+    assert np.abs(model.weights).max() < 0.05
+    assert len(solved) < 40, "of 24 penalties on three folds and 24 on all rows: 96"
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_the_elastic_net_is_the_one_of_the_library(full):
+    """Dense rows go through the Gram matrix and sparse ones do not; both give scikit-learn's own cross-validation."""
+    from sklearn.linear_model import ElasticNetCV
+
+    from saerl_core.signals import linear
+
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(150, 12)) * (1.0 if full else rng.random((150, 12)) < 0.05)
+    x /= x.std(axis=0)
+    y, folds = x[:, 0] - 0.5 * x[:, 1] + rng.normal(size=150), np.arange(150) % 3
+    splits = [(np.flatnonzero(folds != f), np.flatnonzero(folds == f)) for f in range(3)]
+    first = np.abs(x.T @ (y - y.mean())).max() / (150 * 0.5)
+    theirs = ElasticNetCV(l1_ratio=0.5, alphas=np.geomspace(first, first * 1e-3, 24), cv=splits, tol=1e-6).fit(x, y)
+    ours = linear.fit_elastic_net(x if full else sparse.csr_matrix(x), y, folds, 0.5, 1)
+    np.testing.assert_allclose(ours.predict(x), theirs.predict(x), atol=0.02)

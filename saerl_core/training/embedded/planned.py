@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saerl_core.errors import BackendError
+from saerl_core.policy.context import context_tokens
 from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.protocols import StepMetrics
 from saerl_core.seeds import stage_seed
@@ -129,7 +130,7 @@ class PlannedTrainer(_Trl):  # type: ignore[misc]  # trl ships no types
     def _encode(self, row: PromptRow) -> list[int]:
         if row.prompt_id not in self.encoded:
             [tokens] = prompt_tokens(self.processing_class, [row.prompt], self.session.job.policy.prompt_format)
-            limit = getattr(self.model.config, "max_position_embeddings", None)
+            limit = context_tokens(self.model.config)
             if limit is not None and len(tokens) + self.max_completion_length > limit:
                 raise BackendError(
                     f"prompt '{row.prompt_id}' has {len(tokens)} tokens; with training.max_completion_tokens "

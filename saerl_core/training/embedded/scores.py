@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from saerl_core.errors import DataError
+from saerl_core.policy.context import beyond_note
 from saerl_core.records import TrainJob
 from saerl_core.rollouts.grading import Grader
 from saerl_core.rollouts.sampler import Sampler
@@ -28,6 +30,20 @@ class HeldOutScores:
             device=str(trainer.model.device),
             model=trainer.model,
         )
+        fits = self._sampler.fitting(self._prompts)
+        if not all(fits):
+            self._leave_out(prompts, fits)
+
+    def _leave_out(self, prompts: pd.DataFrame, fits: list[bool]) -> None:
+        """Score only the prompts that the policy can read, and say so in the report of the training."""
+        left_out = sorted(str(p) for p, fit in zip(prompts["prompt_id"], fits, strict=True) if not fit)
+        sampler = self._sampler
+        note = beyond_note(left_out, len(fits), sampler.context_tokens or 0, sampler.max_completion_tokens)
+        if not any(fits):
+            raise DataError(f"{note}; remove training.eval_every_steps or give shorter held-out prompts")
+        self._trainer.session.note(f"{note}; they were not scored while training")
+        self._prompts = [p for p, fit in zip(self._prompts, fits, strict=True) if fit]
+        self._answers = [a for i, a in enumerate(self._answers) if fits[i // self._n]]
 
     def after_step(self) -> None:
         """Score the policy if it is due after the step that has just been booked."""

@@ -21,6 +21,7 @@ from saerl_core.training.embedded.rules import rules_of, trl_config
 from saerl_core.training.embedded.scores import HeldOutScores
 from saerl_core.training.fingerprint import job_fingerprint
 from saerl_core.training.held_out import held_out_prompts
+from saerl_core.training.intact import newest_intact
 from saerl_core.training.session import TrainingSession
 
 if TYPE_CHECKING:
@@ -63,14 +64,16 @@ class EmbeddedTrainer:
         self.check(job)
         session, now = TrainingSession(job, curriculum, on_step), _fingerprint(job)
         finished, root = job.work_dir / "finished", job.work_dir / "checkpoints"
-        saved = store.checkpoints(root)
         if finished.is_dir():
             self._restore(finished, session, now)
             return _result(job, session)
-        if saved:
-            self._restore(saved[-1], session, now)
+        saved, damage = newest_intact(root)
+        if saved is not None:
+            self._restore(saved, session, now)
+        if damage is not None:
+            session.note(damage)
         if session.next_step < job.n_steps:
-            self._run(job, session, now, saved[-1] if saved else None)
+            self._run(job, session, now, saved)
         last = store.checkpoints(root)[-1]
         with store.complete_folder(job.work_dir / "policy", "the trained policy") as folder:
             store.copy_policy(last, folder)

@@ -1,0 +1,136 @@
+"""The page of a comparison: the answer in words, the table, the learning curves, how it was counted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from saerl_core.compare.statistics import RULES, Comparison, Row, Saving, sentence
+from saerl_core.compare.trials import Trial, xs
+from saerl_core.compare.trials import curve as smoothed_curve
+from saerl_core.report import numbers
+from saerl_core.report.blocks import Block, Callout, Code, Figure, Section, Table, Text
+from saerl_core.report.charts import Series, lines
+from saerl_core.report.inputs import RunFacts
+from saerl_core.report.page import render_sections
+
+_AXES = {"n_rollouts": "rollouts", "n_tokens": "tokens", "step": "steps", "seconds": "seconds"}
+
+
+@dataclass(frozen=True)
+class ComparisonInputs:
+    """What the page is made from. `failures`: arm, seed and reason of each trial that ended without a result."""
+
+    facts: RunFacts
+    comparison: Comparison
+    trials: Sequence[Trial]
+    failures: Sequence[tuple[str, int, str]]
+    command: str
+
+
+def answer_in_words(comparison: Comparison) -> list[str]:
+    """Return one sentence an arm, the arms that were told apart first."""
+    rows = sorted(comparison.rows[1:], key=lambda row: (row.word == "cannot be told apart", -row.gain.mean))
+    return [sentence(row, comparison) for row in rows]
+
+
+def render_comparison(inputs: ComparisonInputs) -> str:
+    """Render the comparison as one self-contained HTML page (no script, no network)."""
+    sections = [_answer(inputs), _table(inputs.comparison), _curves(inputs), _method(inputs)]
+    seeds = sorted({trial.seed for trial in inputs.trials})
+    meta = [
+        ("arms", str(len(inputs.comparison.rows)), ""),
+        ("seeds", ", ".join(map(str, seeds)), ""),
+        ("baseline", inputs.comparison.baseline, ""),
+    ]
+    return render_sections(inputs.facts, sections, meta)
+
+
+def _answer(inputs: ComparisonInputs) -> Section:
+    blocks: list[Block] = [Text(text, strong=i == 0) for i, text in enumerate(answer_in_words(inputs.comparison))]
+    for arm, seed, reason in inputs.failures:
+        blocks.append(Callout(f"Arm {arm}, seed {seed} ended without a result: {reason}", "bad"))
+    return Section("answer", "What did it buy?", blocks, lead=f"Against {inputs.comparison.baseline}, equal rollouts.")
+
+
+def _table(comparison: Comparison) -> Section:
+    rows = [_cells(row, row is comparison.rows[0]) for row in comparison.rows]
+    columns = [
+        "arm",
+        "verdict",
+        "seeds",
+        "final",
+        "gain [95 %]",
+        "p, corrected",
+        "area",
+        *_AXES.values(),
+        "dead groups",
+    ]
+    caption = (
+        f"Final accuracy over {comparison.n_items:,} held-out prompts; area: gain in mean accuracy over the run; "
+        "rollouts, tokens, steps and seconds: share of what the baseline spent until its final accuracy was reached, ≥ where it "
+        "never was; dead groups: rewards all equal, no gradient."
+    )
+    return Section(
+        "table", "Arms", [Table("Against the baseline", columns, rows, 2, caption, strong_rows=frozenset((0,)))]
+    )
+
+
+def _cells(row: Row, is_baseline: bool) -> list[str]:
+    if is_baseline:
+        savings = [""] * len(_AXES)
+        gain, p, area = "", "", ""
+    else:
+        savings = [_saving(row.saving(axis)) for axis in ("n_rollouts", "n_tokens", "step", "seconds")]
+        interval = (
+            "" if row.gain.lo is None or row.gain.hi is None else f" [{_points(row.gain.lo)}, {_points(row.gain.hi)}]"
+        )
+        gain = f"{_points(row.gain.mean)}{interval}"
+        p = "" if row.adjusted_p is None else f"{row.adjusted_p:.3f}"
+        area = _points(row.area_gain.mean)
+    dead = "" if row.zero_std_frac is None else numbers.percent(row.zero_std_frac, 0)
+    word = "baseline" if is_baseline else row.word
+    return [row.arm, word, str(row.n_seeds), numbers.percent(row.accuracy), gain, p, area, *savings, dead]
+
+
+def comparison_table(comparison: Comparison) -> pd.DataFrame:
+    """Return one row an arm with the figures of the page, as numbers."""
+    rows = []
+    for row in comparison.rows:
+        found: dict[str, object] = {
+            "arm": row.arm, "n_seeds": row.n_seeds, "accuracy": row.accuracy, "gain": row.gain.mean,
+            "gain_lo": row.gain.lo, "gain_hi": row.gain.hi, "adjusted_p": row.adjusted_p, "verdict": row.word,
+            "area_gain": row.area_gain.mean, "zero_std_frac": row.zero_std_frac, "label_rollouts": row.label_rollouts,
+        }  # fmt: skip
+        for saving in row.savings:
+            found |= {f"{saving.axis}_ratio": saving.ratio, f"{saving.axis}_reached": saving.reached}
+        rows.append(found)
+    return pd.DataFrame(rows).astype({"gain_lo": "float64", "gain_hi": "float64", "adjusted_p": "float64"})
+
+
+def _points(value: float) -> str:
+    return f"{value * 100:+.1f}"
+
+
+def _saving(saving: Saving) -> str:
+    interval = "" if saving.lo is None or saving.hi is None else f" [{saving.lo:.0%}, {saving.hi:.0%}]"
+    return f"{saving.ratio:.0%}{interval}" if saving.reached else f"≥ {saving.ratio:.0%}"
+
+
+def _curves(inputs: ComparisonInputs) -> Section:
+    series = []
+    for i, row in enumerate(inputs.comparison.rows):
+        own = [trial for trial in inputs.trials if trial.arm == row.arm]
+        n = min(len(trial.curve) for trial in own)
+        x = np.mean([xs(trial, "n_rollouts")[:n] for trial in own], axis=0)
+        y = np.mean([smoothed_curve(trial)[:n] for trial in own], axis=0)
+        series.append(Series(row.arm, [float(v) for v in x], [float(v) for v in y], f"c{i % 8}"))
+    chart = lines("learning curves", series, "generated rollouts, labels included", size=(960, 380), as_share=True)
+    keys = [(one.css, one.name) for one in series]
+    caption = "Mean over the seeds, smoothed over three evaluations. A curve that starts late paid for labels first."
+    return Section("curves", "Learning curves", [Figure("Accuracy over rollouts", chart, keys, caption)])
+
+
+def _method(inputs: ComparisonInputs) -> Section:
+    return Section("method", "How it was counted", [Text(RULES), Code("The exact command", inputs.command)])

@@ -1,0 +1,52 @@
+"""The trials of a comparison as runs below the comparison's own: arm and seed as tags, curves over rollouts."""
+
+import mlflow
+from mlflow.entities import Metric, Param
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+
+from saerl_core.compare.trials import Trial
+
+GROUP_TAG, ARM_TAG, SEED_TAG = "saerl.comparison", "saerl.arm", "saerl.seed"
+
+
+def log_trials(trials: tuple[Trial, ...], group: str) -> int:
+    """Log every trial as a child of the active run and return how many; MLflow's step is the generated rollouts.
+
+    A child holds few keys, whatever the arm: the curve `curve/accuracy` and its headline figures.
+    """
+    parent = mlflow.active_run()
+    if parent is None:
+        return 0
+    client = mlflow.MlflowClient()
+    for trial in trials:
+        name = f"{trial.arm}-s{trial.seed}"
+        tags = {
+            MLFLOW_PARENT_RUN_ID: parent.info.run_id,
+            MLFLOW_RUN_NAME: name,
+            GROUP_TAG: group,
+            ARM_TAG: trial.arm,
+            SEED_TAG: str(trial.seed),
+        }
+        run = client.create_run(parent.info.experiment_id, tags=tags, run_name=name)
+        now = run.info.start_time
+        metrics = [Metric("curve/accuracy", p.accuracy, now, p.n_rollouts) for p in trial.curve]
+        metrics += [Metric(f"answer/{key}", value, now, 0) for key, value in _headlines(trial).items()]
+        params = [Param("arm", trial.arm), Param("seed", str(trial.seed))]
+        client.log_batch(run.info.run_id, metrics=metrics, params=params)
+        client.set_terminated(run.info.run_id)
+    return len(trials)
+
+
+def _headlines(trial: Trial) -> dict[str, float]:
+    final = float((trial.items["n_correct"] / trial.items["n_samples"]).mean())
+    found = {
+        "accuracy_before": trial.curve[0].accuracy,
+        "accuracy_after": final,
+        "gain": final - trial.curve[0].accuracy,
+        "rollouts": float(trial.spent.n_rollouts),
+        "tokens": float(trial.spent.n_tokens),
+        "seconds": trial.spent.seconds,
+    }
+    if trial.zero_std_frac:
+        found["dead_groups"] = sum(trial.zero_std_frac) / len(trial.zero_std_frac)
+    return found

@@ -1,0 +1,21 @@
+"""Who ran what and when: the head of every page."""
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from saerl_core.report.inputs import RunFacts
+from steps import _runtime as runtime
+
+_PACKAGES = ("saerl", "torch", "transformers", "trl", "sae-lens", "scikit-learn", "zenml", "mlflow")
+
+
+def run_facts() -> RunFacts:
+    """Return the facts of the running step."""
+    return RunFacts(
+        run_name=runtime.run_name(),
+        created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        git_sha=runtime.git_sha(),
+        command=runtime.command_line(),
+        versions={name: version(name) for name in _PACKAGES},
+        mlflow_run=runtime.mlflow_run_name(),
+    )

@@ -1,0 +1,81 @@
+"""Train every arm of a comparison with every seed, in worker processes; what is finished is never repeated."""
+
+import logging
+import time
+from typing import Annotated
+
+import pandas as pd
+from zenml import step
+
+from saerl_core.compare.tables import TrialTables, to_tables
+from saerl_core.config import RunConfig, VectorsConfig
+from saerl_core.environment import state_dir
+from saerl_core.errors import BackendError
+from saerl_core.features.likelihood import policy_likelihood
+from saerl_core.plan.inputs import PlanInputs
+from saerl_core.records import ControlFeatures, PassRatesReport, PolicyRef, PromptVectors, SaeFeatures
+from saerl_core.signals.vectors import prompt_vectors
+from saerl_core.trials.arms import resolve_arms
+from saerl_core.trials.pool import Progress
+from saerl_core.trials.pool import run_trials as run_them
+from saerl_core.trials.prepare import TrialInputs, prepare_trials
+from steps._runtime import stage
+
+logger = logging.getLogger("saerl")
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+@step(experiment_tracker=True, enable_cache=False)
+def run_trials(
+    prompts: pd.DataFrame,
+    held_out: pd.DataFrame,
+    quality: pd.DataFrame,
+    clusters: pd.DataFrame,
+    difficulty: pd.DataFrame,
+    features: SaeFeatures,
+    controls: ControlFeatures,
+    policy: PolicyRef,
+    config: RunConfig,
+    pass_rates_report: PassRatesReport | None = None,
+) -> tuple[
+    Annotated[pd.DataFrame, "trial_curves"],
+    Annotated[pd.DataFrame, "trial_items"],
+    Annotated[pd.DataFrame, "trial_failures"],
+]:
+    """Run what is not finished; a trial that fails is a row, and the others go on."""
+    with stage("run_trials", torch_threads=config.torch_threads):
+        inputs = TrialInputs(
+            PlanInputs(prompts=prompts, quality=quality, clusters=clusters, difficulty=difficulty),
+            held_out, policy, config.grading,
+            pass_rates_report.n_rollouts if pass_rates_report is not None else 0,
+            pass_rates_report.n_generated_tokens if pass_rates_report is not None else 0,
+            config.torch_threads,
+        )  # fmt: skip
+
+        def embed(wanted: VectorsConfig) -> PromptVectors:
+            table = None
+            if wanted.use_likelihood:
+                sizes = {"batch_tokens": config.features.batch_tokens, "device": config.features.device}
+                table = policy_likelihood(prompts, policy, config.grading, **sizes).table
+            return prompt_vectors(prompts, features, controls, table, wanted, config.seed)
+
+        arms = resolve_arms(config, config.compare)
+        folders = prepare_trials(inputs, arms, config.compare, state_dir() / "trials", embed)
+        outcome = run_them(folders, config.compare.workers, _Lines())
+        if not outcome.trials:
+            raise BackendError(f"all {len(folders)} trials failed; the first: {outcome.failures[0].reason}")
+        tables: TrialTables = to_tables(outcome.trials, [(f.arm, f.seed, f.reason) for f in outcome.failures])
+    return tables.curves, tables.items, tables.failures
+
+
+class _Lines:
+    """Says how far the trials are: at every end of one, else every quarter of a minute."""
+
+    def __init__(self) -> None:
+        self._last, self._said = 0.0, -1
+
+    def __call__(self, progress: Progress) -> None:
+        ended, now = progress.n_done + progress.n_failed, time.monotonic()
+        if ended != self._said or now - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last, self._said = now, ended
+            logger.info("%s", progress)
