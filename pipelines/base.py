@@ -33,7 +33,8 @@ class SaerlPipeline(Pipeline):
         allow_hub(config)
         seed = config.seed if config.training.seed is None else config.training.seed
         if self._run_args.get("run_name") in (None, self._our_name):
-            self._our_name = f"{config.plan.strategy.name}-s{seed}-{{date}}-{{time}}"
+            about = self.name if self.name == "compare" else f"{config.plan.strategy.name}-s{seed}"
+            self._our_name = f"{about}-{{date}}-{{time}}"
             self._run_args["run_name"] = self._our_name
         return {"config": config}
 

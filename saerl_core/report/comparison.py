@@ -69,8 +69,8 @@ def _table(comparison: Comparison) -> Section:
     ]
     caption = (
         f"Final accuracy over {comparison.n_items:,} held-out prompts; area: gain in mean accuracy over the run; "
-        "rollouts, tokens, steps and seconds: share of what the baseline spent until its final accuracy was reached, ≥ where it "
-        "never was; dead groups: rewards all equal, no gradient."
+        "rollouts, tokens, steps and seconds: share of what the baseline spent until its final accuracy was "
+        "reached, ≥ where it never was; dead groups: rewards all equal, no gradient."
     )
     return Section(
         "table", "Arms", [Table("Against the baseline", columns, rows, 2, caption, strong_rows=frozenset((0,)))]

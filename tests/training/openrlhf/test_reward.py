@@ -100,14 +100,17 @@ def test_a_disk_that_is_full(tmp_path):
     assert got["extra_logs"]["reward_error"] == 1.0
 
 
-def test_timeout_of_the_math_grader_is_unknown(tmp_path):
-    answers = {"p0": r"12345678901234567890123456788^{987654321}", "p1": r"\frac{1}{2}"}
+def test_a_monster_is_unknown_and_harms_no_other(tmp_path):
+    answers = {"p0": "7", "p1": r"\frac{1}{2}"}
     reward = function(tmp_path, answers=answers, grading=GradingConfig(kind="math", timeout_s=0.5))
     got = reward(["q " + HANGS], ["q"], [LABEL])
     assert got["rewards"] == 0.0
     assert got["extra_logs"] == {"plan_step": 4.0, "reward_error": 0.0, "reward_unknown": 1.0}
-    assert reward(["q \\boxed{0.5}"], ["q"], ["p1"])["rewards"] == 1.0  # the next one has a new process
-    assert [(line["reason"], line["correct"]) for line in audit(tmp_path)] == [("timeout", None), ("equal", True)]
+    assert reward(["q \\boxed{0.5}"], ["q"], ["p1"])["rewards"] == 1.0
+    assert [(line["reason"], line["correct"]) for line in audit(tmp_path)] == [
+        ("answer too large", None),
+        ("equal", True),
+    ]
 
 
 def test_called_from_many_threads(tmp_path):

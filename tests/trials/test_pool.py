@@ -1,0 +1,141 @@
+"""Trials in worker processes: never one twice, a dead or failing one costs itself only. Workers are small programs."""
+
+import json
+import os
+import signal
+import sys
+import textwrap
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from saerl_core.compare.tables import from_tables, to_tables
+from saerl_core.compare.trials import Point, Trial
+from saerl_core.config import GradingConfig, TrainingConfig
+from saerl_core.records import PolicyRef
+from saerl_core.trials import pool
+from saerl_core.trials.folders import TrialJob, accuracies, append_accuracy, read_job, read_trial, write_trial
+
+WORKER = """
+    import json, os, signal, sys, time
+    from pathlib import Path
+    from saerl_core.compare.trials import Point, Trial
+    from saerl_core.trials.folders import read_job, write_trial
+    import pandas as pd
+    for line in sys.stdin:
+        folder = Path(json.loads(line))
+        job = read_job(folder)
+        (folder / "began").open("a").write("x")
+        if job.arm == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if job.arm == "fails":
+            print(json.dumps({"error": "DataError: no prompt"}), flush=True)
+            continue
+        for step in range(3):
+            print(json.dumps({"step": step + 1}), flush=True)
+        items = pd.DataFrame({"item_id": ["a"], "n_samples": [4], "n_correct": [2]})
+        write_trial(folder, Trial(job.arm, job.seed, (Point(0, 0, 0, 0.0, 0.5),), items))
+        print(json.dumps({"done": True}), flush=True)
+"""
+
+
+def job(arm: str, seed: int) -> TrialJob:
+    settings = (TrainingConfig(), GradingConfig())
+    return TrialJob(
+        arm, seed, PolicyRef("/nowhere", "p"), *settings, Path("prompts"), Path("held_out"), 3, 4, "plan", 4
+    )
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    script = tmp_path / "worker.py"
+    script.write_text(textwrap.dedent(WORKER), encoding="utf-8")
+    real = pool.subprocess.Popen
+
+    def start(command: list[str], **settings: object):
+        return real([sys.executable, str(script)], **settings)
+
+    monkeypatch.setattr(pool.subprocess, "Popen", start)
+
+    def make(*arms: str) -> list[Path]:
+        made = []
+        for seed, arm in enumerate(arms):
+            one = job(arm, seed)
+            folder = tmp_path / one.key("code")
+            one.write(folder)
+            made.append(folder)
+        return made
+
+    return make
+
+
+def test_every_trial_once_in_order_and_never_again(folders) -> None:
+    made = folders("a", "b", "c", "d")
+    said: list[str] = []
+    outcome = pool.run_trials(made, 2, lambda progress: said.append(str(progress)))
+    assert [trial.arm for trial in outcome.trials] == ["a", "b", "c", "d"]
+    assert outcome.failures == ()
+    assert said[0].startswith("trials: 0 done, 2 running, 2 waiting")
+    assert said[-1].startswith("trials: 4 done, 0 running, 0 waiting")
+    pool.run_trials(made, 2)
+    assert [(folder / "began").read_text() for folder in made] == ["x"] * 4
+
+
+def test_a_worker_that_dies_or_a_trial_that_fails_costs_itself_only(folders) -> None:
+    outcome = pool.run_trials(folders("dies", "a", "fails", "b"), 1)
+    assert [trial.arm for trial in outcome.trials] == ["a", "b"]
+    assert {(f.arm, f.reason.split(",")[0]) for f in outcome.failures} == {
+        ("dies", "its process was killed"),
+        ("fails", "DataError: no prompt"),
+    }
+
+
+def test_no_worker_is_left_behind(folders) -> None:
+    def interrupt(progress: pool.Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pool.run_trials(folders("a"), 1, interrupt)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG | signal.SIG_DFL)
+
+
+def test_a_folder_holds_the_whole_job_and_the_curve_survives_a_kill(tmp_path: Path) -> None:
+    one = job("a", 3)
+    one.write(tmp_path / "t")
+    assert read_job(tmp_path / "t") == one
+    append_accuracy(tmp_path / "t", 4, 0.25)
+    append_accuracy(tmp_path / "t", 4, 0.5)  # a resumed trial scores the step again
+    with (tmp_path / "t" / "curve.jsonl").open("a") as file:
+        file.write("[8, 0.")
+    assert accuracies(tmp_path / "t") == {4: 0.5}
+    assert read_trial(tmp_path / "t") is None
+
+
+def test_the_key_knows_everything_that_the_outcome_depends_on() -> None:
+    one = job("a", 3)
+    assert one.key("code") != one.key("other code")
+    assert one.key("code") != job("a", 4).key("code")
+    assert one.key("code") == job("a", 3).key("code")
+
+
+def test_trials_survive_a_file_and_a_table(tmp_path: Path) -> None:
+    items = pd.DataFrame({"item_id": ["a", "b"], "n_samples": [4, 4], "n_correct": [1, 2]})
+    curve = (Point(0, 40, 400, 0.0, 0.1), Point(5, 140, 1400, 2.5, 0.3))
+    trial = Trial("arm", 7, curve, items, 40, (0.5, 0.75))
+    write_trial(tmp_path, trial)
+    back = read_trial(tmp_path)
+    assert back is not None
+    assert (back.arm, back.seed, back.curve, back.label_rollouts, back.zero_std_frac) == (
+        "arm",
+        7,
+        curve,
+        40,
+        (0.5, 0.75),
+    )
+    assert json.loads((tmp_path / "trial.json").read_text())["arm"] == "arm"
+    tables = to_tables([trial], [])
+    [again] = from_tables(tables.curves, tables.items)
+    assert (again.curve, again.zero_std_frac, again.label_rollouts) == (curve, (0.625,), 40)
+    assert again.items.equals(items)
