@@ -41,15 +41,10 @@ def saerl_pipeline(config: RunConfig) -> None:
     difficulty, difficulty_report = calibrate_difficulty(
         prompts, features, controls, clusters, policy, c.difficulty, c.features, c.grading, seed, threads, pass_rates
     )
-    training, train_seed = _training(c)
-    plan_code, train_code = _code(c)
+    (training, train_seed), (plan_code, train_code) = _training(c), _code(c)
     vectors, vectors_report = _vectors(c, prompts, features, controls, policy)
-    n_new = c.training.max_completion_tokens if c.training.enabled else 0
-    if c.policy.source == "text":
-        n_new = None  # reads prompts for the features only; its context says nothing about who trains on the plan
-    plan, _, plan_report = plan_batches(
-        prompts, quality, clusters, difficulty, c.plan, train_seed, plan_code, policy, n_new, vectors
-    )
+    signals = (prompts, quality, clusters, difficulty)
+    plan, _, plan_report = plan_batches(*signals, c.plan, train_seed, plan_code, policy, _room(c), vectors)
     trained = log = consumed = handed_out = training_report = scores = evaluation_report = None
     if c.training.enabled:
         trained, log, consumed, handed_out, training_report = train_policy(
@@ -70,6 +65,13 @@ def saerl_pipeline(config: RunConfig) -> None:
         handed_out=handed_out, training_report=training_report, scores=scores, evaluation_report=evaluation_report,
         benchmarks_report=benchmarks_report, vectors_report=vectors_report,
     )  # fmt: skip
+
+
+def _room(c: RunConfig) -> int | None:
+    """Return the tokens that a prompt must leave for its completion; None where nobody answers with this policy."""
+    if c.policy.source == "text":
+        return None
+    return c.training.max_completion_tokens if c.training.enabled else 0
 
 
 def _training(c: RunConfig) -> tuple[TrainingConfig, int]:
