@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from saerl_core.config import GradingConfig, TrainingConfig
 from saerl_core.errors import DataError
+from saerl_core.probe_rows import ProbeRow, WorstPrompt
 from saerl_core.tables import HANDED_OUT
 
 
@@ -202,26 +203,6 @@ class SaeReport(StageReport):
 
 class FeaturesReport(StageReport):
     """values: n_prompts, nnz_per_row, l0, n_dropped_tokens, prompts_per_s."""
-
-
-FEW_ROWS = 100  # figures on fewer held-out rows than that are no headline: out-of-fold ones stand in front
-
-
-class ProbeRow(BaseModel, frozen=True, extra="forbid"):
-    """One row of a probe table: the same folds, another feature set."""
-
-    features: str  # sae, dense, random_sae, tfidf, length
-    scores: dict[str, float]  # metric -> out-of-fold value
-    n: int
-
-
-class WorstPrompt(BaseModel, frozen=True, extra="forbid"):
-    """A usable prompt of a low quality score, as the page shows it."""
-
-    prompt_id: str
-    score: float
-    broken: float | None  # calibrated probability of being broken; None: nothing could be calibrated
-    kept: bool
 
 
 class QualityReport(StageReport):

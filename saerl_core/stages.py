@@ -41,7 +41,7 @@ _ROWS = (
     Stage("cluster_prompts", "clusters_report", "clusters", "selection", "clusters", ("signals",)),
     Stage(
         "measure_pass_rates", "pass_rates_report", "pass_rates", "selection", "difficulty",
-        ("rollouts", "latex.py", "policy", "world"),
+        ("rollouts", "latex.py", "policy", "signals", "world"),
     ),
     Stage(
         "calibrate_difficulty", "difficulty_report", "probe/difficulty", "selection", "difficulty",

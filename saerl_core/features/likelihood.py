@@ -84,13 +84,16 @@ def policy_likelihood(
     columns = [name for name in LIKELIHOOD.columns if name != "prompt_id"]
     table = pd.DataFrame(values, columns=columns)
     table.insert(0, "prompt_id", prompts["prompt_id"].to_numpy())
-    notes = []
-    if n_cut:
-        notes.append(
-            f"{n_cut} of {len(rows)} prompts are longer than the policy's context of {limit} tokens; their likelihood "
-            "is that of the last tokens that fit"
-        )
-    return Likelihood(LIKELIHOOD.check(table), int(lengths.sum()), tuple(notes))
+    return Likelihood(LIKELIHOOD.check(table), int(lengths.sum()), _notes(n_cut, len(rows), limit))
+
+
+def _notes(n_cut: int, n: int, limit: int | None) -> tuple[str, ...]:
+    if n_cut == 0:
+        return ()
+    return (
+        f"{n_cut} of {n} prompts are longer than the policy's context of {limit} tokens; their likelihood is that of "
+        "the last tokens that fit",
+    )
 
 
 def _cut(prompt: list[int], answer: list[int], limit: int | None) -> tuple[list[int], int]:

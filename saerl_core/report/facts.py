@@ -8,7 +8,7 @@ import pandas as pd
 
 from saerl_core.config import MEAN_BENCHMARK
 from saerl_core.plans import OnlinePlan
-from saerl_core.records import FEW_ROWS, ProbeRow
+from saerl_core.probe_rows import FEW_ROWS, ProbeRow
 from saerl_core.report import numbers
 from saerl_core.report.inputs import ReportInputs
 from saerl_core.stages import PURPOSES, purpose_of

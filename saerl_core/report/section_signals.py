@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from saerl_core.records import ClusterCard, ProbeRow
+from saerl_core.probe_rows import ProbeRow
+from saerl_core.records import ClusterCard
 from saerl_core.report import facts, numbers
 from saerl_core.report.blocks import (
     Block,

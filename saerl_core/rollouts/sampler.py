@@ -6,9 +6,7 @@ the call, on their order or on the chunking (up to rounding in the logits), and 
 same seed answer to the same numbers: the noise of a paired comparison is smaller.
 """
 
-import hashlib
 import inspect
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +18,7 @@ from saerl_core.policy.context import context_tokens, fitting
 from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.progress import track
 from saerl_core.records import PolicyRef
+from saerl_core.rollouts.streams import uniforms as _uniforms
 
 if TYPE_CHECKING:
     import torch
@@ -283,19 +282,6 @@ def nucleus(probabilities: "Float[torch.Tensor, 'rows vocab']", top_p: float) ->
     descending, order = probabilities.sort(dim=-1, descending=True, stable=True)
     outside = pad(descending.cumsum(-1)[:, :-1], (1, 0)) >= top_p  # of a token: what the more probable ones sum to
     return probabilities.masked_fill(outside.gather(-1, order.argsort(-1)), 0.0)
-
-
-def _uniforms(prompts: list[str], n: int, length: int, seed: int) -> list[Float64[np.ndarray, "n length"]]:
-    """Return the random numbers of every prompt; the second copy of a prompt gets a stream of its own."""
-    seen: Counter[str] = Counter()
-    streams = []
-    for prompt in prompts:
-        name = f"{seed}:{seen[prompt]}:{prompt}".encode(errors="surrogatepass")
-        seen[prompt] += 1
-        key = int.from_bytes(hashlib.sha256(name).digest()[:16], "big")
-        samples = [np.random.Generator(np.random.Philox(key=key, counter=s << 128)).random(length) for s in range(n)]
-        streams.append(np.stack(samples))
-    return streams
 
 
 def _stop_tokens(model: "PreTrainedModel", tokenizer: "object") -> frozenset[int]:

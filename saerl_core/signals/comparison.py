@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from saerl_core.records import ProbeRow
+from saerl_core.probe_rows import ProbeRow
 from saerl_core.signals.scores import bootstrap_spearman, mae, r2, spearman, spearman_within
 
 _FLOOR = "mean"  # predicts the mean label: no order, so no rank correlation

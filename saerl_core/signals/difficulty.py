@@ -9,8 +9,9 @@ from scipy.stats import rankdata
 
 from saerl_core.config import DifficultyConfig
 from saerl_core.errors import DataError
+from saerl_core.probe_rows import FEW_ROWS, ProbeRow
 from saerl_core.progress import track
-from saerl_core.records import FEW_ROWS, ControlFeatures, DifficultyReport, ProbeRow, SaeFeatures
+from saerl_core.records import ControlFeatures, DifficultyReport, SaeFeatures
 from saerl_core.seeds import stage_rng, stage_seed
 from saerl_core.signals.comparison import Comparison, compare, judge
 from saerl_core.signals.folds import deal_folds, text_groups

@@ -7,7 +7,8 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from saerl_core.config import QualityConfig
-from saerl_core.records import QualityReport, WorstPrompt
+from saerl_core.probe_rows import WorstPrompt
+from saerl_core.records import QualityReport
 from saerl_core.signals.broken import Broken
 
 N_WORST = 10

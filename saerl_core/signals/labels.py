@@ -12,6 +12,7 @@ from saerl_core.seeds import stage_rng
 from saerl_core.signals.folds import text_groups
 
 FROM_DATA = ("known_pass_rate", "level")  # in the order that `auto` prefers
+ENOUGH = 10  # labelled prompts; fewer teach a probe nothing
 UNLABELLED = ("likelihood", "none")
 _NAMES = {"known_pass_rate": "pass rate", "level": "level"}
 _FLAGS = {"known_pass_rate": "unreadable_pass_rate", "level": "unreadable_level"}
@@ -30,30 +31,31 @@ class DifficultyLabels:
 def chosen_label(pool: pd.DataFrame, pass_rates: pd.DataFrame | None, config: DifficultyConfig) -> str:
     """Return the kind of label that this pool can be calibrated with.
 
-    `auto`: the pass rate that came with the data, the measured one, the level, else the policy's likelihood. A level
-    or a known pass rate that no usable prompt has is replaced by the likelihood; so is a pool without usable prompts'
-    labels under `auto`. A measured pass rate is never replaced: who asks for rollouts is told when there are none.
+    `auto`: the pass rate that came with the data, the measured one, the level, else the policy's likelihood; labels of
+    the data that fewer than ten usable prompts have come after the others. A level or a known pass rate that no usable
+    prompt has is replaced by the likelihood. A measured pass rate is never replaced: who asks for rollouts is told when
+    there are none.
     """
     wanted = config.label
     if wanted in FROM_DATA:
         return wanted if has_label(pool, wanted) else "likelihood"
     if wanted != "auto":
         return wanted
-    if has_label(pool, "known_pass_rate"):
+    if has_label(pool, "known_pass_rate", ENOUGH):
         return "known_pass_rate"
     if pass_rates is not None and not pass_rates.empty:
         return "pass_rate"
-    return "level" if has_label(pool, "level") else "likelihood"
+    return data_label(pool) or data_label(pool, at_least=1) or "likelihood"
 
 
-def has_label(pool: pd.DataFrame, label: str) -> bool:
-    """Tell whether any usable prompt came with a label of this kind."""
-    return bool((pool[label].notna() & pool["usable"].astype(bool)).any())
+def has_label(pool: pd.DataFrame, label: str, at_least: int = 1) -> bool:
+    """Tell whether so many usable prompts came with a label of this kind."""
+    return int((pool[label].notna() & pool["usable"].astype(bool)).sum()) >= at_least
 
 
-def data_label(pool: pd.DataFrame) -> str | None:
-    """Return the kind of label that came with the data, the pass rate first; None where there is none."""
-    return next((label for label in FROM_DATA if has_label(pool, label)), None)
+def data_label(pool: pd.DataFrame, at_least: int = ENOUGH) -> str | None:
+    """Return the kind of label that so many usable prompts came with, the pass rate first; None where there is none."""
+    return next((label for label in FROM_DATA if has_label(pool, label, at_least)), None)
 
 
 def read_labels(

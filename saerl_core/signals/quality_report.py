@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from saerl_core.records import ProbeRow, QualityReport
+from saerl_core.probe_rows import ProbeRow
+from saerl_core.records import QualityReport
 from saerl_core.seeds import stage_rng
 from saerl_core.signals.comparison import verdict
 from saerl_core.signals.quality_items import QualityItems

@@ -55,6 +55,6 @@ def _why(pool: pd.DataFrame, config: DifficultyConfig) -> str:
         return ""
     if config.label == "auto":
         return "No usable prompt came with a pass rate or a level, and none was measured. "
-    other = data_label(pool)
+    other = data_label(pool, at_least=1)
     more = f" (they have a {other}: difficulty.label 'auto' would take it)" if other else ""
     return f"difficulty.label is '{config.label}', but no usable prompt has one{more}. "

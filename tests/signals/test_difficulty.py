@@ -228,6 +228,9 @@ def test_no_label_is_the_middle(planted):
         ({"level": 2.0}, False, "auto", "level"),
         ({"level": 2.0}, True, "auto", "pass_rate"),
         ({"level": 2.0, "known_pass_rate": 0.5}, True, "auto", "known_pass_rate"),
+        ({"level": [2.0] * 9 + [None] * 3}, False, "auto", "level"),
+        ({"known_pass_rate": [0.5] * 9 + [None] * 3}, True, "auto", "pass_rate"),
+        ({"known_pass_rate": [0.5] * 9 + [None] * 3, "level": 2.0}, False, "auto", "level"),
         ({"level": 2.0, "usable": False}, False, "auto", "likelihood"),
         ({"level": 2.0}, False, "known_pass_rate", "likelihood"),
         ({"known_pass_rate": 0.5}, True, "none", "none"),
@@ -235,8 +238,8 @@ def test_no_label_is_the_middle(planted):
     ],
 )
 def test_which_label_is_taken(columns, measured, label, found):
-    frame = pool(3, **columns)
-    rates = pass_rates(frame["prompt_id"], [1, 2, 3]) if measured else pass_rates([], [])
+    frame = pool(12, **columns)
+    rates = pass_rates(frame["prompt_id"][:3], [1, 2, 3]) if measured else pass_rates([], [])
     assert chosen_label(frame, rates, DifficultyConfig(label=label)) == found
 
 
