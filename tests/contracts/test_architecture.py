@@ -107,7 +107,7 @@ def test_no_anonymous_dicts_cross_the_borders_of_the_core():
 
 def test_only_the_private_modules_of_the_steps_import_mlflow():
     assert [name_of(p) for p in MODULES if "mlflow" in imported(p)] == [
-        f"steps/_{n}.py" for n in ("registry", "runtime", "tracking")
+        f"steps/_{n}.py" for n in ("children", "registry", "runtime", "tracking")
     ]
 
 

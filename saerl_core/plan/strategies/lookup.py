@@ -1,7 +1,8 @@
 """Find a strategy by its name: in the table, or in a package that registers it under `saerl.strategies`."""
 
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -18,6 +19,30 @@ from saerl_core.plan.strategies.base import (
 )
 
 GROUP = "saerl.strategies"  # an entry point: name = "package.module:STRATEGY", the object a row as in the table
+
+
+@runtime_checkable
+class Entry(Protocol):
+    """An entry point: that of the standard library, or of its backport, which takes over once it is imported."""
+
+    @property
+    def name(self) -> str:
+        """Name under which the object is registered."""
+        ...
+
+    @property
+    def value(self) -> str:
+        """Where the object is: module and attribute."""
+        ...
+
+    @property
+    def dist(self) -> Any:  # noqa: ANN401 (of either library)
+        """The package, None where nobody knows."""
+        ...
+
+    def load(self) -> Any:  # noqa: ANN401 (whatever stands there)
+        """Import and return the object."""
+        ...
 
 
 def known_names() -> tuple[str, ...]:
@@ -74,7 +99,7 @@ def _refused(error: str | PydanticCustomError, where: tuple[str, ...], given: ob
     return ValidationError.from_exception_data("strategy", [InitErrorDetails(type=error, loc=where, input=given)])
 
 
-def _loaded(entry: EntryPoint) -> Strategy:
+def _loaded(entry: Entry) -> Strategy:
     who = f"strategy '{entry.name}' ({entry.value} of {_package(entry)})"
     try:
         row = entry.load()
@@ -105,5 +130,5 @@ def _problem(row: object, name: str) -> str | None:
     return None
 
 
-def _package(entry: EntryPoint) -> str:
+def _package(entry: Entry) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unnamed package"
