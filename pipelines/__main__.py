@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pipelines.commands_compare import compare
 from pipelines.commands_inspect import inspect
 from pipelines.commands_retrain import COMMANDS
 from pipelines.commands_server import deliver, server
@@ -116,6 +117,7 @@ def where() -> None:
     click.echo("MLflow UI: make ui   (http://127.0.0.1:5000)")
 
 
+main.add_command(compare)
 main.add_command(inspect)
 main.add_command(server)
 main.add_command(deliver)

@@ -32,7 +32,7 @@ def run_trial(folder: Path, on_step: Callable[[int], None] = lambda step: None) 
     trial = Trial(
         arm=job.arm,
         seed=job.seed,
-        curve=_curve(job, result.log, accuracies(folder)),
+        curve=_curve(job, result.log, accuracies(folder) | {job.n_steps: _accuracy(items)}),
         items=items,
         label_rollouts=job.label_rollouts,
         zero_std_frac=tuple(float(share) for share in result.log["zero_std_frac"]),
@@ -76,7 +76,10 @@ def _accuracy(items: pd.DataFrame) -> float:
 
 
 def _curve(job: TrialJob, log: pd.DataFrame, found: dict[int, float]) -> tuple[Point, ...]:
-    """Join accuracies by step with what had been spent until then; labels are spent before the first step."""
+    """Join accuracies by step with what had been spent until then; labels are spent before the first step.
+
+    The last point is the mean of the final items, so that curve and table end with the same figure.
+    """
     seconds = log["step_s"].cumsum()
     spent = {0: (0, 0, 0.0)} | {
         int(step) + 1: (int(rollouts), int(tokens), float(s))

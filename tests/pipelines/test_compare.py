@@ -1,0 +1,113 @@
+"""A comparison in process, on the small configuration: what it says and leaves behind; nothing is trained twice."""
+
+import copy
+import json
+
+import pandas as pd
+import pytest
+
+from pipelines.commands_compare import narrowed
+from saerl_core.config import RunConfig
+from saerl_core.environment import state_dir
+from saerl_core.errors import ConfigError
+from tests.pipelines.small import SMALL
+from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
+
+ARMS = [
+    {"name": "vanilla", "plan": {"strategy": "vanilla"}},
+    {"name": "small", "plan": {"strategy": "vanilla"}, "training": {"group_size": 2}},
+    {"name": "adaptive", "plan": {"strategy": "adaptive"}},
+]
+
+
+def parameters() -> dict:
+    found = copy.deepcopy(SMALL)
+    per_step = found["plan"]["prompts_per_step"] * found["training"]["group_size"]
+    compare = {"arms": ARMS, "seeds": [0, 1], "budget_rollouts": 4 * per_step, "n_evaluations": 2, "n_samples": 2}
+    return {**found, "seed": 11, "compare": compare}
+
+
+@pytest.fixture(scope="module")
+def compared(local_stack):
+    from pipelines.comparing import compare_pipeline
+
+    return compare_pipeline(**parameters())
+
+
+pytestmark = OUR_WARNINGS_ARE_ERRORS
+
+
+@pytest.mark.slow
+def test_every_arm_and_seed_is_a_row_a_curve_and_a_run(compared, mlflow_client) -> None:
+    curves = compared.steps["run_trials"].outputs["trial_curves"][0].load()
+    assert {(a, s) for a, s in curves[["arm", "seed"]].itertuples(index=False)} == {
+        (arm["name"], seed) for arm in ARMS for seed in (0, 1)
+    }
+    budget = parameters()["compare"]["budget_rollouts"]
+    assert (curves.groupby(["arm", "seed"])["n_rollouts"].max() == budget).all()
+    assert (curves.groupby(["arm", "seed"]).size() == 3).all()  # before training, half way, at the end
+    table = pd.read_csv(state_dir() / "comparison.csv")
+    assert table["arm"].tolist() == ["vanilla", "small", "adaptive"]
+    experiment = mlflow_client.get_experiment_by_name("compare")
+    runs = mlflow_client.search_runs([experiment.experiment_id], "tags.`saerl.arm` != ''")
+    assert {(r.data.tags["saerl.arm"], r.data.tags["saerl.seed"]) for r in runs} == {
+        (arm["name"], str(seed)) for arm in ARMS for seed in (0, 1)
+    }
+    one = runs[0]
+    history = mlflow_client.get_metric_history(one.info.run_id, "curve/accuracy")
+    assert sorted(point.step for point in history) == [0, budget // 2, budget]
+    assert len(one.data.metrics) <= 8
+
+
+@pytest.mark.slow
+def test_the_page_says_what_it_bought_and_ends_with_the_figures_of_the_curves(compared) -> None:
+    page = (state_dir() / "comparison.html").read_text()
+    for piece in (
+        "What did it buy?",
+        "points [",
+        "at equal rollouts",
+        "Learning curves",
+        "Holm",
+        "cannot be told apart",
+    ):
+        assert piece in page
+    assert "<script" not in page
+    folders = sorted((state_dir() / "trials").glob("vanilla-0-*"))
+    card = json.loads((folders[-1] / "trial.json").read_text())
+    items = pd.read_parquet(folders[-1] / "items.parquet")
+    assert card["curve"][-1]["accuracy"] == pytest.approx((items["n_correct"] / items["n_samples"]).mean())
+    assert not (folders[-1] / "work").exists()
+
+
+@pytest.mark.slow
+def test_a_second_call_trains_nothing_again_and_a_new_arm_only_itself(compared) -> None:
+    from pipelines.comparing import compare_pipeline
+
+    def ended() -> dict[str, float]:
+        return {p.parent.name: p.stat().st_mtime for p in (state_dir() / "trials").glob("*/trial.json")}
+
+    before = ended()
+    changed = parameters()
+    changed["compare"]["arms"] = [*ARMS, {"name": "by_difficulty", "plan": {"strategy": "difficulty"}}]
+    changed["compare"]["seeds"] = [0]
+    run = compare_pipeline(**changed)
+    after = ended()
+    assert {name: after[name] for name in before} == before
+    assert {name.rsplit("-", 1)[0] for name in after.keys() - before.keys()} == {"by_difficulty-0"}
+    curves = run.steps["run_trials"].outputs["trial_curves"][0].load()
+    labelled = curves[curves["arm"] == "by_difficulty"]
+    assert labelled["n_rollouts"].min() == labelled["label_rollouts"].max() > 0  # labels are paid for before step 1
+
+
+def test_the_command_line_takes_some_arms_and_seeds() -> None:
+    config = RunConfig.model_validate(parameters())
+    found = narrowed(config, "adaptive", "3", 1).compare
+    assert [arm.name for arm in found.arms] == ["vanilla", "adaptive"]
+    assert (found.seeds, found.workers) == ((0, 1, 2), 1)
+    assert narrowed(config, None, "7,9", None).compare.seeds == (7, 9)
+    with pytest.raises(
+        ConfigError, match=r"--arms names 'nobody', but the arms are \['vanilla', 'small', 'adaptive'\]"
+    ):
+        narrowed(config, "nobody", None, None)
+    with pytest.raises(ConfigError, match="--seeds is 'x'"):
+        narrowed(config, None, "x", None)
