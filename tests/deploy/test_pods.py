@@ -83,7 +83,7 @@ def assert_no_secret(jobs, secrets):
 def test_the_steps_that_run_a_model_are_known_from_the_imports():
     assert {"extract_sae_features", "train_policy", "evaluate_policy"} <= GPU_STEPS
     assert {"embed_prompts", "obtain_sae", "measure_pass_rates", "train_quality_probe", "prepare_policy"} <= GPU_STEPS
-    assert not {"load_prompts", "load_benchmarks", "plan_batches", "write_report"} & GPU_STEPS
+    assert not {"load_prompts", "load_benchmarks", "cluster_prompts", "write_report"} & GPU_STEPS
 
 
 @pytest.mark.parametrize("name", RUN_FILES)
@@ -104,7 +104,7 @@ def test_training_takes_the_gpus_that_its_settings_name(k8s_jobs):
 def test_cpu_steps_have_none_of_it(k8s_jobs, name):
     jobs = k8s_jobs[name]
     cpu_steps = set(jobs) - GPU_STEPS
-    assert {"load_prompts", "plan_batches", "write_report"} <= cpu_steps
+    assert {"load_prompts", "cluster_prompts", "write_report"} <= cpu_steps
     for step in cpu_steps:
         text = json.dumps(jobs[step])
         for word in (GPU, "nodeSelector", "tolerations", "/dev/shm", "persistentVolumeClaim", "HF_TOKEN"):
