@@ -46,7 +46,7 @@ def check_enough(reasons: pd.Series, prompts_per_step: int) -> None:
     if n_left == 0:
         raise DataError(
             f"none of the {n} prompts of the pool can be planned ({out}); see the issues that were found while the "
-            "prompts were loaded, or lower quality.drop_quantile"
+            "prompts were loaded, or let quality leave out less (quality.drop_above, threshold, drop_quantile)"
         )
     raise DataError(
         f"only {n_left} of {n} prompts can be planned ({out}), fewer than plan.prompts_per_step = {prompts_per_step}; "

@@ -30,7 +30,7 @@ def test_no_usable_prompt():
 
 def test_nothing_kept():
     rows = [replace(row, keep=False) for row in ROWS]
-    refused(make_inputs(rows), r"0 not usable, 6 of low quality.*lower quality.drop_quantile")
+    refused(make_inputs(rows), r"0 not usable, 6 of low quality.*let quality leave out less")
 
 
 def test_fewer_prompts_than_a_batch():
