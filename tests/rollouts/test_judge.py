@@ -48,7 +48,7 @@ def test_every_answer_equals_itself_or_is_read_by_nobody(text: str) -> None:
         (r"\boxed{\boxed{4}}", ("4",), "box"),
         (r"\boxed{7}, as asked in \boxed{your answer}", ("7",), "box"),
         ("Answer: $5$.", ("$5$.", "5"), "answer phrase"),
-        ("we get $x=3$ and so $y=4$", ("y=4",), "last formula"),
+        ("and so we get the value $y=4$", ("y=4",), "last formula"),
         ("1 + 1 = 2\nwhich makes 30 of them in the end", ("30",), "last number"),
     ],
 )
@@ -57,7 +57,18 @@ def test_extraction_order(completion: str, texts: tuple[str, ...], rule: str) ->
     assert (found.texts, found.rule) == (texts, rule)
 
 
-@pytest.mark.parametrize("completion", ["", "   ", r"\boxed{1} then \boxed{6", r"\boxed{ }", "I do not\nknow"])
+@pytest.mark.parametrize(
+    "completion",
+    [
+        "",
+        "   ",
+        "we get $x=3$ and so $y=4$",
+        r"<think>\boxed{3}, or",
+        r"\boxed{1} then \boxed{6",
+        r"\boxed{ }",
+        "I do not\nknow",
+    ],
+)
 def test_no_answer(completion: str) -> None:
     assert extract(completion) == NOTHING
 

@@ -7,6 +7,7 @@ from saerl_core.rollouts.judge.equations import as_equations, same_congruence, s
 from saerl_core.rollouts.judge.errors import NotReadableError
 from saerl_core.rollouts.judge.evaluating import cells, equal, is_matrix
 from saerl_core.rollouts.judge.nodes import Node, number
+from saerl_core.rollouts.judge.numbers import exact
 from saerl_core.rollouts.judge.reals import as_reals, compare
 from saerl_core.rollouts.judge.structures import readings
 from saerl_core.rollouts.judge.units import Unit
@@ -65,10 +66,20 @@ def _scaled(node: Node, unit: Unit) -> Node:
 
 def _numbers(gold: Quantity, answer: Quantity) -> bool | None:
     agree = equal(gold.node, answer.node)
-    if agree or gold.percent == answer.percent:
+    if gold.percent == answer.percent:
         return agree or _as_degrees(gold, answer, agree)
+    if gold.unit is not None or answer.unit is not None:
+        return None if agree else False  # "20 students" and 20 %
+    if agree:
+        return None if _is_small(gold.node) else True
     one, other = (gold.node, answer.node) if gold.percent else (answer.node, gold.node)
     return equal(Node("div", (one, _HUNDRED)), other)
+
+
+def _is_small(node: Node) -> bool:
+    """Tell whether a number is at most 1 and may be a share itself: .5 is no .5 %."""
+    value = None if node.symbols() else exact(node, {})
+    return value is not None and abs(value) <= 1
 
 
 def _as_degrees(gold: Quantity, answer: Quantity, otherwise: bool | None) -> bool | None:
@@ -91,6 +102,9 @@ def _named(gold: Value, answer: Value) -> bool | None:
         return None if agree else as_equations(gold, answer)
     if isinstance(gold, Relation) or isinstance(answer, Relation):
         return as_equations(gold, answer)
+    one, other = (gold, answer) if isinstance(gold, Named) else (answer, gold)
+    if isinstance(other, Items) and {v.name for v in other.values if isinstance(v, Named)} - {getattr(one, "name", "")}:
+        return None
     if isinstance(gold, Named):
         return same(gold.value, answer)
     return same(gold, answer.value) if isinstance(answer, Named) else None
@@ -193,10 +207,20 @@ def _items(gold: Value, answer: Value) -> bool | None:
     if any(named) or (any(ordered) and "{}" not in (gold.brackets, answer.brackets)):
         if all(ordered) and gold.brackets != answer.brackets:
             return False
-        return _all(same(a, b) for a, b in zip(gold.values, answer.values, strict=True))
+        agree = _all(same(a, b) for a, b in zip(gold.values, answer.values, strict=True))
+        return None if agree and _is_doubtful(gold, answer) else agree
     if any(ordered):
         return False  # a pair is no set
     return _matched(gold.values, answer.values)
+
+
+def _is_doubtful(gold: Items, answer: Items) -> bool:
+    """Tell whether equal places need not be equal values: names out of order, a pair for two roots, an interval."""
+    names = [v.name for v in answer.values if isinstance(v, Named)]
+    if names != sorted(names) and not any(isinstance(v, Named) for v in gold.values):
+        return True
+    brackets = {gold.brackets, answer.brackets}
+    return "pm" in brackets or ("" in brackets and bool(brackets & {"[]", "(]", "[)"}))
 
 
 def _item_and_other(gold: Value, answer: Value) -> bool | None:
@@ -210,8 +234,9 @@ def _item_and_other(gold: Value, answer: Value) -> bool | None:
         return len(flat) == len(items.values) and _all(
             same(Quantity(cell), value) for cell, value in zip(flat, items.values, strict=True)
         )
-    if len(items.values) == 1:
-        return same(items.values[0], other) if gold is items else same(other, items.values[0])
+    values = _distinct(items.values) if items.brackets in ("", "boxes") else items.values
+    if len(values) == 1:
+        return same(values[0], other) if gold is items else same(other, values[0])
     return False
 
 

@@ -42,6 +42,10 @@ def equal(one: Node, other: Node) -> bool | None:
         return None
     if not all(known):
         return None if bare_log and not symbols else _at_integers(one, other, names)
+    if (one.operations() | other.operations()) & {"floor", "ceil"}:  # steps are at whole numbers
+        whole = [_try_equal_at(one, other, {n: Fraction(2 + k + 3 * i) for i, n in enumerate(names)}) for k in range(2)]
+        if False in whole:
+            return False
     at_negative = (
         [_try_equal_at(one, other, _point(symbols, k, -1)) for k in range(_POINTS)] if not bare_log else [True]
     )

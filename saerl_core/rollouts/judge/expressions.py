@@ -14,7 +14,7 @@ from saerl_core.rollouts.judge.nodes import Node, number, number_of, signed
 from saerl_core.rollouts.judge.operands import COMMANDS, Operands
 
 MAX_DEPTH = 60
-_UNKNOWN_FUNCTIONS = frozenset("fghFG")
+_UNKNOWN_FUNCTIONS = frozenset("fghFGO")
 _STARTS_FACTOR = frozenset(("(", "[", "{", "|"))
 _ENDS_SUM = frozenset((")", "]", "}", "\\}", ","))
 
@@ -83,7 +83,7 @@ class _Parser(Operands):
 
     def _implied(self, before: Node) -> Node:
         token = self.peek()
-        if token is not None and token.kind == "number" and before.op != "bracket":
+        if token is not None and token.kind == "number" and before.op not in ("bracket", "factorial"):
             raise NotReadableError("two numbers side by side")
         return self.factor()
 
@@ -139,6 +139,9 @@ class _Parser(Operands):
         if self.next_is("-", "+"):
             sign = self.take().text
             return signed(sign, self.base())
+        token = self.peek()
+        if token is not None and token.kind == "word":
+            raise NotReadableError("an exponent of several letters without braces")
         node = self.base()
         while self.next_is("^"):
             node = self._power(node)
@@ -245,6 +248,8 @@ class _Parser(Operands):
 
 def _letters(word: str) -> Node:
     """Return the product of a run of letters, as in `2ab`; longer runs are words and no product."""
+    if len(word) == 2 and word[0] == "d" and word[1].islower():
+        raise NotReadableError("a differential")
     if len(word) > 3 or not word.isascii() or not word.isalpha() or word.lower() in vocabulary.ENGLISH:
         raise NotReadableError(f"the word '{word[:20]}' inside an expression")
     node: Node | None = None

@@ -46,6 +46,8 @@ _COMMA_GROUPS = re.compile(r"(?<=\d)\s*(?:\{,\s*\}|,\\!|\\!,|\{,\}\\!)\s*(?=\d{3
 _ESCAPED_TWICE = re.compile(r"\\\\(?=[A-Za-z]{2,})")
 _REPEATING = re.compile(r"(?<![\d.])(\d*)\.(\d*)\\(?:overline|bar)\s*(?:\{(\d+)\}|(\d))")
 _DOTTED = re.compile(r"(?<![\d.])(\d*)\.(\d*)\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?(?!\d)")
+_CHOOSE = re.compile(r"\{([^{}]*)\\choose\s*([^{}]*)\}")
+_OVER = re.compile(r"\{((?:[^{}]|\{[^{}]*\})*?)\\over(?![a-z])\s*((?:[^{}]|\{[^{}]*\})*)\}")
 _SPACES = re.compile(r"\s+")
 
 
@@ -65,6 +67,7 @@ def fold(text: str) -> str:
     text = _characters(strip_invisible(text))
     if "\\begin" not in text:  # `\\frac` out of a file that was escaped twice; row breaks stand in environments only
         text = _ESCAPED_TWICE.sub(r"\\", text)
+    text = _OVER.sub(r"\\frac{\1}{\2}", _CHOOSE.sub(r"\\binom{\1}{\2}", text))
     text = _decimals(_groups(text))
     return _SPACES.sub(" ", text).strip()
 

@@ -1,5 +1,6 @@
 """The judgement of one pair: read both sides, compare every reading, say what was compared."""
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -7,13 +8,14 @@ from saerl_core.rollouts.judge.comparing import same
 from saerl_core.rollouts.judge.errors import NotReadableError, TooLargeError
 from saerl_core.rollouts.judge.extraction import Extracted
 from saerl_core.rollouts.judge.folding import fold
-from saerl_core.rollouts.judge.lexing import lex
+from saerl_core.rollouts.judge.lexing import Token, lex
 from saerl_core.rollouts.judge.numbers import UndefinedError
 from saerl_core.rollouts.judge.structures import readings
 from saerl_core.rollouts.judge.tokens import trim
-from saerl_core.rollouts.judge.values import Items, Value
+from saerl_core.rollouts.judge.values import Choice, Items, Value
 
 _MAX_CHARS = 2000
+_LARGE = re.compile(r"\\(?:sum|prod|int|oint|lim)(?![A-Za-z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,12 @@ def _read(texts: tuple[str, ...]) -> tuple[Value, ...]:
 
 
 def same_symbols(one: str, other: str) -> bool:
-    """Tell whether two answers hold exactly the same letters, numbers and commands, in any order."""
+    """Tell whether two sums, products, integrals or limits hold the same letters, numbers and commands, in any order.
+
+    Other answers are not read a second time: "5 ft 3 in" and "3 ft 5 in" have the same symbols too.
+    """
+    if not all(_LARGE.search(text) for text in (one, other)):
+        return False
     try:
         return sorted(t.text for t in lex(fold(one))) == sorted(t.text for t in lex(fold(other)))
     except NotReadableError:
@@ -83,6 +90,8 @@ def as_formula(answer: str) -> str:
 
 def _compare(golds: tuple[Value, ...], answers: tuple[Value, ...]) -> tuple[bool | None, str]:
     """Return True where any pair of readings agrees, else None where one pair is in doubt, else False."""
+    if any(isinstance(v, Choice) for v in golds) and any(isinstance(v, Choice) for v in answers):
+        golds, answers = (tuple(v for v in side if isinstance(v, Choice)) for side in (golds, answers))
     reasons: set[str] = set()
     for gold in golds:
         for answer in answers:
@@ -106,8 +115,11 @@ def _spelling(texts: tuple[str, ...]) -> tuple[object, ...]:
     spelled: list[object] = []
     for text in texts:
         folded = fold(text)
+        if folded.rstrip(" $").endswith("..."):  # it goes on
+            spelled.append(folded)
+            continue
         try:
-            tokens = trim(lex(folded))
+            tokens = _bare_groups(trim(lex(folded)))
         except NotReadableError:
             spelled.append(folded)
             continue
@@ -115,3 +127,13 @@ def _spelling(texts: tuple[str, ...]) -> tuple[object, ...]:
         parted = [i for i in range(1, len(tokens)) if kinds[i - 1] == kinds[i] == "number"]
         spelled.append(tuple((t.kind, t.text, i in parted) for i, t in enumerate(tokens)))
     return tuple(spelled)
+
+
+def _bare_groups(tokens: list[Token]) -> list[Token]:
+    """Take the braces off groups of one token: `x^{2}` and `x^2` are one spelling."""
+    kept = list(tokens)
+    for i in range(len(kept) - 3, -1, -1):
+        group = [token.text for token in kept[i : i + 3]]
+        if len(group) == 3 and group[0] == "{" and group[2] == "}" and len(group[1]) == 1:
+            kept[i : i + 3] = [kept[i + 1]]
+    return kept

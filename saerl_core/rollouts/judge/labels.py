@@ -16,6 +16,7 @@ _WITH_TEXT = re.compile(
 _SEVERAL = re.compile(r"\(?[A-J]\)?(?:\s*(?:,|;|and|&|和|,\s*and)\s*\(?[A-J]\)?)+")
 _RUN = re.compile(r"[A-J]{2,6}")
 _CIRCLED = re.compile(r"[①-⑳][①-⑳,和\s]*")
+_ROMAN = re.compile(r"[IVXLCDM]{2,}")
 _FAMILIES = tuple(
     frozenset(f) for f in ("xyz", "abc", "pqr", "mn", "uvw", "lmn", "rst", "ijk", "hk", "XYZ", "PQR", "mg")
 )
@@ -46,11 +47,16 @@ def _plain(text: str) -> str:
 
 
 def _ascending(text: str) -> bool:
-    return _RUN.fullmatch(text) is not None and all(a < b for a, b in itertools.pairwise(text))
+    """Tell whether a run of capitals names options: in their order, or any order of the first five."""
+    if _RUN.fullmatch(text) is None or len(set(text)) < len(text):
+        return False
+    return all(a < b for a, b in itertools.pairwise(text)) or set(text) <= set("ABCDE")
 
 
 def is_product(word: str) -> bool:
     """Tell whether a run of letters is a product of variables and no word."""
+    if _ROMAN.fullmatch(word):  # letters of numerals do not commute
+        return False
     if len(word) == 2:
         return word.lower() not in {
             "no",

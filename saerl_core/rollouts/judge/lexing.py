@@ -142,7 +142,7 @@ class _Lexer:
             **dict.fromkeys(vocabulary.WITH_LENGTH, lambda name: self._skip_group()),
             **dict.fromkeys(vocabulary.TEXT, lambda name: self._text(self._group())),
             **dict.fromkeys(vocabulary.FONTS, lambda name: self._add("letter", f"\\{name}{{{self._group().strip()}}}")),
-            **dict.fromkeys(vocabulary.ACCENTS, lambda name: self._accented()),
+            **dict.fromkeys(vocabulary.ACCENTS, self._accented),
             **dict.fromkeys(("begin", "end"), self._environment),
         }
 
@@ -169,13 +169,14 @@ class _Lexer:
             self._add("text", inner)
         self.spaced = content[-1:].isspace()
 
-    def _accented(self) -> None:
+    def _accented(self, name: str) -> None:
         content = self._group().strip()
         inner = lex(content)
-        if len(inner) == 1 and inner[0].kind in ("letter", "text"):
+        is_arrow = name in ("vec", "overrightarrow")  # of one letter, people leave it out
+        if is_arrow and len(inner) == 1 and inner[0].kind in ("letter", "text"):
             self._add("letter", inner[0].text)
-        elif len(inner) == 1 and inner[0].kind == "word":
-            self._add("word", inner[0].text)
+        elif len(inner) == 1 and inner[0].kind in ("letter", "text", "word"):
+            self._add("letter", f"\\{'vec' if is_arrow else name}{{{inner[0].text}}}")
         else:
             raise NotReadableError("an accent over more than a letter")
 

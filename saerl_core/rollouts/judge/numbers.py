@@ -237,6 +237,7 @@ _APPROXIMATE: dict[str, Callable[..., Number]] = {
     "floor": mpmath.floor,
     "ceil": mpmath.ceil,
     "factorial": _gamma,
+    "binomial": mpmath.binomial,
 }
 
 

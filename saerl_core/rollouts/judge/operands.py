@@ -152,7 +152,7 @@ class Operands(Cursor):
                 raise NotReadableError("degrees of a function")
             else:
                 exponent = self.exponent()
-        if exponent is not None and exponent == Node("neg", (number(1),)):
+        if exponent is not None and exponent.value == -1:
             if name not in _INVERSE:
                 raise NotReadableError("an inverse function")
             name, exponent = _INVERSE[name], None

@@ -8,7 +8,16 @@ from saerl_core.rollouts.judge.labels import is_product
 from saerl_core.rollouts.judge.lexing import Token
 from saerl_core.rollouts.judge.nodes import Node, number
 from saerl_core.rollouts.judge.tokens import trim
-from saerl_core.rollouts.judge.units import CURRENCIES, LETTERS, Unit, is_unit_word, named, parse_unit
+from saerl_core.rollouts.judge.units import (
+    CURRENCIES,
+    LETTERS,
+    SCALES,
+    TEXT_LETTERS,
+    Unit,
+    is_unit_word,
+    named,
+    parse_unit,
+)
 from saerl_core.rollouts.judge.values import Quantity, Value
 
 _TEMPERATURES = {"C": "celsius", "F": "fahrenheit"}
@@ -27,13 +36,28 @@ def read_quantity(tokens: Sequence[Token]) -> Quantity:
     tokens, percent = _percent(tokens)
     tokens, temperature = _temperature(tokens)
     at = _unit_start(tokens)
-    unit = parse_unit(tokens[at:]) if at < len(tokens) else None
+    scale, behind = _scale(tokens[at:])
+    unit = parse_unit(behind) if behind else None
     node = parse(trim(tokens[:at]))
+    if scale != 1:
+        node = Node("mul", (node, number(scale)))
     if node.op == "degrees" and unit is None:
         node, unit = node.args[0], named(temperature or "degree")
     if node.op == "neg" and node.args[0].op == "degrees" and unit is None:
         node, unit = Node("neg", node.args[0].args), named(temperature or "degree")
     return Quantity(_unwrapped(node), unit if currency is None else named(currency), percent)
+
+
+def _scale(tokens: list[Token]) -> tuple[int, list[Token]]:
+    """Read "million" and its like as factors; return their product and what stands behind them."""
+    scale, rest = 1, list(tokens)
+    while rest and rest[0].kind in ("word", "text"):
+        first, *others = rest[0].text.strip().split(" ")
+        if first.lower() not in SCALES:
+            break
+        scale *= SCALES[first.lower()]
+        rest = ([Token(rest[0].kind, " ".join(others), True)] if others else []) + rest[1:]
+    return scale, rest
 
 
 def _unwrapped(node: Node) -> Node:
@@ -92,7 +116,7 @@ def _begins_unit(tokens: Sequence[Token], at: int) -> bool:
     if token.text in ("€", "£", "¥", "¢", "\\$"):
         return True
     if token.kind == "text":
-        return len(text) > 1 or text in LETTERS
+        return len(text) > 1 or text in TEXT_LETTERS
     if token.kind == "word":
         counted = token.spaced and tokens[at - 1].kind == "number" and len(text) > 2 and not is_product(text)
         return is_unit_word(text) or counted or not _short_product(token)

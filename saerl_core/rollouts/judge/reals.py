@@ -47,6 +47,8 @@ def as_reals(value: Value) -> Reals | None:
         return None if inner is None else Reals(inner.pieces, value.name)
     if not isinstance(value, Items):
         return None
+    if value.values and value.brackets == "" and all(isinstance(v, Reals) for v in value.values):
+        return _apart([v for v in value.values if isinstance(v, Reals)])
     nodes = [v.node for v in value.values if isinstance(v, Quantity) and v.unit is None]
     if len(nodes) != len(value.values) or any(node.symbols() for node in nodes):
         return None
@@ -58,6 +60,13 @@ def as_reals(value: Value) -> Reals | None:
         return between(nodes[0], nodes[1], value.brackets[0] == "[", value.brackets[1] == "]")
     except NotReadableError:
         return None
+
+
+def _apart(sets: Sequence[Reals]) -> Reals | None:
+    """Return the union of sets that a comma joins, where they have one variable and no number in common."""
+    if len({s.variable for s in sets}) > 1 or operate("cap", sets).pieces:
+        return None
+    return operate("cup", sets)
 
 
 def operate(sign: str, sets: Sequence[Reals]) -> Reals:

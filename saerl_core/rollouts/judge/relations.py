@@ -29,8 +29,8 @@ def read_relation(parts: list[list[Token]], signs: list[str], read: Reader) -> V
         NotReadableError: a side is missing or not understood, or the chain contradicts itself.
     """
     parts, signs = _merged(parts, signs)
-    if signs[0] == "approx" and trim(parts[0]) and name_of(parts[0]) is None:
-        return read(parts[0])
+    if signs == ["approx"] and trim(parts[0]) and name_of(parts[0]) is None:
+        return _rounded(read(parts[0]), read(parts[1]))
     if "approx" in signs[1:]:  # "x = 1/3 = .33..." rounded: the exact side counts
         cut = signs.index("approx", 1)
         parts, signs = parts[: cut + 1], signs[:cut]
@@ -46,6 +46,16 @@ def read_relation(parts: list[list[Token]], signs: list[str], read: Reader) -> V
     if set(signs) <= {"<", ">", "le", "ge", "ne"}:
         return _inequality(parts, signs)
     raise NotReadableError("a chain of different relations")
+
+
+def _rounded(exact_side: Value, rounded: Value) -> Value:
+    """Return the exact side of an approximation, which its rounded side must be near."""
+    if isinstance(exact_side, Quantity) and isinstance(rounded, Quantity):
+        gap = Node("abs", (Node("add", (exact_side.node, Node("neg", (rounded.node,)))),))
+        bound = Node("mul", (Node("abs", (exact_side.node,)), number(Fraction(1, 20))))
+        if sign_of(Node("add", (gap, Node("neg", (bound,))))) <= 0:
+            return exact_side
+    raise NotReadableError("an approximation that is none")
 
 
 def _merged(parts: list[list[Token]], signs: list[str]) -> tuple[list[list[Token]], list[str]]:
@@ -77,6 +87,8 @@ def _equation(parts: list[list[Token]], read: Reader) -> Value:
         parts = parts[1:]
     if len(parts) == 1 and names:
         value = read(parts[0])
+        if len(names) == 1 and names[0].startswith("(") and isinstance(value, Items):
+            return _by_place(names[0].strip("()").split(","), value)
         return Named(names[0], value) if len(names) == 1 else Items(tuple(Named(n, value) for n in names), "")
     if not names and len(parts) == 2 and (back := name_of(parts[1])) is not None:
         value = read(parts[0])
@@ -94,6 +106,13 @@ def _equation(parts: list[list[Token]], read: Reader) -> Value:
     if len(nodes) != 2:
         raise NotReadableError("a chain of equations")
     return Relation("=", nodes[0], nodes[1])
+
+
+def _by_place(names: list[str], value: Items) -> Value:
+    """Return `(x, y) = (1, 2)` as x = 1 and y = 2; several tuples stay under one name."""
+    if len(names) == len(value.values) and value.brackets == "()":
+        return Items(tuple(Named(name, one) for name, one in zip(names, value.values, strict=True)), "()")
+    return Named(f"({','.join(names)})", value)
 
 
 def name_of(tokens: Sequence[Token]) -> str | None:

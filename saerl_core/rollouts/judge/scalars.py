@@ -19,6 +19,15 @@ _SMALL = (
 )
 _NUMERALS = {name: n for n, name in enumerate(re.findall(r"\w+", _SMALL))}
 _ARTICLES = frozenset(("a", "an", "the"))
+_SAME_WORDS = {
+    **dict.fromkeys(
+        ("no solutions", "there is no solution", "there are no solutions", "no solution exists", "no real solutions"),
+        "no solution",
+    ),
+    **dict.fromkeys(("infinitely many solutions", "infinite solutions", "infinitely many"), "infinitely many"),
+    **dict.fromkeys(("dne", "doesn t exist", "limit does not exist"), "does not exist"),
+    **dict.fromkeys(("all reals", "all real", "every real number", "set of all real numbers"), "all real numbers"),
+}
 
 
 def clock(tokens: Sequence[Token]) -> Clock | None:
@@ -115,4 +124,5 @@ def words_of(tokens: Sequence[Token]) -> str:
     """Return the words in lower case with single blanks, without articles and punctuation."""
     pieces = " ".join(t.text for t in tokens)
     words = re.sub(r"[^\w\s]", " ", pieces.lower()).replace("_", " ").split()
-    return " ".join(w for w in words if w not in _ARTICLES) or " ".join(words)
+    text = " ".join(w for w in words if w not in _ARTICLES) or " ".join(words)
+    return _SAME_WORDS.get(text, text)

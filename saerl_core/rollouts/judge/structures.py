@@ -26,7 +26,8 @@ from saerl_core.rollouts.judge.values import (
 from saerl_core.rollouts.judge.variants import comma_variants, plain_colons
 
 _SYSTEMS = frozenset(("cases", "aligned", "align", "array", "gathered", "split", "dcases", "rcases"))
-_SEPARATORS = frozenset((",", ";", "and", "or", "&", "和", "或", "以及"))
+_LOGIC = frozenset(("lor", "land"))
+_SEPARATORS = _LOGIC | frozenset((",", ";", "and", "or", "&", "和", "或", "以及"))
 
 
 def readings(text: str) -> tuple[Value, ...]:
@@ -39,6 +40,8 @@ def readings(text: str) -> tuple[Value, ...]:
         TooLargeError: a number has too many digits.
     """
     folded = fold(text)
+    if folded.rstrip(" $").endswith(("...", r"\ldots", r"\dots")):
+        raise NotReadableError("it goes on")
     found: list[Value] = []
     option = labels.read_option(folded)
     if option is not None:
@@ -83,7 +86,7 @@ def read(tokens: Sequence[Token]) -> Value:
 
 def _lone_word(tokens: Sequence[Token]) -> Words | None:
     tokens = trim(tokens)
-    if len(tokens) == 1 and tokens[0].kind == "word":
+    if len(tokens) == 1 and tokens[0].kind == "word" and not labels.is_product(tokens[0].text):
         return Words(tokens[0].text.lower())
     return None
 
@@ -117,13 +120,15 @@ def _several(tokens: Sequence[Token]) -> Value | None:
     tokens = cut_words(tokens)
     parts, separators = split(tokens, frozenset((";",)))  # p = 5, q = 2; p = 7, q = 2
     if len([part for part in parts if trim(part)]) < 2 or not any(t.text == "," for t in tokens):
-        parts, separators = split(tokens, _SEPARATORS)
+        parts, separators = _solutions(tokens)
     parts = [part for part in parts if trim(part)]
     if len(parts) < 2:
         return None
     values = _share_name([read(part) for part in parts])
     reals = [v for v in values if isinstance(v, Reals)]
-    words = {s for s in separators if s not in (",", ";")}
+    words = {s.removeprefix("l") if s in _LOGIC else s for s in separators if s not in (",", ";")}
+    if _LOGIC & set(separators) and not all(isinstance(v, (Reals, Named)) for v in values):
+        raise NotReadableError("a formula of logic")
     if len(reals) == len(values) and len({v.variable for v in reals}) == 1 and len(words) == 1:
         return operate("cup" if words <= {"or", "或"} else "cap", reals)
     if words == {"and"} and (total := sum_of_parts(values)) is not None:
@@ -133,6 +138,15 @@ def _several(tokens: Sequence[Token]) -> Value | None:
         inner = tuple(v.value for v in values if isinstance(v, Named))
         return Named(names.pop(), Items(_flat(inner), ""))
     return Items(_flat(values), "")
+
+
+def _solutions(tokens: Sequence[Token]) -> tuple[list[list[Token]], list[str]]:
+    """Split at "or" first where every part names several values: x = 1, y = 2 or x = 3, y = 4."""
+    parts, separators = split(tokens, frozenset(("or",)))
+    texts = [[t.text for t in part] for part in parts]
+    if len(parts) > 1 and all("," in text and text.count("=") > 1 for text in texts):
+        return parts, separators
+    return split(tokens, _SEPARATORS)
 
 
 def _share_name(values: list[Value]) -> list[Value]:
@@ -215,7 +229,7 @@ def _set(inner: Sequence[Token]) -> Value:
         if len(parts) != 2:
             raise NotReadableError("a set with several conditions")
         condition = read(parts[1])
-        name = parts[0][0].text if parts[0] else ""
+        name = _variable(parts[0])
         if isinstance(condition, Named) and condition.name == name:
             condition = condition.value
         found = as_reals(condition)
@@ -224,6 +238,16 @@ def _set(inner: Sequence[Token]) -> Value:
         return replace(found, variable=None)
     parts, _ = split(inner, frozenset((",", ";")))
     return Items(_flat([read(part) for part in parts if trim(part)]), "{}")
+
+
+def _variable(tokens: Sequence[Token]) -> str:
+    r"""Return the variable left of the bar: `x`, or `x \in \mathbb{R}`; another domain changes the set."""
+    texts = [t.text for t in tokens]
+    if len(tokens) == 1 and tokens[0].kind == "letter":
+        return texts[0]
+    if len(tokens) == 3 and texts[1:] == ["in", r"\mathbb{R}"]:
+        return texts[0]
+    raise NotReadableError("a set of something else than real numbers")
 
 
 def _ordered(inner: Sequence[Token], brackets: str) -> Value | None:

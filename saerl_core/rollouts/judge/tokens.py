@@ -63,5 +63,8 @@ def cut_words(tokens: Sequence[Token]) -> list[Token]:
     cut: list[Token] = []
     for token in tokens:
         word = token.text.strip(" ,;.").lower() if token.kind in ("text", "word") else ""
+        if token.kind == "text" and word.endswith(" and"):  # \text{ hour and }
+            cut += [Token("text", token.text.strip()[:-4], token.spaced), Token("command", "and", True)]
+            continue
         cut.append(Token("command", word, token.spaced) if word in ("and", "or", "和", "或", "以及") else token)
     return cut

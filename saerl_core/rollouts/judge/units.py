@@ -45,18 +45,31 @@ _TABLE: dict[str, tuple[str, Fraction, str]] = {
     "yuan": ("yuan", Fraction(1), "yuan ¥ rmb 元"),
     "degree": ("degrees", Fraction(1), "degree degrees deg 度"),
     "radian": ("radians", Fraction(1), "radian radians rad"),
+    "newton": ("force", Fraction(1), "N newton newtons"),
+    "joule": ("energy", Fraction(1), "J joule joules"),
+    "watt": ("power", Fraction(1), "W watt watts"),
+    "volt": ("voltage", Fraction(1), "V volt volts"),
+    "coulomb": ("charge", Fraction(1), "C coulomb coulombs"),
+    "kelvin": ("kelvins", Fraction(1), "K kelvin kelvins"),
     "celsius": ("celsius", Fraction(1), "celsius"),
     "fahrenheit": ("fahrenheit", Fraction(1), "fahrenheit"),
 }
 _NAMES = {spelling: name for name, (_, _, spellings) in _TABLE.items() for spelling in spellings.split()}
 _COMPOUND = {"mph": (("mile", 1), ("h", -1)), "kph": (("km", 1), ("h", -1)), "kmh": (("km", 1), ("h", -1))}
-_POWER_WORDS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3, "平方": 2, "立方": 3}
-_IGNORED = words("unit units of the in a an each total 个 本 只 人 名 条 张 块 岁") | {"."}
+_POWER_WORDS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
+_RAISING = {"squared": 2, "cubed": 3}  # behind a unit
+_IGNORED = words("of the in a an each total 个 本 只 人 名 条 张 块 岁") | {"."}
+SCALES = {"dozen": 12, "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 _REFUSED = words(
+    "squared cubed factorial doubled tripled halved root th below above zero profit loss par tenth tenths hundredth "
+    "hundredths thousandth thousandths half halves third thirds quarter quarters fourth fourths fifth fifths tens "
+    "gross score lakh crore percent mod remainder r choose over"
+) | words(
     "not no if when or and than least most approximately about more less between to from either neither "
     "is are was all any none other true false undefined where for plus minus times with without"
 )
-LETTERS = frozenset("mgshL")  # single letters that are units where they stand as text or behind a blank
+LETTERS = frozenset("mgshL")
+TEXT_LETTERS = LETTERS | frozenset("NJWVCK")  # single letters that are units where they stand as text or behind a blank
 CURRENCIES = {"\\$": "dollar", "€": "euro", "£": "pound", "¥": "yuan"}
 
 
@@ -110,6 +123,7 @@ class _Reader:
         self.powers = powers
         self.at = 0
         self.n_words = 0
+        self.last = ("", 0)  # the unit that was read last, and its power
 
     def read(self, sign: int) -> None:
         """Read all tokens; a slash or "per" turns the sign of the one unit behind it."""
@@ -125,46 +139,49 @@ class _Reader:
                 _Reader(self._group(), self.powers).read(sign)
                 _Reader(self._group(), self.powers).read(-sign)
             elif token.kind == "text":
-                _Reader(list(lex(fold(token.text))), self.powers).read(next_sign)
-                self._raise_last(next_sign, token.text)
+                inner = _Reader(list(lex(fold(token.text))), self.powers)
+                inner.read(next_sign)
+                name, before = inner.last
+                power = self._power()  # of \text{m/s}^2: it raises the last unit
+                if name:
+                    self.powers[name] += before * (power - 1)
                 next_sign = sign
             elif token.kind in ("word", "letter") or token.text == "min":
-                word = token.text
-                if word.lower() in _POWER_WORDS:
-                    prefix = _POWER_WORDS[word.lower()]
-                    continue
-                self._one(word, next_sign * prefix * self._power())
-                next_sign, prefix = sign, 1
-            elif token.text in CURRENCIES or token.text == "¢":
-                self._one({"\\$": "dollar"}.get(token.text, token.text), next_sign)
+                prefix = self._word(token.text, next_sign, prefix)
+                next_sign = next_sign if prefix != 1 else sign
             else:
-                raise NotReadableError(f"'{token.text}' behind a number")
+                self._one(_currency_name(token.text), next_sign)
+        if prefix != 1:
+            raise NotReadableError("square or cubic nothing")
+
+    def _word(self, word: str, sign: int, prefix: int) -> int:
+        """Read a word; return the power for the next one ("square"). "squared" raises the unit before it."""
+        lower = word.lower()
+        if lower in _RAISING and self.last[0]:
+            self.powers[self.last[0]] += self.last[1] * (_RAISING[lower] - 1)
+            return 1
+        if lower in _POWER_WORDS:
+            return _POWER_WORDS[lower]
+        self._one(word, sign * prefix * self._power())
+        return 1
 
     def _one(self, word: str, power: int) -> None:
         self.n_words += 1
-        if word.lower() in _REFUSED or self.n_words > _MAX_WORDS:
+        lower = word.lower()
+        if lower in _REFUSED or self.n_words > _MAX_WORDS or word.startswith("的"):  # 的: what follows is no unit
             raise NotReadableError("words that are no unit")
-        if word.lower() in _IGNORED and not (word == "in" and abs(power) > 1):  # "12 in total", but 12 in^2
+        is_inch = word == "in" and (self.at >= len(self.tokens) or abs(power) > 1)  # "12 in total", but 12 in^2
+        if lower in _IGNORED and not is_inch:
+            return
+        if lower in ("unit", "units"):  # "24 square units" has a dimension, "24 units" has none
+            self.powers["unit"] += power if abs(power) > 1 else 0
             return
         for suffix in ("平方", "立方"):
             if word.startswith(suffix) and word != suffix:
                 word, power = word[2:], power * _POWER_WORDS[suffix]
-        if word.lower() in _COMPOUND:
-            for name, one in _COMPOUND[word.lower()]:
-                self.powers[name] += one * power
-            return
-        if word == "in":
-            word = "inch"
-        name = _NAMES.get(word) or _NAMES.get(word.lower()) or _singular(word.lower())
-        self.powers[name] += power
-
-    def _raise_last(self, sign: int, text: str) -> None:
-        r"""Apply the power that follows a text, as in `\text{cm}^2`, to the last unit of that text."""
-        power = self._power()
-        if power != 1:
-            words = [token.text for token in lex(fold(text)) if token.kind in ("word", "letter")]
-            if words:  # "12 in total" names no unit, 12 in^2 does
-                self._one(words[-1], sign * (power if words[-1] == "in" else power - 1))
+        for name, one in _COMPOUND.get(lower, ((_name(word), 1),)):
+            self.powers[name] += one * power
+            self.last = (name, one * power)
 
     def _power(self) -> int:
         """Read `^2`, `^{2}` or nothing."""
@@ -190,6 +207,20 @@ class _Reader:
             if depth == 0:
                 return self.tokens[start + 1 : self.at - 1]
         raise NotReadableError("a unit that ends too early")
+
+
+def _name(word: str) -> str:
+    """Return the table's name of a unit, or the noun in the singular; `Mm` is no `mm`."""
+    known = "inch" if word == "in" else _NAMES.get(word)
+    if known is None and not (len(word) == 2 and word[0].isupper() and word[1].islower()):
+        known = _NAMES.get(word.lower())
+    return known or _singular(word.lower() if word.lower() not in _NAMES else f"?{word}")
+
+
+def _currency_name(sign: str) -> str:
+    if sign in CURRENCIES or sign == "¢":
+        return "dollar" if sign == "\\$" else sign
+    raise NotReadableError(f"'{sign}' behind a number")
 
 
 def _singular(word: str) -> str:

@@ -23,7 +23,7 @@ SAME = {
     "leqslant": "le", "geqslant": "ge", "neq": "ne", "lt": "<", "gt": ">", "ast": "*", "lbrace": "{", "rbrace": "}",
     "lbrack": "[", "rbrack": "]", "vert": "|", "lvert": "|", "rvert": "|", "colon": ":", "varnothing":
     "emptyset", "backslash": "setminus", "smallsetminus": "setminus", "varphi": "phi", "varepsilon": "epsilon",
-    "vartheta": "theta", "cr": "row", "degree": "circ", "lor": "or", "vee": "or", "land": "and", "wedge": "and",
+    "vartheta": "theta", "cr": "row", "degree": "circ", "vee": "lor", "wedge": "land",
     "dots": "ldots", "cdots": "ldots", "infin": "infty", "bmod": "mod", "Vert": "norm", "lVert": "norm",
     "rVert": "norm",
     "rightarrow": "to", "implies": "Rightarrow", "lparen": "(", "rparen": ")", "tg": "tan", "ctg": "cot",
