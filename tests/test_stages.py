@@ -25,7 +25,7 @@ def run():
 
 
 def test_every_step_is_a_row():
-    assert set(STAGES) == STEPS
+    assert set(STAGES) == STEPS - {"run_trials", "compare_trials"}  # of a comparison: no report, no row of a ledger
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.prompts.rows import RawRow
 
@@ -78,8 +80,11 @@ def _rows(path: Path, kind: str, batches: "Iterator[pa.RecordBatch]") -> Iterato
             if number == 0:
                 _refuse_repeated(path, batch.schema.names)
                 names = label_names(batch.schema.metadata)
-            for values in batch.slice(0).to_pylist():
+            narrow = [field.name for field in batch.schema if pa.types.is_float32(field.type)]
+            for values in batch.to_pylist():
                 number += 1
+                for name in narrow:  # .1 in 32 bits is no .10000000149
+                    values[name] = None if values[name] is None else float(str(np.float32(values[name])))
                 yield RawRow(number, with_names(values, names))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
         where = f"after row {number}" if number else "before its first row"

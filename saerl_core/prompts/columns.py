@@ -6,7 +6,7 @@ Reasons of this module, all rejected: `missing_prompt`, `empty_prompt`, `non_tex
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 
 from saerl_core.config import ColumnMap
@@ -14,7 +14,15 @@ from saerl_core.errors import DataError
 from saerl_core.prompts.fields import AbsentError, at_path, has, is_template, value_of
 from saerl_core.prompts.inspect import PROOF, SWALLOWED, inspect_pair
 from saerl_core.prompts.invisible import clean_answer, without_invisible
-from saerl_core.prompts.messages import has_image, parse_literal, parse_text, prompt_of, read_messages, reply_of
+from saerl_core.prompts.messages import (
+    has_image,
+    looks_like_messages,
+    parse_literal,
+    parse_text,
+    prompt_of,
+    read_messages,
+    reply_of,
+)
 from saerl_core.prompts.rows import POOL_SETTINGS, Issue, RawRow, Row, Settings, Suspicion, excerpt
 
 _EXACT_FLOAT = 2.0**53  # above this a float no longer holds every integer
@@ -29,17 +37,24 @@ class _RejectedError(Exception):
 
 
 def check_columns(
-    columns: ColumnMap, seen: Iterable[str], file: str, settings: Settings = POOL_SETTINGS, found: Iterable[str] = ()
+    columns: ColumnMap,
+    seen: Iterable[str],
+    file: str,
+    settings: Settings = POOL_SETTINGS,
+    found: Iterable[str] = (),
+    written: Collection[str] | None = None,
 ) -> None:
-    """Raise `DataError` where no row has the prompt or answer column, or an optional one that was renamed.
+    """Raise `DataError` where no row has the prompt or answer column, or an optional one that a person renamed.
 
-    An optional column under its default name may be absent: then no row has that value. `found` are the paths and
-    templates that some row has, beside the columns `seen`.
+    An optional column under its default name may be absent: then no row has that value; so may one that a layout names
+    (`written` holds the fields that a person named, None: all). `found` are the paths and templates that some row has,
+    beside the columns `seen`.
     """
     present, paths = sorted(set(seen)), set(found)
     for field, default in ColumnMap().model_dump().items():
         name = getattr(columns, field)
-        needed = field in ("prompt", "answer") or (name is not None and name != default)
+        renamed = name is not None and name != default and (written is None or field in written)
+        needed = field in ("prompt", "answer") or renamed
         if not needed or name in present or name in paths:
             continue
         if is_template(name):
@@ -67,6 +82,7 @@ def to_row(raw: RawRow, columns: ColumnMap, file: str) -> Row | Issue:
     try:
         prompt = prompt_text(raw, columns.prompt, odd)
         answer = _answer_text(raw, columns.answer, prompt, odd)
+        answer = _letter_of_index(raw, columns, answer, odd)
     except _RejectedError as rejected:
         return Issue(file, raw.line, rejected.reason, rejected.detail)
     odd += inspect_pair(prompt, answer, columns.prompt, _options_column(raw, columns))
@@ -81,6 +97,23 @@ def to_row(raw: RawRow, columns: ColumnMap, file: str) -> Row | Issue:
         quality_label=_share(raw, columns.quality, "unreadable_quality", odd),
         suspicions=tuple(odd),
     )
+
+
+def _letter_of_index(raw: RawRow, columns: ColumnMap, answer: str, odd: list[Suspicion]) -> str:
+    """Return the letter for an index into options that stand in the prompt: `choices` are counted from 0, as in MMLU.
+
+    Raises:
+        _RejectedError: another column of options, whose first index nobody knows.
+    """
+    name = next((n for n in ("choices", "options") if f"{{{n}}}" in columns.prompt), None)
+    options = raw.values.get(name) if name is not None else None
+    if not isinstance(options, (list, tuple)) or not answer.isdigit() or answer in [str(o) for o in options]:
+        return answer
+    if name == "choices" and int(answer) < len(options):
+        odd.append(Suspicion("index_answer", f"{answer} is read as an index from 0: {chr(ord('A') + int(answer))}"))
+        return chr(ord("A") + int(answer))
+    detail = f"the answer {answer!r} is an index into '{name}', counted from 0 or 1; write letters"
+    raise _RejectedError("unsupported_answer", detail)
 
 
 def _options_column(raw: RawRow, columns: ColumnMap) -> str | None:
@@ -112,7 +145,27 @@ def prompt_text(raw: RawRow, name: str, odd: list[Suspicion]) -> str:
         raise _RejectedError("missing_prompt", str(error)) from error
     if value is None:
         raise _RejectedError("missing_prompt", f"the row has no value in column '{name}'; it has {sorted(raw.values)}")
+    value = _unwrapped(value, name, odd)
+    if not isinstance(value, str):
+        detail = f"column '{name}' holds a {type(value).__name__}, not a text: {excerpt(str(value))}"
+        raise _RejectedError("non_text_prompt", detail)
+    if not without_invisible(value).strip():
+        raise _RejectedError("empty_prompt", f"column '{name}' is empty")
+    _refuse_surrogates(value, name)
+    return value
+
+
+def _unwrapped(value: object, name: str, odd: list[Suspicion]) -> object:
+    """Return the text of chat messages, or of a list of one text; any other value as it is."""
+    if isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], str):
+        odd.append(Suspicion("unwrapped_prompt", "the only element of a list is taken"))
+        value = value[0]
+    if isinstance(value, Mapping) and read_messages([value]) is not None:
+        value = [value]
     spelled = parse_text(value) if isinstance(value, str) else None
+    if spelled is None and isinstance(value, str) and looks_like_messages(value):
+        detail = f"column '{name}' holds chat messages as text that is neither JSON nor Python: {excerpt(value)}"
+        raise _RejectedError("non_text_prompt", detail)
     turns = value if spelled is None else spelled
     messages = read_messages(turns)
     if messages is not None:
@@ -124,18 +177,14 @@ def prompt_text(raw: RawRow, name: str, odd: list[Suspicion]) -> str:
         odd += more
         if has_image(turns):
             odd.append(Suspicion("missing_image", "a turn of the conversation holds an image"))
-    if not isinstance(value, str):
-        detail = f"column '{name}' holds a {type(value).__name__}, not a text: {excerpt(str(value))}"
-        raise _RejectedError("non_text_prompt", detail)
-    if not without_invisible(value).strip():
-        raise _RejectedError("empty_prompt", f"column '{name}' is empty")
-    _refuse_surrogates(value, name)
     return value
 
 
 def _answer_text(raw: RawRow, name: str, prompt: str, odd: list[Suspicion]) -> str:
     value = value_of(raw.values, name)
     messages = read_messages(value)
+    if isinstance(value, Mapping) and len(value) == 1:  # {"value": "5"}
+        value = next((value[key] for key in ("value", "answer", "ground_truth", "target") if key in value), value)
     if messages is not None:
         value = reply_of(messages) or None
     elif isinstance(value, str) and _LIST_OF_TEXTS.match(value):

@@ -15,6 +15,8 @@ from saerl_core.prompts.rows import Issue, RawRow, excerpt
 
 FINAL_ANSWER = "(final answer)"  # the column of what was found: the prompt may stand in the solution's (chat messages)
 _SHORT_CHARS = 60
+_SHORT_WORDS = 4  # more are a sentence
+_SAID = re.compile(r"answer is:?\s*(.+?)\.?\s*$", re.IGNORECASE | re.MULTILINE)
 _TAG = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.DOTALL | re.IGNORECASE)
 
 
@@ -53,14 +55,23 @@ def _ending(text: str, marker: str) -> str | None:
         return last_box(text)
     if marker != IN_THE_END:
         _, found, answer = text.rpartition(marker)
-        return answer.strip() if found else None
+        return _first_line(answer) if found else None
     if "####" in text:
-        return text.rpartition("####")[2].strip()
+        return _first_line(text.rpartition("####")[2])
     tags = _TAG.findall(text)
     if tags:
         text = str(tags[-1]).strip()
     box = last_box(text)
     if box is not None:
         return box
+    said = _SAID.findall(text)
+    if said:
+        return str(said[-1]).strip()
     short = text.strip()
-    return short if short and len(short) <= _SHORT_CHARS and "\n" not in short else None
+    is_short = 0 < len(short) <= _SHORT_CHARS and "\n" not in short and len(short.split()) <= _SHORT_WORDS
+    return short if is_short else None
+
+
+def _first_line(text: str) -> str:
+    """Return the first line with something on it: a solution may go on behind its answer."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")

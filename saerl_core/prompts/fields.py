@@ -4,11 +4,12 @@ r"""Values of a row by the name that a person writes: a column, a dotted path, o
 with braces is a template: `"{body} {question}"`. A list of options becomes lines "A. …", "B. …" in a template.
 """
 
+import json
 import re
 import string
 from collections.abc import Mapping, Sequence
 
-_LETTERED = re.compile(r"\s*\(?[A-Z][).:]")
+_LETTERED = re.compile(r"\s*\(?[A-Za-z]\s?[).:]")
 _FIELD = re.compile(r"\{([^{}]+)\}")
 
 
@@ -59,6 +60,13 @@ def at_path(values: Mapping[str, object], path: str) -> object:
 _NOTHING = object()
 
 
+def _parsed(text: str) -> object | None:
+    try:
+        return json.loads(text)  # type: ignore[no-any-return]
+    except (ValueError, RecursionError):
+        return None
+
+
 def _walk(value: object, path: str) -> object:
     if isinstance(value, Mapping):
         if path in value:
@@ -67,6 +75,8 @@ def _walk(value: object, path: str) -> object:
             if path[:at] in value and (found := _walk(value[path[:at]], path[at + 1 :])) is not _NOTHING:
                 return found
         return _NOTHING
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "[") and (parsed := _parsed(value)) is not None:
+        return _walk(parsed, path)  # nested columns that were written out as JSON
     if isinstance(value, (list, tuple)):
         head, _, rest = path.partition(".")
         if re.fullmatch(r"-?\d+", head) and -len(value) <= int(head) < len(value):
@@ -75,6 +85,8 @@ def _walk(value: object, path: str) -> object:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, str) and value.lstrip().startswith("[") and isinstance(listed := _parsed(value), list):
+        value = listed
     if isinstance(value, Mapping) and isinstance(
         value.get("text"), (list, tuple)
     ):  # ARC: {"text": [...], "label": [...]}
@@ -86,9 +98,20 @@ def _text(value: object) -> str:
     return str(value).strip() if not isinstance(value, float) or not value.is_integer() else str(int(value))
 
 
+def _keyed(option: object) -> tuple[str, str] | None:
+    if not isinstance(option, Mapping):
+        return None
+    key = next((option[k] for k in ("key", "label", "id") if k in option), None)
+    text = next((option[k] for k in ("value", "text", "content") if k in option), None)
+    return None if key is None or text is None else (str(key), str(text))
+
+
 def options_text(options: Sequence[object], labels: object) -> str:
     """Return options as lines with their letters; letters that stand in the texts already are kept."""
-    texts = [str(option).strip() for option in options]
+    keyed = [_keyed(option) for option in options]
+    if keyed and all(pair is not None for pair in keyed):  # [{"key": "A", "value": "one"}]
+        return "\n".join(f"{key}. {text}" for key, text in (pair for pair in keyed if pair is not None))
+    texts = [str(option).strip() for option in options if option is not None]
     if all(_LETTERED.match(text) for text in texts):
         return "\n".join(texts)
     letters = (

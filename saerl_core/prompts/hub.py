@@ -30,7 +30,7 @@ def read_hub(
         paths = [path for path in mapped.model_dump().values() if path is not None]
         wanted = dict.fromkeys(c for path in paths for c in roots(path, data.column_names) if c in data.column_names)
         complete = {path for path in paths if set(roots(path, data.column_names)) <= set(data.column_names)}
-        check_columns(mapped, data.column_names, name, settings, complete)
+        check_columns(mapped, data.column_names, name, settings, complete, columns.model_fields_set)
         names = _label_names(data)
         for i, values in enumerate(data.select_columns(list(wanted))):
             yield RawRow(i + 1, with_names(values, names))

@@ -31,6 +31,7 @@ else is noted only: the row can be trained on.
 | system_turn           |          | a system turn of chat messages stands in front of the question                |
 | earlier_turns         |          | of a conversation, only the last user turn is the prompt                      |
 | unwrapped_prompt      |          | chat messages spelled out as text, read as messages                           |
+| index_answer          |          | an index into `choices`, counted from 0, read as the option's letter          |
 | letter_answer         |          | the answer is one letter, and the prompt has neither options nor that letter  |
 | numeric_answer        |          | a number in the file, written out as text (27.0 is "27")                      |
 | unwrapped_answer      |          | the only element of a list                                                    |

@@ -58,7 +58,7 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout("NuminaMath-1.5", ("problem", "answer", "problem_type"), _q("problem", "answer", topic="problem_type")),
     Layout("Big-Math", ("problem", "answer", "llama8b_solve_rate"),
            _q("problem", "answer", topic="domain", pass_rate="llama8b_solve_rate")),  # noqa: S106 (a column)
-    Layout("DeepMath-103K", ("question", "final_answer"),
+    Layout("DeepMath-103K", ("question", "final_answer", "difficulty"),
            _q("question", "final_answer", topic="topic", level="difficulty")),
     Layout("OlympiadBench", ("question", "final_answer", "subfield"), _q("question", "final_answer", topic="subfield")),
     Layout("MATH-500", ("problem", "answer", "subject"), _q("problem", "answer", topic="subject")),
@@ -79,6 +79,11 @@ LAYOUTS: tuple[Layout, ...] = (
         Layout(f"body and {question}", ("body", question, "answer"), _q(f"{{body}} {{{question}}}", "answer"))
         for question in ("question", "prompt", "problem")
     ),
+    *(
+        Layout(f"{text} and question", (text, "question", "answer"), _q(f"{{{text}}}\n\n{{question}}", "answer"))
+        for text in ("context", "passage", "article")
+    ),
+    Layout("Question with Options", ("Question", "Options", "Answer"), _q("{Question}\n{Options}", "Answer")),
     # one text each
     PLAIN,
     *(
@@ -86,12 +91,22 @@ LAYOUTS: tuple[Layout, ...] = (
         for prompt in ("prompt", "problem", "question", "input", "query", "instruction")
         for answer in ("answer", "final_answer", "expected_answer", "ground_truth", "label", "gold", "target")
     ),
+    *(
+        Layout(f"{turns} and {answer}", (turns, answer), _q(turns, answer))
+        for turns in ("messages", "conversations")
+        for answer in ("ground_truth", "answer", "label", "gold")
+    ),
+    *(
+        Layout(f"{prompt} and {answer}", (prompt, answer), _q(prompt, answer))
+        for prompt in ("Problem", "Question", "Prompt")
+        for answer in ("Answer", "answer")
+    ),
     # answers at the end of a worked solution
     Layout("TRL messages", ("messages",), _q("messages", "messages"), IN_THE_END),
     Layout("ShareGPT", ("conversations",), _q("conversations", "conversations"), IN_THE_END),
     *(
         Layout(f"{prompt} and {answer}", (prompt, answer), _q(prompt, answer), IN_THE_END)
-        for prompt in ("prompt", "problem", "question", "instruction")
+        for prompt in ("prompt", "problem", "question", "instruction", "query", "input")
         for answer in ("completion", "solution", "response", "output")
     ),
 )  # fmt: skip

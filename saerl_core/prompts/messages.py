@@ -73,9 +73,14 @@ def reply_of(messages: Sequence[Message]) -> str:
     return next((text for role, text in reversed(messages) if role == "assistant"), "")
 
 
+def looks_like_messages(text: str) -> bool:
+    """Tell whether a text begins as a list of chat messages does."""
+    return _LOOKS_LIKE.match(text) is not None
+
+
 def parse_text(text: str) -> object | None:
     """Return the messages that a text spells out, as JSON or as Python writes them; None where it is no such text."""
-    return parse_literal(text) if _LOOKS_LIKE.match(text) else None
+    return parse_literal(text) if looks_like_messages(text) else None
 
 
 def parse_literal(text: str) -> object | None:

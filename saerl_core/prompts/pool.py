@@ -17,10 +17,11 @@ from saerl_core.prompts.decontaminate import EvalItem
 from saerl_core.prompts.endings import FINAL_ANSWER, final_answers
 from saerl_core.prompts.hub import read_hub
 from saerl_core.prompts.inspect import inspect_answer, inspect_prompt
-from saerl_core.prompts.layouts import AS_WRITTEN, PLAIN, Layout, recognise, recognise_prompt
+from saerl_core.prompts.layouts import AS_WRITTEN, LAYOUTS, PLAIN, Layout, recognise, recognise_prompt
 from saerl_core.prompts.read import existing_file, format_of, read_rows
 from saerl_core.prompts.rows import POOL_SETTINGS, Issue, RawRow, Row, Settings, Suspicion, excerpt
 
+_LOOKED_AT = 20  # rows that tell the layout: the first one may lack a value
 _OTHER_PROMPT_COLUMNS = ("prompt", "problem", "question")  # of evaluation files, after the mapped one
 
 
@@ -126,23 +127,22 @@ def collect(
         checked = _checked(name, raws, mapped, rejected, seen, found)
         rows = tuple(_inspected(row, max_chars) for row in islice(_counted(checked, bar), max_rows))
     if seen and not rows:
-        check_columns(mapped, seen, name, settings, found)  # a wrong mapping is the likeliest reason
+        check_columns(
+            mapped, seen, name, settings, found, columns.model_fields_set
+        )  # a wrong mapping is the likeliest reason
     if not rows:
         _refuse_empty(name, rejected, "no rows")
-    check_columns(mapped, seen, name, settings, found)
+    check_columns(mapped, seen, name, settings, found, columns.model_fields_set)
     return Pool(name, rows, tuple(rejected), layout, read_as, marker)
 
 
 def _recognised(raws: Iterator[RawRow | Issue], columns: ColumnMap) -> tuple[Iterator[RawRow | Issue], Layout]:
-    """Look at the first readable row and put it back."""
-    looked_at: list[RawRow | Issue] = []
-    layout = AS_WRITTEN
-    for raw in raws:
-        looked_at.append(raw)
-        if isinstance(raw, RawRow):
-            layout = recognise(raw.values, columns)
-            break
-    return chain(looked_at, raws), layout
+    """Look at the first rows and put them back; the first layout of the table that one of them fits counts."""
+    looked_at = list(islice(raws, _LOOKED_AT))
+    found = [recognise(raw.values, columns) for raw in looked_at if isinstance(raw, RawRow)]
+    known = [layout for layout in found if layout is not AS_WRITTEN]
+    candidates = known[:1] + [layout for layout in known[1:] if layout.marker is None]  # "####" in one answer is a flaw
+    return chain(looked_at, raws), min(candidates, key=LAYOUTS.index, default=AS_WRITTEN)
 
 
 def _checked(

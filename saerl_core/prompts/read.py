@@ -137,6 +137,7 @@ def _checked_header(path: Path, header: list[str]) -> list[str]:
     repeated = next((name for name in header if header.count(name) > 1), None)
     if repeated is not None:
         raise DataError(f"'{path}' has several columns named '{repeated}'; which one counts cannot be told: rename one")
+    header = [name.strip() for name in header]
     other = next((sign for sign in _DELIMITERS if len(header) == 1 and sign in header[0]), None)
     if other is not None:
         raise DataError(

@@ -91,6 +91,14 @@ LAYOUTS: dict[str, tuple[Any, dict[str, object]]] = {
         {"body": "A tram holds 40 people and 15 get off.", "question": "How many are left in it?", "answer": "25"},
         {},
     ),
+    "OlympiadBench": ({"question": ASKED, "final_answer": ["25"], "subfield": "Algebra"}, {"topic": "Algebra"}),
+    "messages and ground_truth": ({"messages": [USER], "ground_truth": "25", "dataset": "gsm8k"}, {}),
+    "Problem and Answer": ({"ID": "1", "Problem": ASKED, "Solution": "40-15", "Answer": 25}, {}),
+    "context and question": (
+        {"context": "A tram holds 40 people and 15 get off.", "question": "How many are left in it?", "answer": "25"},
+        {"prompt": "A tram holds 40 people and 15 get off.\n\nHow many are left in it?"},
+    ),
+    "query and response": ({"query": ASKED, "response": "40-15=25. The answer is: 25"}, {}),
     "prompt with options": (
         {"prompt": ASKED, "options": LETTERS, "answer": "B"},
         {"prompt": WITH_OPTIONS, "answer": "B"},
@@ -209,6 +217,71 @@ def test_flags(tmp_path: Path, values: dict[str, object], flag: str, usable: boo
     assert (flag in row["flags"].split(",")) is (usable is not None)
     if usable is not None:
         assert row["usable"] == usable
+
+
+def test_a_column_that_a_layout_names_beside_prompt_and_answer_may_be_absent(tmp_path: Path) -> None:
+    rows = [{"prompt": [USER], "reward_model": {"ground_truth": "25"}}, {"prompt": [USER], "reward_model": None}]
+    check_row(load(write(tmp_path / "pool.jsonl", rows)), {"topic": None})
+    with pytest.raises(DataError, match=r"no column 'ability' \(prompts.columns.topic\)"):
+        load(tmp_path / "pool.jsonl", columns={"topic": "ability"})
+
+
+def test_a_first_row_without_a_value_does_not_hide_the_layout(tmp_path: Path) -> None:
+    rows = [{"question": "unanswered", "final_answer": None, "difficulty": 3}, {**LAYOUTS["DeepMath-103K"][0]}]
+    check_row(load(write(tmp_path / "pool.jsonl", rows)), {"level": 4.5})
+
+
+@pytest.mark.parametrize(
+    ("row", "prompt", "answer"),
+    [
+        ({"question": ASKED, "choices": ["15", "25", "40"], "answer": 1}, WITH_OPTIONS, "B"),  # an index from 0
+        ({"question": ASKED, "choices": '["15", "25", "40"]', "answer": "B"}, WITH_OPTIONS, "B"),
+        (
+            {"question": ASKED, "options": [{"key": "A", "value": "15"}, {"key": "B", "value": "25"}], "answer": "B"},
+            f"{ASKED}\nA. 15\nB. 25",
+            "B",
+        ),
+        (
+            {"question": ASKED, "choices": ["15", "25", "40"], "answer": "B"},
+            WITH_OPTIONS,
+            "B",
+        ),  # MMLU without a subject
+        ({"prompt": [ASKED], "answer": {"value": "25"}}, ASKED, "25"),
+        ({"prompt": USER, "answer": "25"}, ASKED, "25"),
+        ({"question": ASKED, "answer": "40-15\n#### 25\nThe end."}, ASKED, "25"),
+        ({"prompt": [USER], "reward_model": '{"ground_truth": "25"}'}, ASKED, "25"),
+    ],
+)
+def test_other_shapes_of_the_same(tmp_path: Path, row: dict[str, object], prompt: str, answer: str) -> None:
+    found = load(write(tmp_path / "pool.jsonl", [row])).train.iloc[0]
+    assert (found["prompt"], found["answer"]) == (prompt, answer)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"question": ASKED, "options": ["15", "25", "40"], "answer": 1}, "unsupported_answer"),  # from 0 or from 1?
+        ({"problem": ASKED, "solution": "It is obvious that nobody can know this."}, "no_answer_marker"),
+        ({"prompt": "[{'role': 'user', 'content': 'x'} {'role': 'assistant', 'content': 'y'}]", "answer": "1"},
+         "non_text_prompt"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_rejected(tmp_path: Path, row: dict[str, object], reason: str) -> None:
+    found = preview(str(write(tmp_path / "pool.jsonl", [row, {**row, **OTHER.get(reason, {})}])), PromptsConfig())
+    assert [issue.reason for issue in found.pool.rejected] == [reason]
+
+
+OTHER: dict[str, dict[str, object]] = {
+    "unsupported_answer": {"answer": "B"},
+    "no_answer_marker": {"solution": "25"},
+    "non_text_prompt": {"prompt": ASKED},
+}
+
+
+def test_numbers_of_32_bits_keep_their_digits(tmp_path: Path) -> None:
+    table = pa.table({"prompt": [ASKED], "answer": pa.array([0.1], pa.float32())})
+    pq.write_table(table, tmp_path / "pool.parquet")
+    assert load(tmp_path / "pool.parquet").train["answer"].item() == "0.1"
 
 
 def test_a_system_turn_stands_in_front_of_the_question(tmp_path: Path) -> None:

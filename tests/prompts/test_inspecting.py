@@ -128,7 +128,7 @@ def test_answers_of_other_types(tmp_path, value, text, flags):
         ({"answer": " "}, "empty_answer"),
         ({"answer": []}, "empty_answer"),
         ({"answer": [[1], [2]]}, "unsupported_answer"),
-        ({"answer": {"value": 1}}, "unsupported_answer"),
+        ({"answer": {"inputs": [1], "outputs": [2]}}, "unsupported_answer"),
         ({"answer": True}, "unsupported_answer"),
         ({"answer": float("inf")}, "unsupported_answer"),
         ({"answer": "\ud83d"}, "lone_surrogate"),
