@@ -23,17 +23,12 @@ from saerl_core.prompts.messages import (
     read_messages,
     reply_of,
 )
-from saerl_core.prompts.rows import POOL_SETTINGS, Issue, RawRow, Row, Settings, Suspicion, excerpt
+from saerl_core.prompts.options import letter_of_index, options_column
+from saerl_core.prompts.rows import POOL_SETTINGS, Issue, RawRow, RejectedError, Row, Settings, Suspicion, excerpt
 
 _EXACT_FLOAT = 2.0**53  # above this a float no longer holds every integer
 _LIST_OF_TEXTS = re.compile(r"""\s*\[\s*(['"]).*\1\s*,?\s*\]\s*\Z""", re.DOTALL)  # "[1, 2]" may be an answer itself
 _LEVEL_WORD = re.compile(r"\s*level\s+", re.IGNORECASE)  # "Level 3" is how the MATH files write a level
-
-
-class _RejectedError(Exception):
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason, self.detail = reason, detail
 
 
 def check_columns(
@@ -82,10 +77,10 @@ def to_row(raw: RawRow, columns: ColumnMap, file: str) -> Row | Issue:
     try:
         prompt = prompt_text(raw, columns.prompt, odd)
         answer = _answer_text(raw, columns.answer, prompt, odd)
-        answer = _letter_of_index(raw, columns, answer, odd)
-    except _RejectedError as rejected:
+        answer = letter_of_index(raw, columns, answer, odd)
+    except RejectedError as rejected:
         return Issue(file, raw.line, rejected.reason, rejected.detail)
-    odd += inspect_pair(prompt, answer, columns.prompt, _options_column(raw, columns))
+    odd += inspect_pair(prompt, answer, columns.prompt, options_column(raw, columns))
     return Row(
         file=file,
         line=raw.line,
@@ -99,41 +94,12 @@ def to_row(raw: RawRow, columns: ColumnMap, file: str) -> Row | Issue:
     )
 
 
-def _letter_of_index(raw: RawRow, columns: ColumnMap, answer: str, odd: list[Suspicion]) -> str:
-    """Return the letter for an index into options that stand in the prompt: `choices` are counted from 0, as in MMLU.
-
-    Raises:
-        _RejectedError: another column of options, whose first index nobody knows.
-    """
-    name = next((n for n in ("choices", "options") if f"{{{n}}}" in columns.prompt), None)
-    options = raw.values.get(name) if name is not None else None
-    if not isinstance(options, (list, tuple)) or not answer.isdigit() or answer in [str(o) for o in options]:
-        return answer
-    if name == "choices" and int(answer) < len(options):
-        odd.append(Suspicion("index_answer", f"{answer} is read as an index from 0: {chr(ord('A') + int(answer))}"))
-        return chr(ord("A") + int(answer))
-    detail = f"the answer {answer!r} is an index into '{name}', counted from 0 or 1; write letters"
-    raise _RejectedError("unsupported_answer", detail)
-
-
-def _options_column(raw: RawRow, columns: ColumnMap) -> str | None:
-    """Return a column with several texts that the mapping does not use: options that the prompt may need."""
-    used = {name.partition(".")[0] for name in columns.model_dump().values() if name is not None}
-    for name, value in raw.values.items():
-        texts = list(value.values()) if isinstance(value, Mapping) else value
-        if name in used or f"{{{name}}}" in columns.prompt or not isinstance(texts, (list, tuple)):
-            continue
-        if len(texts) > 1 and all(isinstance(text, (str, int, float)) for text in texts):
-            return name
-    return None
-
-
 def prompt_only(raw: RawRow, names: Iterable[str], file: str) -> tuple[str, Issue | None]:
     """Return the text of the first of the columns that the row has (for evaluation items, which need no answer)."""
     name = next((n for n in names if has(raw.values, n)), next(iter(names)))
     try:
         return prompt_text(raw, name, []), None
-    except _RejectedError as rejected:
+    except RejectedError as rejected:
         return "", Issue(file, raw.line, rejected.reason, rejected.detail)
 
 
@@ -142,15 +108,15 @@ def prompt_text(raw: RawRow, name: str, odd: list[Suspicion]) -> str:
     try:
         value = value_of(raw.values, name)
     except AbsentError as error:
-        raise _RejectedError("missing_prompt", str(error)) from error
+        raise RejectedError("missing_prompt", str(error)) from error
     if value is None:
-        raise _RejectedError("missing_prompt", f"the row has no value in column '{name}'; it has {sorted(raw.values)}")
+        raise RejectedError("missing_prompt", f"the row has no value in column '{name}'; it has {sorted(raw.values)}")
     value = _unwrapped(value, name, odd)
     if not isinstance(value, str):
         detail = f"column '{name}' holds a {type(value).__name__}, not a text: {excerpt(str(value))}"
-        raise _RejectedError("non_text_prompt", detail)
+        raise RejectedError("non_text_prompt", detail)
     if not without_invisible(value).strip():
-        raise _RejectedError("empty_prompt", f"column '{name}' is empty")
+        raise RejectedError("empty_prompt", f"column '{name}' is empty")
     _refuse_surrogates(value, name)
     return value
 
@@ -165,7 +131,7 @@ def _unwrapped(value: object, name: str, odd: list[Suspicion]) -> object:
     spelled = parse_text(value) if isinstance(value, str) else None
     if spelled is None and isinstance(value, str) and looks_like_messages(value):
         detail = f"column '{name}' holds chat messages as text that is neither JSON nor Python: {excerpt(value)}"
-        raise _RejectedError("non_text_prompt", detail)
+        raise RejectedError("non_text_prompt", detail)
     turns = value if spelled is None else spelled
     messages = read_messages(turns)
     if messages is not None:
@@ -191,12 +157,12 @@ def _answer_text(raw: RawRow, name: str, prompt: str, odd: list[Suspicion]) -> s
         spelled = parse_literal(value)
         value = spelled if isinstance(spelled, list) else value
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        raise _RejectedError("missing_answer", f"the row has no value in column '{name}'{_proof_hint(prompt)}")
+        raise RejectedError("missing_answer", f"the row has no value in column '{name}'{_proof_hint(prompt)}")
     text, removed = clean_answer(_as_text(value, name, odd))
     # the form feed that is left of \frac at the very beginning counts as white space for strip()
     stripped = text.strip(" ") if SWALLOWED.search(text) else text.strip()
     if not stripped:
-        raise _RejectedError("empty_answer", f"column '{name}' is empty{_proof_hint(prompt)}")
+        raise RejectedError("empty_answer", f"column '{name}' is empty{_proof_hint(prompt)}")
     _refuse_surrogates(stripped, name)
     if removed is not None:
         odd.append(Suspicion("invisible_character", removed))
@@ -214,7 +180,7 @@ def _refuse_surrogates(text: str, name: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         detail = f"column '{name}' holds half a character ({text[error.start]!r}) at position {error.start}"
-        raise _RejectedError("lone_surrogate", detail) from error
+        raise RejectedError("lone_surrogate", detail) from error
 
 
 def _as_text(value: object, name: str, odd: list[Suspicion]) -> str:
@@ -224,7 +190,7 @@ def _as_text(value: object, name: str, odd: list[Suspicion]) -> str:
         return _list_text(list(value), name, odd)
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         detail = f"column '{name}' holds a {type(value).__name__}, not a text or number: {excerpt(str(value))}"
-        raise _RejectedError("unsupported_answer", detail)
+        raise RejectedError("unsupported_answer", detail)
     text = _number_text(value, name, odd)
     odd.append(Suspicion("numeric_answer", f"the {type(value).__name__} {value!s:.80} is read as '{text:.80}'"))
     return text
@@ -235,9 +201,9 @@ def _number_text(value: int | float | Decimal, name: str, odd: list[Suspicion]) 
         try:
             return str(value)
         except ValueError as error:  # Python's limit on the digits of an integer
-            raise _RejectedError("unsupported_answer", f"column '{name}': {error}") from error
+            raise RejectedError("unsupported_answer", f"column '{name}': {error}") from error
     if not math.isfinite(value):
-        raise _RejectedError("unsupported_answer", f"column '{name}' holds {value}, which is no number")
+        raise RejectedError("unsupported_answer", f"column '{name}' holds {value}, which is no number")
     if isinstance(value, Decimal):
         return str(int(value)) if value == int(value) else f"{value:f}"
     if abs(value) >= _EXACT_FLOAT:
@@ -248,9 +214,9 @@ def _number_text(value: int | float | Decimal, name: str, odd: list[Suspicion]) 
 
 def _list_text(values: list[object], name: str, odd: list[Suspicion]) -> str:
     if any(isinstance(v, (list, tuple)) for v in values):
-        raise _RejectedError("unsupported_answer", f"column '{name}' holds a list of lists: {excerpt(str(values))}")
+        raise RejectedError("unsupported_answer", f"column '{name}' holds a list of lists: {excerpt(str(values))}")
     if not values:
-        raise _RejectedError("empty_answer", f"column '{name}' holds an empty list")
+        raise RejectedError("empty_answer", f"column '{name}' holds an empty list")
     texts = [_as_text(v, name, odd) if v is not None else "" for v in values]
     if len(texts) == 1:
         odd.append(Suspicion("unwrapped_answer", f"the only element of a list is taken: {excerpt(texts[0])}"))

@@ -61,6 +61,14 @@ class Row:
     suspicions: tuple[Suspicion, ...] = ()
 
 
+class RejectedError(Exception):
+    """A row that is no row of the pool, and why."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
 def excerpt(text: str, n_chars: int = 80) -> str:
     """Quote the beginning of a text on one line, control characters escaped."""
     return repr(text) if len(text) <= n_chars else f"{text[:n_chars]!r}…"
