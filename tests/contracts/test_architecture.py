@@ -42,7 +42,8 @@ def public_functions(path: Path) -> Iterator[Function]:
         members = node.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_") else [node]
         for member in members:
             if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef) and not member.name.startswith("_"):
-                yield member
+                if not any(isinstance(d, ast.Name) and d.id == "overload" for d in member.decorator_list):
+                    yield member
 
 
 def imported(path: Path) -> set[str]:

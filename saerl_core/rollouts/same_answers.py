@@ -1,4 +1,4 @@
-"""How steps let the grader compare gold answers; `prompts` does not know it."""
+"""Whether two gold answers mean the same: what `prompts` asks of the grader, which it does not know."""
 
 from saerl_core.config import GradingConfig
 from saerl_core.rollouts.grading import Grader
