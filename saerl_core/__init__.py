@@ -20,6 +20,8 @@ Where a line of code lives – a room is named after a stage of the data's way:
 Rooms meet only through the modules beside this file: `records`, `plans`, `tables`, `config`, `algorithms`, `stages`,
 `protocols`, `errors`, `seeds`, `progress`. torch is imported in `features`, `rollouts.sampler`, `policy` and the
 trainer backends, nowhere else; trl only in `training.embedded`. import-linter holds these borders in `make check`.
+
+Users import from here what `__all__` names (glue in `face`): prompts, plans, curricula, verdicts, comparisons.
 """
 
 from importlib import import_module

@@ -134,6 +134,8 @@ def _values(pool: pd.DataFrame, what: str, given: Signal | None) -> pd.Series | 
     if isinstance(given, str):
         if given not in pool:
             raise DataError(f"{what} is '{given}', but the prompts have no such column; they have {list(pool.columns)}")
+        if pool[given].isna().all():
+            raise DataError(f"{what} is '{given}', but no prompt has a value in this column; leave it out or fill it")
         return pool[given].reset_index(drop=True).rename(given)
     ids = pool["prompt_id"].astype(str)
     if isinstance(given, pd.DataFrame):

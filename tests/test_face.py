@@ -256,6 +256,7 @@ def test_vectors_come_from_the_text_where_none_are_given(pool):
         ("vanilla", {"prompts_per_step": 41}, DataError, "only 40 of 40 prompts can be planned"),
         ("vanilla", {"difficulty": [0.5]}, DataError, "difficulty has 1 values for 40 prompts"),
         ("vanilla", {"difficulty": "hardness"}, DataError, "difficulty is 'hardness', but the prompts have no such"),
+        ("vanilla", {"clusters": "topic"}, DataError, "clusters is 'topic', but no prompt has a value in this column"),
         ("vanilla", {"difficulty": "prompt"}, DataError, "difficulty holds what is no number"),
         ("vanilla", {"difficulty": [1.5] * 40}, DataError, "column 'difficulty' of table 'difficulty' holds 1.5"),
         ("vanilla", {"difficulty": BY_ID}, DataError, "or none of the 40 prompts"),
