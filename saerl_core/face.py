@@ -5,6 +5,7 @@ import math
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from numbers import Real
 from pathlib import Path
 from typing import Literal, overload
@@ -22,6 +23,8 @@ from saerl_core.plan.inputs import PlanInputs
 from saerl_core.plan.strategies.lookup import find
 from saerl_core.plans import BatchPlan
 from saerl_core.prompts.load import load_prompts as load_configured
+from saerl_core.prompts.read import format_of, read_rows
+from saerl_core.prompts.rows import RawRow
 from saerl_core.records import PromptSet, PromptVectors
 from saerl_core.rollouts.grading import Grader, Verdict
 from saerl_core.rollouts.same_answers import same_answers
@@ -41,7 +44,7 @@ def load_prompts(
 
     Layouts are recognised as in a run; `columns` and `answer_after` are the settings of these names. The pool is
     `.train`; `.issues` lists every rejected or odd row by its line, for rows counted from 1. Columns `cluster`,
-    `difficulty`, `quality` and `keep` of rows stand in `.train` too, for `make_plan`; a file's do not.
+    `difficulty`, `quality` and `keep` stand in `.train` too, for `make_plan`.
 
     Raises:
         ConfigError: there is no such file, or a setting is unknown.
@@ -50,16 +53,15 @@ def load_prompts(
     if isinstance(source, PromptsConfig):
         if columns is not None or answer_after is not None:
             raise ConfigError("columns and answer_after were given beside a PromptsConfig; set them in it")
-        return load_configured(source, seed, same_answers)
+        return _loaded(source, seed)
     given = {"source": "file", "columns": dict(columns or {}), "answer_after": answer_after}
     if isinstance(source, str | Path):
-        return load_configured(_prompts_config({**given, "path": str(source)}), seed, same_answers)
+        return _loaded(_prompts_config({**given, "path": str(source)}), seed)
     rows = [_plain_row(i, row) for i, row in enumerate(_records(source), 1)]
     with tempfile.TemporaryDirectory() as folder:  # so that rows are read as those of a file are, to the letter
         path = Path(folder) / "rows"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        config = _prompts_config({**given, "path": str(path), "format": "jsonl"})
-        return _with_signals(load_configured(config, seed, same_answers), rows)
+        return _loaded(_prompts_config({**given, "path": str(path), "format": "jsonl"}), seed)
 
 
 def make_plan(  # noqa: PLR0913 (prompts, sizes and one argument a signal, all but the first two by name)
@@ -184,13 +186,24 @@ def _plain(value: object, where: str) -> object:
     return value if isinstance(value, str | int) else float(value) if isinstance(value, Real) else str(value)
 
 
-def _with_signals(found: PromptSet, rows: Sequence[Mapping[str, object]]) -> PromptSet:
-    """Add the signals that stood in the rows; rejected rows are those that the issues name."""
+def _loaded(config: PromptsConfig, seed: int) -> PromptSet:
+    """Load the prompts, with the signals that stand in their file."""
+    found = load_configured(config, seed, same_answers)
+    if config.source != "file" or config.path is None:
+        return found
+    path = Path(config.path).expanduser()
+    raws = read_rows(path, format_of(path, config.format), config.dataset_split)
+    readable = (raw for raw in raws if isinstance(raw, RawRow))
+    first = next(readable, None)
+    is_table = format_of(path, config.format) != "jsonl"  # the same columns in every row
+    if first is None or (is_table and not set(SIGNAL_COLUMNS) & set(first.values)):
+        return found
     issues = found.issues
-    rejected = set(issues.loc[issues["rejected"] & (issues["file"] == "rows"), "line"])
-    kept = [row for line, row in enumerate(rows, 1) if line not in rejected]
-    names = [name for name in SIGNAL_COLUMNS if any(row.get(name) is not None for row in kept)]
+    rejected = set(issues.loc[issues["rejected"] & (issues["file"] == path.name), "line"])
+    kept = [raw.values for raw in chain([first], readable) if raw.line not in rejected][: len(found.train)]
     train = found.train.copy()
-    for name in names:
-        train[name] = pd.Series([row.get(name) for row in kept], index=train.index)
+    for name in SIGNAL_COLUMNS:
+        values = [None if row.get(name) == "" else row.get(name) for row in kept]  # a CSV file knows no other nothing
+        if any(value is not None for value in values):
+            train[name] = pd.Series(values, index=train.index)
     return replace(found, train=train)

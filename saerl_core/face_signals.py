@@ -33,6 +33,7 @@ _READS = {"clusters": ("cluster_id",), "difficulty": ("difficulty", "calibrated"
 _FILL: Mapping[str, object] = {
     "prompt": "", "answer": "", "source": "", "conflict": False, "contamination": 0.0, "flags": "", "usable": True,
 }  # fmt: skip
+_WORDS: Mapping[str, float] = {"true": 1.0, "false": 0.0, "": np.nan}
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def signal_tables(
         missing += ["clusters"] if values is None else []
         c = _clusters(prompts, values)
     if d is None:
-        values = _difficulty(pool, prompts, difficulty)
+        values = _difficulty(pool, prompts, difficulty, notes)
         missing += ["difficulty"] if values is None else []
         d = _difficulty_table(prompts, values, c, notes)
     return SignalTables(prompts, q, c, d, tuple(missing), tuple(notes))
@@ -171,6 +172,11 @@ def _is_bool(values: Sequence[object]) -> bool:
 def _quality(prompts: pd.DataFrame, values: pd.Series | None, min_quality: float, notes: list[str]) -> pd.DataFrame:
     """Return `tables.QUALITY`; a prompt without a value is kept."""
     score = pd.Series(1.0, index=prompts.index) if values is None else _numbers(values, "quality")
+    if ((score < 0) | (score > 1)).any():
+        raise DataError(
+            f"quality runs from {score.min():g} to {score.max():g}; give numbers from 0 to 1, 1 is good, or a column "
+            "'keep' of true and false"
+        )
     keep = score.isna() | (score >= (min_quality if values is not None and values.name != "keep" else 0.5))
     if values is not None and score.isna().any():
         notes.append(f"{int(score.isna().sum())} of {len(score)} prompts have no quality and are kept")
@@ -196,20 +202,24 @@ def _clusters(prompts: pd.DataFrame, values: pd.Series | None) -> pd.DataFrame:
     return CLUSTERS.check(prompts[["prompt_id"]].assign(cluster_id=numbers, centroid_distance=0.0))
 
 
-def _difficulty(pool: pd.DataFrame, prompts: pd.DataFrame, given: Signal | None) -> pd.Series | None:
+def _difficulty(pool: pd.DataFrame, prompts: pd.DataFrame, given: Signal | None, notes: list[str]) -> pd.Series | None:
     """Return the difficulty of each prompt, from a difficulty, a pass rate or a level; NaN where there is none."""
     values = _values(pool, "difficulty", given)
-    if values is not None and values.name in ("known_pass_rate", "pass_rate"):
-        return 1.0 - _numbers(values, "the pass rate")
-    if values is not None and values.name != "level":
-        return _numbers(values, "difficulty")
-    if values is not None:
-        prompts = prompts.assign(level=_numbers(values, "level"), known_pass_rate=np.nan)
-    label = data_label(prompts, at_least=1)
-    if label is None:
-        return None
-    known = read_labels(prompts, None, DifficultyConfig.model_validate({"label": label}), 0).known
-    return pd.Series(known, name=label)
+    if values is not None and given is None and not _is_numeric(values):
+        notes.append(f"the column '{values.name}' holds no numbers and is not read; give difficulty= yourself")
+        values = None
+    if values is None:
+        label = data_label(prompts, at_least=1)
+        config = DifficultyConfig.model_validate({"label": label or "none"})
+        return pd.Series(read_labels(prompts, None, config, 0).known) if label else None
+    numbers = _numbers(values, "difficulty")
+    if values.name in ("known_pass_rate", "pass_rate"):
+        return 1.0 - numbers
+    lo, hi = float(numbers.min()), float(numbers.max())
+    if values.name != "level" and not (lo < 0 or hi > 1):
+        return numbers
+    notes.append(f"difficulty runs from {lo:g} to {hi:g}: these became 0 and 1; higher counts as harder")
+    return (numbers - lo) / (hi - lo) if hi > lo else numbers.where(numbers.isna(), 0.5)
 
 
 def _difficulty_table(
@@ -233,8 +243,18 @@ def _difficulty_table(
     return DIFFICULTY.check(table.assign(is_labelled=is_labelled.to_numpy()))
 
 
-def _numbers(values: pd.Series, what: str) -> pd.Series:
+def _is_numeric(values: pd.Series) -> bool:
     try:
-        return pd.Series(values.to_numpy(dtype=np.float64, na_value=np.nan), name=values.name)
+        _numbers(values, "")
+    except DataError:
+        return False
+    return True
+
+
+def _numbers(values: pd.Series, what: str) -> pd.Series:
+    """Return the values as numbers, the words true and false (of a CSV file) as 1 and 0."""
+    words = values.map(lambda value: _WORDS.get(value.strip().lower(), value) if isinstance(value, str) else value)
+    try:
+        return pd.Series(words.to_numpy(dtype=np.float64, na_value=np.nan), name=values.name)
     except (TypeError, ValueError) as error:
         raise DataError(f"{what} holds what is no number ({error}); give numbers from 0 to 1") from error

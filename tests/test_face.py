@@ -92,7 +92,7 @@ def test_rows_read_as_the_same_rows_of_a_file(tmp_path, pool):
     path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     config = PromptsConfig(source="file", path=str(path), format="jsonl")
     from_file = load_prompts(config).train
-    pd.testing.assert_frame_equal(pool.train.drop(columns="cluster"), from_file)
+    pd.testing.assert_frame_equal(pool.train, from_file)
     pd.testing.assert_frame_equal(load_prompts(pd.DataFrame(ROWS)).train, pool.train)
     pd.testing.assert_frame_equal(load_prompts(iter(ROWS)).train, pool.train)
     (tmp_path / "rows.jsonl").write_text(path.read_text())
@@ -106,6 +106,25 @@ def test_rejected_rows_keep_signals_beside_their_prompts():
     assert list(found.issues.loc[found.issues["rejected"], "line"]) == [4]
     assert list(found.train["cluster"]) == [row["cluster"] for row in ROWS]
     assert list(found.train["known_pass_rate"]) == pytest.approx([row["pass_rate"] for row in ROWS])
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
+def test_signals_of_a_file_stand_beside_its_prompts(kind, tmp_path):
+    rows = pd.DataFrame([{"prompt": None, "answer": "1", "cluster": "z"}, *ROWS]).assign(
+        difficulty=[None, None, *[0.5] * 39], keep=[True, *[False] * 4, *[True] * 36]
+    )
+    path = tmp_path / f"mine.{kind}"
+    {
+        "csv": lambda: rows.to_csv(path, index=False),
+        "parquet": lambda: rows.to_parquet(path),
+        "jsonl": lambda: rows.to_json(path, orient="records", lines=True),
+    }[kind]()
+    found = load_prompts(PromptsConfig(source="file", path=str(path), max_rows=14)).train
+    assert list(found["cluster"]) == [row["cluster"] for row in ROWS[:14]]
+    plan = make_plan(found, {"name": "saerl", "mix_frac": 0}, prompts_per_step=6)
+    assert list(plan.table["difficulty"]) == [0.5] * 6
+    assert set(plan.decisions["reason"]) == {"planned", "low quality", "remainder"}
+    assert "1 of 14 prompts have no difficulty and count as hard as the mean of the others, 0.50" in plan.notes
 
 
 @pytest.mark.parametrize(
@@ -195,6 +214,22 @@ def test_a_signal_in_every_shape(signal):
     assert steps_of(plan.table) == [["p1", "p3"], ["p2", "p0"]]
 
 
+@pytest.mark.parametrize(
+    ("hard", "found", "note"),
+    [
+        ([1, 5, 3, None], [0.0, 1.0, 0.5, 0.5], "difficulty runs from 1 to 5: these became 0 and 1"),
+        ([7, 7, 7, 7], [0.5] * 4, "difficulty runs from 7 to 7"),
+        (["hard", "easy", "easy", "hard"], [0.5] * 4, "the column 'difficulty' holds no numbers and is not read"),
+        (["0.25", "0.5", "0.75", "1"], [0.25, 0.5, 0.75, 1.0], "no quality was given"),
+    ],
+)
+def test_difficulties_on_scales_that_people_have(hard, found, note):
+    prompts = pd.DataFrame({"prompt_id": IDS, "difficulty": hard})
+    plan = make_plan(prompts, "vanilla", prompts_per_step=4)
+    assert plan.table.sort_values("prompt_id")["difficulty"].tolist() == found
+    assert any(said.startswith(note) for said in plan.notes)
+
+
 def test_clusters_are_names_or_numbers_and_a_missing_one_is_its_own():
     prompts = pd.DataFrame({"prompt_id": IDS, "topic": ["b", None, "a", "b"], "cluster": [7.0, 7.0, np.nan, 2.0]})
     by_name = make_plan(prompts, "difficulty", prompts_per_step=4, difficulty=HARD, clusters="topic").table
@@ -258,7 +293,7 @@ def test_vectors_come_from_the_text_where_none_are_given(pool):
         ("vanilla", {"difficulty": "hardness"}, DataError, "difficulty is 'hardness', but the prompts have no such"),
         ("vanilla", {"clusters": "topic"}, DataError, "clusters is 'topic', but no prompt has a value in this column"),
         ("vanilla", {"difficulty": "prompt"}, DataError, "difficulty holds what is no number"),
-        ("vanilla", {"difficulty": [1.5] * 40}, DataError, "column 'difficulty' of table 'difficulty' holds 1.5"),
+        ("vanilla", {"quality": range(40)}, DataError, "quality runs from 0 to 39; give numbers from 0 to 1"),
         ("vanilla", {"difficulty": BY_ID}, DataError, "or none of the 40 prompts"),
         ("vanilla", {"clusters": BY_ID}, DataError, "the table of clusters has the columns"),
         ("adaptive", {"vectors": np.zeros((3, 2))}, DataError, r"shape \(3, 2\); give one row .* each of the 40"),
