@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 import warnings
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 
 import saerl_core
-from saerl_core import BatchOutcome, grade, load_plan, load_prompts, make_curriculum, make_plan, save_plan
+from saerl_core import BatchOutcome, face_signals, grade, load_plan, load_prompts, make_curriculum, make_plan, save_plan
 from saerl_core.config import PromptsConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.plan.strategies import STRATEGIES, difficulty, lookup
@@ -65,6 +66,12 @@ def test_names_and_signatures():
     assert {name: shape_of(getattr(saerl_core, name)) for name in SIGNATURES} == SIGNATURES
     with pytest.raises(AttributeError, match="no attribute 'make_plans'"):
         _ = saerl_core.make_plans
+
+
+def test_the_page_tells_of_every_name_and_column():
+    page = (ROOT / "docs" / "python.md").read_text()
+    columns = [name for names in face_signals._NAMES.values() for name in names]
+    assert [name for name in [*SIGNATURES, *columns] if not re.search(rf"\b{name}\b", page)] == []
 
 
 def test_using_it_loads_none_of_the_heavy_libraries():
