@@ -8,7 +8,7 @@ from zenml import step
 from saerl_core.config import EvaluationConfig
 from saerl_core.prompts.benchmarks import load_benchmarks as load
 from saerl_core.records import BenchmarksReport
-from saerl_core.rollouts.same_answers import same_answers
+from steps._answers import same_answers
 from steps._runtime import stage, stage_cache, track
 
 

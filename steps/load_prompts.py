@@ -8,7 +8,7 @@ from zenml import step
 from saerl_core.config import PromptsConfig
 from saerl_core.prompts.load import load_prompts as load
 from saerl_core.records import PromptsReport
-from saerl_core.rollouts.same_answers import same_answers
+from steps._answers import same_answers
 from steps._runtime import stage, stage_cache, track
 
 
