@@ -57,6 +57,8 @@ def load_prompts(
     given = {"source": "file", "columns": dict(columns or {}), "answer_after": answer_after}
     if isinstance(source, str | Path):
         return _loaded(_prompts_config({**given, "path": str(source)}), seed)
+    if not isinstance(source, Iterable):
+        raise DataError(f"prompts are a {type(source).__name__}; give a path, rows, a DataFrame or a PromptsConfig")
     rows = [_plain_row(i, row) for i, row in enumerate(_records(source), 1)]
     with tempfile.TemporaryDirectory() as folder:  # so that rows are read as those of a file are, to the letter
         path = Path(folder) / "rows"

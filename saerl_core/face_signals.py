@@ -255,6 +255,9 @@ def _numbers(values: pd.Series, what: str) -> pd.Series:
     """Return the values as numbers, the words true and false (of a CSV file) as 1 and 0."""
     words = values.map(lambda value: _WORDS.get(value.strip().lower(), value) if isinstance(value, str) else value)
     try:
-        return pd.Series(words.to_numpy(dtype=np.float64, na_value=np.nan), name=values.name)
+        numbers = pd.Series(words.to_numpy(dtype=np.float64, na_value=np.nan), name=values.name)
     except (TypeError, ValueError) as error:
         raise DataError(f"{what} holds what is no number ({error}); give numbers from 0 to 1") from error
+    if np.isinf(numbers).any():
+        raise DataError(f"{what} holds infinite values; give numbers from 0 to 1, or None where there is none")
+    return numbers

@@ -300,6 +300,7 @@ def test_vectors_come_from_the_text_where_none_are_given(pool):
         ("vanilla", {"difficulty": "hardness"}, DataError, "difficulty is 'hardness', but the prompts have no such"),
         ("vanilla", {"clusters": "topic"}, DataError, "clusters is 'topic', but no prompt has a value in this column"),
         ("vanilla", {"difficulty": "prompt"}, DataError, "difficulty holds what is no number"),
+        ("vanilla", {"difficulty": [float("inf")] * 40}, DataError, "difficulty holds infinite values"),
         ("vanilla", {"quality": range(40)}, DataError, "quality runs from 0 to 39; give numbers from 0 to 1"),
         ("vanilla", {"difficulty": BY_ID}, DataError, "or none of the 40 prompts"),
         ("vanilla", {"clusters": BY_ID}, DataError, "the table of clusters has the columns"),
@@ -351,6 +352,7 @@ def test_grade_takes_one_or_many():
 @pytest.mark.parametrize(
     ("call", "told"),
     [
+        ("load_prompts(3)", "DataError: prompts are a int; give a path, rows, a DataFrame or a PromptsConfig"),
         ("load_prompts(['a'])", "DataError: row 1 is a str; give mappings such as {'prompt': ..., 'answer': ...}"),
         ("grade('1', '1', kind='mth')", "ConfigError: grading.kind = 'mth' is not known (did you mean 'math'?)"),
         ("register_strategy(int)", "ConfigError: strategy '' is a type, and must be a StaticStrategy or an Online"),
