@@ -1,4 +1,4 @@
-"""`python -m pipelines`: the same pipeline and the same checks as `zenml pipeline run saerl`, and a few helpers."""
+"""`saerl`, or `python -m pipelines`: pipeline and checks of `zenml pipeline run saerl`, and a few helpers."""
 
 import json
 import os
@@ -11,12 +11,17 @@ from pipelines.commands_compare import compare
 from pipelines.commands_inspect import inspect
 from pipelines.commands_retrain import COMMANDS
 from pipelines.commands_server import deliver, server
+from saerl_core.config import RunConfig
 from saerl_core.config_load import load_config
+from saerl_core.config_set import read_settings
 from saerl_core.environment import apply, project_root, state_dir
 from saerl_core.errors import SaerlError
 
 CONFIG = click.option(
     "-c", "--config", "path", type=click.Path(dir_okay=False), help="A run file such as configs/embedded_vanilla.yaml."
+)
+SET = click.option(
+    "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting, over the run file; repeatable."
 )
 
 
@@ -35,51 +40,56 @@ for _command in COMMANDS:
 
 @main.command()
 @CONFIG
+@SET
 @click.option("-s", "--stack", help="ZenML stack to run on; the active one without it.")
-def run(path: str | None, stack: str | None) -> None:
+def run(path: str | None, settings: tuple[str, ...], stack: str | None) -> None:
     """Validate the configuration and run the pipeline."""
-    _refuse_bad_config(path)
+    _config(path, settings)
     from zenml.cli.utils import temporary_active_stack
 
     from pipelines.base import as_command
     from pipelines.training import saerl_pipeline
 
     with temporary_active_stack(stack_name_or_id=stack):
-        as_command(saerl_pipeline).with_options(config_path=path)()
+        as_command(saerl_pipeline, read_settings(settings)).with_options(config_path=path)()
 
 
 @main.command()
 @CONFIG
-def validate(path: str | None) -> None:
+@SET
+def validate(path: str | None, settings: tuple[str, ...]) -> None:
     """Check a configuration, and with a file of prompts its first rows, without starting anything."""
     from pipelines.look import look_at_pool
 
-    _refuse_bad_config(path)
+    config = _config(path, settings)
     try:
-        found = look_at_pool(load_config(path))
+        found = look_at_pool(config)
     except SaerlError as error:
         raise click.ClickException(str(error)) from error
     for sentence in found:
         click.echo(sentence)
-    click.echo(f"{path or 'the default configuration'} is valid")
+    name = path or "the default configuration"
+    click.echo(f"{name} is valid" if not settings else f"{name} with {', '.join(settings)} is valid")
 
 
 @main.command("show-config")
 @CONFIG
-def show_config(path: str | None) -> None:
+@SET
+def show_config(path: str | None, settings: tuple[str, ...]) -> None:
     """Print the resolved configuration, defaults included, as JSON."""
-    _refuse_bad_config(path)
-    click.echo(load_config(path).model_dump_json(indent=2))
+    click.echo(_config(path, settings).model_dump_json(indent=2))
 
 
 @main.command("show-command")
 @CONFIG
-def show_command(path: str | None) -> None:
+@SET
+def show_command(path: str | None, settings: tuple[str, ...]) -> None:
     """Print the command that would start the OpenRLHF trainer, as a JSON list; starts nothing."""
     from saerl_core.training.openrlhf.command import preview_command
 
+    config = _config(path, settings)
     try:
-        click.echo(json.dumps(preview_command(load_config(path))))
+        click.echo(json.dumps(preview_command(config)))
     except SaerlError as error:
         raise click.ClickException(str(error)) from error
 
@@ -123,9 +133,9 @@ main.add_command(server)
 main.add_command(deliver)
 
 
-def _refuse_bad_config(path: str | None) -> None:
+def _config(path: str | None, settings: tuple[str, ...]) -> RunConfig:
     try:
-        load_config(path)
+        return load_config(path, read_settings(settings))
     except SaerlError as error:
         raise click.ClickException(str(error)) from error
 

@@ -1,7 +1,7 @@
 """A ZenML pipeline that takes our configuration flat and refuses a wrong one before any work starts."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -13,7 +13,7 @@ from zenml.pipelines.pipeline_definition import Pipeline
 from pipelines.placement import missing_variables, step_operators
 from pipelines.setup import use_running_servers
 from saerl_core.config import RunConfig
-from saerl_core.config_load import validate
+from saerl_core.config_load import overridden, validate
 from saerl_core.errors import BackendError, ConfigError, SaerlError
 from saerl_core.hub import allow_hub
 
@@ -21,6 +21,7 @@ from saerl_core.hub import allow_hub
 class SaerlPipeline(Pipeline):
     """A pipeline whose parameters are the sections of `RunConfig` and whose run is named after strategy and seed."""
 
+    overrides: Mapping[str, object] = {}  # settings of a command line, by dotted path; they win over the run file
     _our_name: str | None = None  # ZenML keeps a run's name on the pipeline: the next call must not inherit it
 
     def _apply_config_parameters(self, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -29,7 +30,7 @@ class SaerlPipeline(Pipeline):
         given = parameters.pop("config", None)
         if isinstance(given, RunConfig):
             parameters = {**given.model_dump(mode="json", exclude_unset=True), **parameters}
-        config = validate(parameters)
+        config = validate(overridden(parameters, self.overrides))
         allow_hub(config)
         seed = config.seed if config.training.seed is None else config.training.seed
         if self._run_args.get("run_name") in (None, self._our_name):
@@ -90,11 +91,13 @@ def as_saerl_pipeline(name: str) -> Callable[[Callable[..., Any]], SaerlPipeline
     return decorate
 
 
-def as_command(pipeline: SaerlPipeline) -> CommandPipeline:
-    """Return the pipeline for a command line."""
+def as_command(pipeline: SaerlPipeline, overrides: Mapping[str, object] | None = None) -> CommandPipeline:
+    """Return the pipeline for a command line; `overrides` are its settings, by dotted path."""
     logging.getLogger("zenml.orchestrators.local.local_orchestrator").addFilter(_no_traceback)
     mode = pipeline.configuration.execution_mode
-    return CommandPipeline(name=pipeline.name, entrypoint=pipeline.entrypoint, execution_mode=mode)
+    command = CommandPipeline(name=pipeline.name, entrypoint=pipeline.entrypoint, execution_mode=mode)
+    command.overrides = overrides or {}
+    return command
 
 
 def _no_traceback(record: logging.LogRecord) -> bool:

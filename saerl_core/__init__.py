@@ -20,4 +20,68 @@ Where a line of code lives – a room is named after a stage of the data's way:
 Rooms meet only through the modules beside this file: `records`, `plans`, `tables`, `config`, `algorithms`, `stages`,
 `protocols`, `errors`, `seeds`, `progress`. torch is imported in `features`, `rollouts.sampler`, `policy` and the
 trainer backends, nowhere else; trl only in `training.embedded`. import-linter holds these borders in `make check`.
+
+Users import from here what `__all__` names (glue in `face`): prompts, plans, curricula, verdicts, comparisons.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from saerl_core.compare.statistics import compare_trials as compare_trials
+    from saerl_core.compare.statistics import sentence as sentence
+    from saerl_core.compare.trials import Point as Point
+    from saerl_core.compare.trials import Trial as Trial
+    from saerl_core.face import grade as grade
+    from saerl_core.face import load_prompts as load_prompts
+    from saerl_core.face import make_plan as make_plan
+    from saerl_core.plan.curriculum import make_curriculum as make_curriculum
+    from saerl_core.plan.storage import load_plan as load_plan
+    from saerl_core.plan.storage import save_plan as save_plan
+    from saerl_core.plan.strategies.lookup import register as register_strategy
+    from saerl_core.protocols import BatchOutcome as BatchOutcome
+
+# what a user imports, and where it is: nothing is loaded before it is asked for
+_FACE = {
+    "BatchOutcome": "protocols:BatchOutcome",
+    "Point": "compare.trials:Point",
+    "Trial": "compare.trials:Trial",
+    "compare_trials": "compare.statistics:compare_trials",
+    "grade": "face:grade",
+    "load_plan": "plan.storage:load_plan",
+    "load_prompts": "face:load_prompts",
+    "make_curriculum": "plan.curriculum:make_curriculum",
+    "make_plan": "face:make_plan",
+    "register_strategy": "plan.strategies.lookup:register",
+    "save_plan": "plan.storage:save_plan",
+    "sentence": "compare.statistics:sentence",
+}
+__all__ = [
+    "BatchOutcome",
+    "Point",
+    "Trial",
+    "compare_trials",
+    "grade",
+    "load_plan",
+    "load_prompts",
+    "make_curriculum",
+    "make_plan",
+    "register_strategy",
+    "save_plan",
+    "sentence",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load what was asked for."""
+    if name not in _FACE:
+        raise AttributeError(f"module 'saerl_core' has no attribute '{name}'; it has {', '.join(_FACE)}")
+    module, _, attribute = _FACE[name].partition(":")
+    found: object = getattr(import_module(f"saerl_core.{module}"), attribute)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """List what is there for a user."""
+    return sorted([*globals(), *_FACE])

@@ -37,13 +37,18 @@ def load_config(path: str | Path | None = None, overrides: Mapping[str, object] 
     Raises `ConfigError` for a file that cannot be read and for every problem that `validate` finds.
     """
     parameters = {} if path is None else _parameters(Path(path))
-    for key, value in (overrides or {}).items():
-        *sections, name = key.split(".")
+    return validate(overridden(parameters, overrides or {}))
+
+
+def overridden(parameters: Mapping[str, object], overrides: Mapping[str, object]) -> dict[str, object]:
+    """Return the parameters with the overrides of `load_config` merged in, sections before their settings."""
+    merged = dict(parameters)
+    for key, value in sorted(overrides.items(), key=lambda item: item[0].count(".")):
         nested: object = value
-        for part in reversed([*sections, name]):
+        for part in reversed(key.split(".")):
             nested = {part: nested}
-        parameters = _merged(parameters, cast(Mapping[str, object], nested))
-    return validate(parameters)
+        merged = _merged(merged, cast(Mapping[str, object], nested))
+    return merged
 
 
 def validate(parameters: Mapping[str, object]) -> RunConfig:

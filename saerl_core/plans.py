@@ -19,6 +19,7 @@ class FixedPlan:
     seed: int
     prompts_per_step: int
     plan_hash: str  # sha256 over (step, slot, prompt_id)
+    notes: tuple[str, ...] = ()  # what `make_plan` took for granted; a run of the pipeline has it in its report
 
     @property
     def n_steps(self) -> int:
@@ -44,6 +45,7 @@ class OnlinePlan:
     prompts_per_step: int
     n_steps: int
     plan_hash: str  # sha256 over all that decides what the curriculum does, the rewards apart
+    notes: tuple[str, ...] = ()  # as in `FixedPlan`
 
     @property
     def strategy(self) -> str:

@@ -1,11 +1,5 @@
 """How steps let the grader compare gold answers; `prompts` does not know it."""
 
-from saerl_core.config import GradingConfig
-from saerl_core.rollouts.grading import Grader
+from saerl_core.rollouts.same_answers import same_answers
 
-
-def same_answers(pairs: list[tuple[str, str]]) -> list[bool | None]:
-    """Return whether the two gold answers of each pair are equal in mathematics; None where that cannot be told."""
-    with Grader(GradingConfig(kind="math")) as grader:
-        verdicts = grader.grade([f"\\boxed{{{answer}}}" for answer, _ in pairs], [gold for _, gold in pairs])
-    return [verdict.correct for verdict in verdicts]
+__all__ = ["same_answers"]

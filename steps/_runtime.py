@@ -191,7 +191,8 @@ def mlflow_run_name() -> str:
 
 def command_line() -> str:
     """Return the command that started this process, as a person would type it."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    name = Path(sys.argv[0]).name
+    return shlex.join([*(("python", "-m", "pipelines") if name == "__main__.py" else (name,)), *sys.argv[1:]])
 
 
 def say(text: str) -> None:

@@ -31,10 +31,12 @@ class _Card(BaseModel):
     sha256: dict[str, str]  # of the other files
     settings: StrategyField | None = None  # of an online plan
     n_steps: int | None = None
+    notes: tuple[str, ...] = ()
 
 
-def save_plan(plan: BatchPlan, folder: Path) -> None:
+def save_plan(plan: BatchPlan, folder: Path | str) -> None:
     """Write the plan into a folder, which is made where it is missing; `DataError` when it cannot be written."""
+    folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         plan.table.to_parquet(folder / _TABLE, index=False)
@@ -48,6 +50,7 @@ def save_plan(plan: BatchPlan, folder: Path) -> None:
             sha256={name: _sha256(folder / name) for name in files},
             settings=plan.settings if isinstance(plan, OnlinePlan) else None,
             n_steps=plan.n_steps if isinstance(plan, OnlinePlan) else None,
+            notes=plan.notes,
         )
         (folder / _CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
     except OSError as error:
@@ -56,8 +59,9 @@ def save_plan(plan: BatchPlan, folder: Path) -> None:
         ) from error
 
 
-def load_plan(folder: Path) -> BatchPlan:
+def load_plan(folder: Path | str) -> BatchPlan:
     """Read a plan that `save_plan` wrote; `DataError` when a file is missing, damaged or was edited."""
+    folder = Path(folder)
     try:
         card = _read_card(folder)
         found = {name: _sha256(folder / name) for name in {_TABLE, _DECISIONS, *card.sha256}}
@@ -91,12 +95,16 @@ def _save_online(plan: OnlinePlan, folder: Path) -> list[str]:
 def _plan(card: _Card, table: pd.DataFrame, decisions: pd.DataFrame, folder: Path) -> BatchPlan:
     """Return the plan with the hash of what was read."""
     if card.settings is None or card.n_steps is None:
-        return FixedPlan(table, decisions, card.strategy, card.seed, card.prompts_per_step, plan_hash(table))
+        digest = plan_hash(table)
+        return FixedPlan(table, decisions, card.strategy, card.seed, card.prompts_per_step, digest, card.notes)
     candidates = pd.read_parquet(folder / _CANDIDATES)
     vectors = np.load(folder / _VECTORS, allow_pickle=False)
     sizes = {"seed": card.seed, "prompts_per_step": card.prompts_per_step, "n_steps": card.n_steps}
     digest = online_hash(candidates, vectors, card.settings, **sizes)
-    return OnlinePlan(table, decisions, candidates, vectors, card.settings, plan_hash=digest, **sizes)
+    return OnlinePlan(
+        table, decisions, candidates, vectors, card.settings, card.seed, card.prompts_per_step, card.n_steps, digest,
+        card.notes,
+    )  # fmt: skip
 
 
 def _sha256(path: Path) -> str:

@@ -55,16 +55,20 @@ def whitened(matrix: Matrix, n_components: int, seed: int) -> Float64[np.ndarray
     return np.asarray((scores[:, kept] - scores[:, kept].mean(axis=0)) / spread[kept], dtype=np.float64)
 
 
+def surface(texts: list[str]) -> Float64[np.ndarray, "n d"]:
+    """Return what needs no model: leading components of TF-IDF, and the lengths; every column of spread 1."""
+    sizes = lengths(texts)
+    sizes = (sizes - sizes.mean(axis=0)) / np.maximum(sizes.std(axis=0), 1e-9)
+    return np.hstack([whitened(tfidf(texts), 96, 0), sizes])
+
+
 def _space(
     prompts: pd.DataFrame, ids: list[str], features: SaeFeatures, controls: ControlFeatures, config: VectorsConfig
 ) -> Matrix:
     if config.features == "sae":
         return _standardised(log1p(features.rows(ids)))
     if config.features == "surface":
-        texts = [str(t) for t in prompts["prompt"]]
-        sizes = lengths(texts)
-        sizes = (sizes - sizes.mean(axis=0)) / np.maximum(sizes.std(axis=0), 1e-9)
-        return np.hstack([whitened(tfidf(texts), 96, 0), sizes])
+        return surface([str(t) for t in prompts["prompt"]])
     dense, random_sae = control_rows(controls, ids)
     return np.asarray(dense, dtype=np.float64) if config.features == "dense" else _standardised(log1p(random_sae))
 

@@ -41,7 +41,9 @@ def public_functions(path: Path) -> Iterator[Function]:
     for node in parsed(path).body:
         members = node.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_") else [node]
         for member in members:
-            if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef) and not member.name.startswith("_"):
+            if not isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef) or member.name.startswith("_"):
+                continue
+            if "overload" not in map(ast.unparse, member.decorator_list):
                 yield member
 
 

@@ -18,6 +18,7 @@ from saerl_core.plan.strategies.base import (
     StrategySettings,
 )
 
+_REGISTERED: dict[str, Strategy] = {}  # of this process, by `register`
 GROUP = "saerl.strategies"  # an entry point: name = "package.module:STRATEGY", the object a row as in the table
 
 
@@ -47,7 +48,24 @@ class Entry(Protocol):
 
 def known_names() -> tuple[str, ...]:
     """Return the names of all strategies; nothing of another package is imported."""
-    return tuple(dict.fromkeys([*STRATEGIES, *sorted(entry.name for entry in entry_points(group=GROUP))]))
+    others = sorted(entry.name for entry in entry_points(group=GROUP))
+    return tuple(dict.fromkeys([*STRATEGIES, *_REGISTERED, *others]))
+
+
+def register(row: Strategy) -> None:
+    """Make a strategy known in this process, without a package; the same name again replaces it.
+
+    Raises:
+        ConfigError: the object is no row of the table, or has the name of one of saerl's own.
+    """
+    name = getattr(getattr(row, "settings", None), "model_fields", {}).get("name")
+    name = str(getattr(name, "default", ""))
+    problem = _problem(row, name)
+    if problem:
+        raise ConfigError(f"strategy '{name}' {problem}; see docs/strategies.md")
+    if name in STRATEGIES:
+        raise ConfigError(f"strategy '{name}' is one of saerl's own; give yours another name")
+    _REGISTERED[name] = row
 
 
 def find(name: str) -> Strategy:
@@ -61,6 +79,8 @@ def find(name: str) -> Strategy:
         )
     if name in STRATEGIES:
         return STRATEGIES[name]
+    if name in _REGISTERED:
+        return _REGISTERED[name]
     if not others:
         raise ConfigError(f"strategy '{name}' is not known; there is {', '.join(known_names())}")
     if len(others) > 1:

@@ -1,8 +1,8 @@
-"""The comparison that steps hand to `prompts`: the one grader, on two gold answers."""
+"""The comparison that is handed to `prompts`: the one grader, on two gold answers."""
 
 import pytest
 
-from steps._answers import same_answers
+from saerl_core.rollouts.same_answers import same_answers
 
 _PAIRS = [
     ("\\frac{5}{6}", "\\dfrac{10}{12}", True),
