@@ -18,8 +18,9 @@ Where a line of code lives – a room is named after a stage of the data's way:
 | `report`     | all records                             | the page that a person reads                              |
 
 Rooms meet only through the modules beside this file: `records`, `plans`, `tables`, `config`, `algorithms`, `stages`,
-`protocols`, `errors`, `seeds`, `progress`. torch is imported in `features`, `rollouts.sampler`, `policy` and the
-trainer backends, nowhere else; trl only in `training.embedded`. import-linter holds these borders in `make check`.
+`protocols`, `errors`, `seeds`, `stats`, `flags`, `latex`, `invisible`, `progress`. torch is imported in `features`,
+`rollouts.sampler`, `policy` and the trainer backends, nowhere else; trl only in `training.embedded`. import-linter
+holds these borders in `make check`.
 
 Users import from here what `__all__` names (glue in `face`): prompts, plans, curricula, verdicts, comparisons.
 """

@@ -2,7 +2,7 @@ r"""Balanced braces and boxes of LaTeX, where more than one room needs them."""
 
 import re
 
-_BOX = re.compile(r"\\(?:f?boxed|fbox)\s*\{")
+BOX = re.compile(r"\\(?:f?boxed|fbox)\s*\{")
 
 
 def closing(text: str, start: int) -> int | None:
@@ -24,7 +24,7 @@ def closing(text: str, start: int) -> int | None:
 
 def last_box(text: str) -> str | None:
     r"""Return what stands in the last `\boxed{...}` that closes and is not empty; None without one."""
-    for match in reversed(list(_BOX.finditer(text))):
+    for match in reversed(list(BOX.finditer(text))):
         end = closing(text, match.end() - 1)
         if end is not None and text[match.end() : end].strip():
             return text[match.end() : end].strip()

@@ -25,11 +25,11 @@ class Stage:
 _ROWS = (
     Stage(
         "load_prompts", "prompts_report", "prompts", "setup", "data",
-        ("prompts", "rollouts", "latex.py", "flags.py", "world"),
+        ("prompts", "rollouts", "latex.py", "invisible.py", "flags.py", "world"),
     ),
     Stage(
         "load_benchmarks", "benchmarks_report", "benchmarks", "evaluation", "evaluation",
-        ("prompts", "rollouts", "latex.py", "flags.py", "world"),
+        ("prompts", "rollouts", "latex.py", "invisible.py", "flags.py", "world"),
     ),
     Stage("prepare_policy", "policy_report", "policy", "setup", "policy", ("policy", "world")),
     Stage("obtain_sae", "sae_report", "sae", "selection", "sae", ("features", "policy", "world")),
@@ -41,7 +41,7 @@ _ROWS = (
     Stage("cluster_prompts", "clusters_report", "clusters", "selection", "clusters", ("signals",)),
     Stage(
         "measure_pass_rates", "pass_rates_report", "pass_rates", "selection", "difficulty",
-        ("rollouts", "latex.py", "policy", "signals", "world"),
+        ("rollouts", "latex.py", "invisible.py", "policy", "signals", "world"),
     ),
     Stage(
         "calibrate_difficulty", "difficulty_report", "probe/difficulty", "selection", "difficulty",
@@ -53,11 +53,11 @@ _ROWS = (
     Stage("plan_batches", "plan_report", "plan", "selection", "plan", ("plan/build.py", "policy", "world")),
     Stage(
         "train_policy", "training_report", "train", "training", "training",
-        ("training/run.py", "plan/curriculum.py", "rollouts", "latex.py", "policy", "world"),
+        ("training/run.py", "plan/curriculum.py", "rollouts", "latex.py", "invisible.py", "policy", "world"),
     ),
     Stage(
         "evaluate_policy", "evaluation_report", "eval", "evaluation", "evaluation",
-        ("evaluation", "rollouts", "latex.py", "policy", "world"),
+        ("evaluation", "rollouts", "latex.py", "invisible.py", "policy", "world"),
     ),
 )  # fmt: skip
 STAGES: Mapping[str, Stage] = {row.step: row for row in _ROWS}

@@ -45,8 +45,8 @@ def crossed_bootstrap(
         return Estimate(mean)
     seeds = differences.mean(axis=1) - mean
     items = differences.mean(axis=0) - mean
-    draws = small_sample_factor(n_seeds) * _resampled_means(seeds, n_bootstrap, rng)
-    draws += mean + _resampled_means(items, n_bootstrap, rng)
+    draws = small_sample_factor(n_seeds) * resampled_means(seeds, n_bootstrap, rng)
+    draws += mean + resampled_means(items, n_bootstrap, rng)
     lo, hi = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     tail = min(float((draws <= 0).mean()), float((draws >= 0).mean()))
     return Estimate(mean, float(lo), float(hi), min(1.0, max(2 * tail, 1 / n_bootstrap)))
@@ -59,9 +59,10 @@ def small_sample_factor(n_seeds: int) -> float:
     return float(wider) * sqrt(n_seeds / (n_seeds - 1))
 
 
-def _resampled_means(
+def resampled_means(
     values: Float64[np.ndarray, " n"], n_bootstrap: int, rng: np.random.Generator
 ) -> Float64[np.ndarray, " draws"]:
+    """Return the means of so many samples of the values, drawn with replacement (Efron 1979); bounded in memory."""
     n = len(values)
     means = np.empty(n_bootstrap)
     at_once = max(1, _MAX_CELLS // n)

@@ -7,9 +7,9 @@ import pandas as pd
 from jaxtyping import Float64
 
 from saerl_core.errors import DataError
+from saerl_core.stats import resampled_means
 
 _KEY = ["benchmark", "prompt_id"]
-_MAX_CELLS = 4_000_000  # resampled values in memory at once
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,7 @@ def bootstrap(
     n = len(values)
     if n == 0:
         raise DataError("no evaluation item to take a mean over; evaluate on at least one prompt")
-    means = np.empty(n_bootstrap)
-    at_once = max(1, _MAX_CELLS // n)
-    for start in range(0, n_bootstrap, at_once):
-        stop = min(start + at_once, n_bootstrap)
-        means[start:stop] = values[rng.integers(0, n, size=(stop - start, n))].mean(axis=1)
+    means = resampled_means(values, n_bootstrap, rng)
     tail = (1.0 - confidence) / 2.0
     lo, hi = np.quantile(means, [tail, 1.0 - tail])
     return Interval(float(values.mean()), float(lo), float(hi))

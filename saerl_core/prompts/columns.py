@@ -11,9 +11,10 @@ from decimal import Decimal
 
 from saerl_core.config import ColumnMap
 from saerl_core.errors import DataError
+from saerl_core.invisible import without_invisible
 from saerl_core.prompts.fields import AbsentError, at_path, has, is_template, value_of
 from saerl_core.prompts.inspect import PROOF, SWALLOWED, inspect_pair
-from saerl_core.prompts.invisible import clean_answer, without_invisible
+from saerl_core.prompts.invisible import clean_answer
 from saerl_core.prompts.messages import (
     has_image,
     looks_like_messages,

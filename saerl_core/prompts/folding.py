@@ -16,8 +16,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from saerl_core.invisible import without_invisible
 from saerl_core.prompts.inspect import CJK
-from saerl_core.prompts.invisible import without_invisible
 
 _OPEN, _CLOSE = "\u27ee", "\u27ef"  # braces that hold more than one thing: \sqrt{2x} is not \sqrt{2}x
 _SET_OPEN, _SET_CLOSE = "\u2983", "\u2984"  # \{ and \}, which are seen

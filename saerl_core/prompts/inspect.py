@@ -54,7 +54,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from saerl_core.prompts.invisible import ACCIDENTAL
+from saerl_core.invisible import ACCIDENTAL
 from saerl_core.prompts.rows import Suspicion, excerpt
 
 CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"  # inside a character class

@@ -51,8 +51,8 @@ class Grader:
 
     Kinds: `task_world` compares the text after the last '#' exactly; `exact` compares the extracted answer as text;
     `math` reads both sides strictly and compares them exactly or with high precision, and asks math-verify, in
-    killable processes, about what it cannot read; `lm_eval`, `qwen_math` and `lighteval` grade as those tools do (see
-    `modes`). A completion that gives no answer is wrong; one that cannot be judged is unknown.
+    killable processes, about sums and integrals, which it cannot read; `lm_eval`, `qwen_math` and `lighteval` grade as
+    those tools do (see `modes`). A completion that gives no answer is wrong; one that cannot be judged is unknown.
     """
 
     def __init__(self, config: GradingConfig) -> None:

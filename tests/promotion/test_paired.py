@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from saerl_core import stats
 from saerl_core.errors import DataError
-from saerl_core.promotion import paired
 from saerl_core.promotion.paired import bootstrap, pairs
 from tests.promotion.factory import items
 
@@ -30,7 +30,7 @@ def test_it_covers_the_truth_as_often_as_it_says():
 def test_memory_is_bounded_and_changes_nothing(monkeypatch):
     values = np.random.default_rng(3).uniform(size=50)
     whole = bootstrap(values, 0.95, 1000, np.random.default_rng(0))
-    monkeypatch.setattr(paired, "_MAX_CELLS", 777)
+    monkeypatch.setattr(stats, "_MAX_CELLS", 777)
     assert bootstrap(values, 0.95, 1000, np.random.default_rng(0)) == whole
 
 

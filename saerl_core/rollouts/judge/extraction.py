@@ -12,14 +12,13 @@ r"""The answer of a completion: one function, one order.
 import re
 from dataclasses import dataclass
 
-from saerl_core.latex import closing
+from saerl_core.latex import BOX, closing
 
 _THINK_END = re.compile(r"</(?:think|thinking|reasoning|thought)>", re.IGNORECASE)
 _THINK_OPEN = re.compile(r"<(?:think|thinking)>", re.IGNORECASE)
 _CONTROL = re.compile(r"<\|[^|<>\n]{1,40}\|>|</s>|<eos>|<end_of_turn>")
 _TAG = re.compile(r"<answer>", re.IGNORECASE)
 _TAG_END = re.compile(r"</answer>", re.IGNORECASE)
-_BOX = re.compile(r"\\(?:f?boxed|fbox)\s*\{")
 _BOX_OF_ONE = re.compile(r"\\(f?boxed|fbox)\s*(?![{\s])(\w)")  # \boxed5
 _FACTOR_BEFORE = re.compile(r"(?:(?<![\w)}-])[-\u2212+]|\d|\\(?:times|cdot|pm|mp)\s*|\\(?:sqrt|frac)\s*\{|[*/^])\Z")
 _BEHIND_BOX = re.compile(
@@ -129,14 +128,14 @@ def _tag(text: str) -> tuple[str, bool]:
 
 def has_box(text: str) -> bool:
     r"""Tell whether a `\boxed{` stands in the text, closed or not."""
-    return _BOX.search(text) is not None
+    return BOX.search(text) is not None
 
 
 def boxes(text: str) -> Extracted | None:
     """Return the last box and those joined to it; no answer where the last one never closes; None without a box."""
     text = _BOX_OF_ONE.sub(r"\\\1{\2}", text)
     spans: list[tuple[int, int, str]] = []
-    for start in _BOX.finditer(text):
+    for start in BOX.finditer(text):
         if spans and start.start() < spans[-1][1]:
             continue  # a box inside a box
         end = closing(text, start.end() - 1)
@@ -148,7 +147,7 @@ def boxes(text: str) -> Extracted | None:
         if not _PLACEHOLDER.fullmatch(content):
             spans.append((start.start(), end + 1, content))
     if not spans:
-        return NOTHING if _BOX.search(text) and not _PHRASE.search(text) else None
+        return NOTHING if BOX.search(text) and not _PHRASE.search(text) else None
     chosen = [spans[-1]]
     for span in reversed(spans[:-1]):
         between = text[span[1] : chosen[0][0]]

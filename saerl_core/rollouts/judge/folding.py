@@ -6,6 +6,7 @@ Nothing here works on LaTeX as if it were plain text: row breaks (`\\`), groups 
 import re
 import unicodedata
 
+from saerl_core.invisible import without_invisible
 from saerl_core.rollouts.judge.vocabulary import words
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ", "0123456789+-()ni")
@@ -51,20 +52,13 @@ _OVER = re.compile(r"\{((?:[^{}]|\{[^{}]*\})*?)\\over(?![a-z])\s*((?:[^{}]|\{[^{
 _SPACES = re.compile(r"\s+")
 
 
-def strip_invisible(text: str) -> str:
-    """Return the text without characters that show nothing: format characters, variation selectors."""
-    if text.isascii():
-        return text
-    return "".join(c for c in text if unicodedata.category(c) != "Cf" and not "\ufe00" <= c <= "\ufe0f")
-
-
 def fold(text: str) -> str:
     r"""Return the answer in LaTeX's own alphabet, with digit groups and repeating decimals as single numbers.
 
     `10\,000`, `10{,}000` and "10 000" become `10000`; `0.1\overline{6}` becomes `0.1(6)`; "√2" becomes `\surd 2`. A
     comma between digits stays, because `1,234` may be a number or a pair; the reader tries both.
     """
-    text = _characters(strip_invisible(text))
+    text = _characters(without_invisible(text))
     if "\\begin" not in text:  # `\\frac` out of a file that was escaped twice; row breaks stand in environments only
         text = _ESCAPED_TWICE.sub(r"\\", text)
     text = _OVER.sub(r"\\frac{\1}{\2}", _CHOOSE.sub(r"\\binom{\1}{\2}", text))
