@@ -10,7 +10,7 @@ from saerl_core.config import FeaturesConfig, SaeConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.features.activations import stream_activations
 from saerl_core.features.buffer import buffer_tokens, token_batches
-from saerl_core.features.encoder import open_encoder
+from saerl_core.features.encoder import Encoder, open_encoder
 from saerl_core.features.extract import width_mismatch
 from saerl_core.features.folders import atomic_folder
 from saerl_core.features.health import sae_health
@@ -109,7 +109,7 @@ def _load(config: SaeConfig, features: FeaturesConfig, pool: _Pool, folder: Path
     metadata = cfg.get("metadata") or {}
     layer = hook_layer_from(cfg, config.hook_layer, name)
     resolve_layer(layer, pool.shape, pool.ref.policy_id)
-    encoder = open_encoder(folder)
+    encoder = _open_copy(folder, str(config.path))
     if encoder.d_in != pool.shape.d_in:
         theirs = f" (its own model is '{metadata['model_name']}')" if metadata.get("model_name") else ""
         raise ConfigError(width_mismatch(encoder.d_in, pool.shape.d_in, pool.ref.path, f"{name}{theirs}"))
@@ -124,6 +124,14 @@ def _load(config: SaeConfig, features: FeaturesConfig, pool: _Pool, folder: Path
     model = load_lower_model(pool.ref, layer, pool.device)
     values = _measure(model, held_out, features, folder)
     return _ref(config, layer, folder), _report(values, notes + more, (), int(held_out.run_lengths.sum()))
+
+
+def _open_copy(folder: Path, source: str) -> Encoder:
+    """Open the copy of an SAE that was loaded; errors name what the user set, since the copy is removed with them."""
+    try:
+        return open_encoder(folder)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace(str(folder), source)) from error
 
 
 def _split(tokens: TokenizedPrompts, rng: np.random.Generator) -> tuple[TokenizedPrompts, TokenizedPrompts, list[str]]:
