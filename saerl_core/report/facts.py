@@ -99,10 +99,12 @@ def gain_of(inputs: ReportInputs) -> Gain | None:
 def gain_sentence(gain: Gain) -> str:
     """Say in one honest sentence what training bought, with its error."""
     kind = "paired standard error" if gain.is_paired else "unpaired standard error"
-    verb = "rose" if gain.gain > 0 else "fell" if gain.gain < 0 else "stayed"
+    before, after = numbers.percent(gain.before), numbers.percent(gain.after)
+    verb = "rose" if gain.gain > 0 else "fell"
+    moved = f"{verb} from {before} to {after}" if gain.gain else f"stayed at {after}"
     sentence = (
-        f"On {numbers.count(gain.n_prompts)} held-out prompts, {gain.metric} {verb} from "
-        f"{numbers.percent(gain.before)} to {numbers.percent(gain.after)}: {numbers.points(gain.gain)} points "
+        f"On {numbers.count(gain.n_prompts)} held-out prompts, {gain.metric} {moved}: "
+        f"{numbers.points(gain.gain)} points "
         f"(± {numbers.fixed(100 * gain.stderr, 1)}, {kind})."
     )
     if not gain.is_clear:

@@ -87,7 +87,11 @@ def test_gain_is_paired_where_the_report_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("after", "expected"),
-    [(0.31, "cannot be told from no change"), (0.20, "fell from 30.0 % to 20.0 %: \N{MINUS SIGN}10.0 points")],
+    [
+        (0.31, "cannot be told from no change"),
+        (0.30, "stayed at 30.0 %: "),
+        (0.20, "fell from 30.0 % to 20.0 %: \N{MINUS SIGN}10.0 points"),
+    ],
 )
 def test_small_and_negative_gains_are_said_plainly(after: float, expected: str) -> None:
     assert expected in facts.gain_sentence(facts.Gain("pass@1", 0.30, after, 0.01, 100, True))
