@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from saerl_core.config import RunConfig
+from saerl_core.config.run import RunConfig
 from saerl_core.policy.competence import N_SAMPLES, sample_correct
 from saerl_core.policy.loading import load_model, load_tokenizer
 from saerl_core.policy.prepare import prepare_policy

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from saerl_core.config import PromptsConfig
+from saerl_core.config.run import PromptsConfig
 from saerl_core.prompts.decontaminate import EvalItem, find_matches
 from saerl_core.prompts.load import load_prompts
 

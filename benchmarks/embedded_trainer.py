@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 from transformers import DynamicCache
 
-from saerl_core.config import GradingConfig, PolicyConfig, TaskWorldConfig, TrainingConfig
+from saerl_core.config.run import GradingConfig, PolicyConfig, TaskWorldConfig, TrainingConfig
 from saerl_core.policy.loading import load_model, load_tokenizer
 from saerl_core.policy.model import build_model
 from saerl_core.policy.storage import policy_id_of, save_policy

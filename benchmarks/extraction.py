@@ -113,7 +113,7 @@ import json, resource, sys, time
 from pathlib import Path
 import pandas as pd, torch
 torch.set_num_threads(1)
-from saerl_core.config import FeaturesConfig
+from saerl_core.config.run import FeaturesConfig
 from saerl_core.features.extract import extract_features
 from saerl_core.records import PolicyRef, SaeRef
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from saerl_core.config import PolicyConfig, TaskWorldConfig
+from saerl_core.config.run import PolicyConfig, TaskWorldConfig
 from saerl_core.policy.loading import load_model, load_tokenizer
 from saerl_core.records import PolicyRef
 from saerl_core.rollouts.sampler import MAX_ROWS, Sampler

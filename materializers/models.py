@@ -10,7 +10,7 @@ from zenml.enums import ArtifactType, VisualizationType
 from zenml.metadata.metadata_types import MetadataType
 
 from materializers.folder import FolderMaterializer
-from saerl_core.config import RunConfig
+from saerl_core.config.run import RunConfig
 from saerl_core.features.sae_folder import load_sae, save_sae
 from saerl_core.records import PolicyRef, PromptFormat, SaeRef
 

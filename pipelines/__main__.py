@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from pipelines.commands_compare import compare
-from pipelines.commands_inspect import inspect
-from pipelines.commands_retrain import COMMANDS
-from pipelines.commands_server import deliver, server
-from saerl_core.config import RunConfig
-from saerl_core.config_load import load_config
-from saerl_core.config_set import read_settings
+from pipelines.commands.compare import compare
+from pipelines.commands.inspect import inspect
+from pipelines.commands.retrain import COMMANDS
+from pipelines.commands.server import deliver, server
+from saerl_core.config.load import load_config
+from saerl_core.config.run import RunConfig
+from saerl_core.config.set import read_settings
 from saerl_core.environment import apply, project_root, state_dir
 from saerl_core.errors import SaerlError
 

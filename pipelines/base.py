@@ -12,8 +12,8 @@ from zenml.pipelines.pipeline_definition import Pipeline
 
 from pipelines.placement import missing_variables, step_operators
 from pipelines.setup import use_running_servers
-from saerl_core.config import RunConfig
-from saerl_core.config_load import overridden, validate
+from saerl_core.config.load import overridden, validate
+from saerl_core.config.run import RunConfig
 from saerl_core.errors import BackendError, ConfigError, SaerlError
 from saerl_core.hub import allow_hub
 

@@ -2,7 +2,7 @@
 
 from pipelines.base import as_saerl_pipeline
 from pipelines.parts import signals
-from saerl_core.config import RunConfig
+from saerl_core.config.run import RunConfig
 from saerl_core.trials.arms import resolve_arms
 from steps.compare_trials import compare_trials
 from steps.run_trials import run_trials

@@ -15,7 +15,7 @@ from zenml.models import ArtifactVersionResponse, PipelineRunResponse
 
 from pipelines.base import SaerlPipeline, as_command, as_saerl_pipeline
 from pipelines.setup import EXPERIMENT
-from saerl_core.config import RunConfig
+from saerl_core.config.run import RunConfig
 from saerl_core.errors import BackendError
 from saerl_core.promotion.records import Candidate, RegisteredPolicy
 from steps.evaluate_policy import evaluate_policy

@@ -1,6 +1,6 @@
 """A quick look at the pool before a run: what the configuration asks of the data and the data do not have."""
 
-from saerl_core.config import RunConfig
+from saerl_core.config.run import RunConfig
 from saerl_core.errors import DataError
 from saerl_core.prompts.load import load_prompts
 from saerl_core.signals.labels import chosen_label

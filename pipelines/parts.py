@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from saerl_core.config import PlanConfig, RunConfig
+from saerl_core.config.run import PlanConfig, RunConfig
 from saerl_core.fingerprint import benchmarks_fingerprint, fingerprint, prompts_fingerprint
 from steps.calibrate_difficulty import calibrate_difficulty
 from steps.cluster_prompts import cluster_prompts

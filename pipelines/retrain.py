@@ -16,15 +16,15 @@ from pipelines import evidence
 from pipelines.base import as_command
 from pipelines.stages import follow_alias, record_version, set_stage
 from pipelines.training import saerl_pipeline
-from saerl_core.config import RunConfig
-from saerl_core.config_load import load_config
+from saerl_core.config.load import load_config
+from saerl_core.config.run import RunConfig
 from saerl_core.environment import project_root, state_dir
 from saerl_core.errors import BackendError, ConfigError
 from saerl_core.promotion.changes import Inputs, inputs_of
 from saerl_core.promotion.gate import decide
 from saerl_core.promotion.records import RegisteredPolicy, Verdict
 from saerl_core.promotion.summary import judged, skipped
-from steps._registry import CHALLENGER, PROMOTED, OvertakenError, Registry, connect
+from tracking.registry import CHALLENGER, PROMOTED, OvertakenError, Registry, connect
 
 PASSED, REJECTED, SKIPPED, ROLLED_BACK = "passed", "rejected", "skipped", "rolled back"
 EXIT_CODES = {PROMOTED: 0, SKIPPED: 0, REJECTED: 3}

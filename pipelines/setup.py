@@ -129,6 +129,6 @@ def _uri(tracker: BaseExperimentTracker) -> str:
 
 def _create_experiment() -> None:
     """Create the MLflow experiment with its files under the state folder: MLflow's default is ./mlruns."""
-    from steps._runtime import ensure_experiment
+    from tracking.runtime import ensure_experiment
 
     ensure_experiment(EXPERIMENT, mlflow_uri(), state_dir() / "mlflow_artifacts")

@@ -2,7 +2,7 @@
 
 from pipelines.base import as_saerl_pipeline
 from pipelines.parts import completion_tokens, signals, vectors
-from saerl_core.config import RunConfig, TrainingConfig
+from saerl_core.config.run import RunConfig, TrainingConfig
 from saerl_core.plan.code import strategy_code
 from saerl_core.training.fingerprint import training_code
 from steps.evaluate_policy import evaluate_policy

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from saerl_core.config import GradingConfig, PlanConfig, PromptsConfig, StrategySettings
-from saerl_core.config_load import validate
+from saerl_core.config.load import validate
+from saerl_core.config.run import GradingConfig, PlanConfig, PromptsConfig, StrategySettings
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.face_signals import SIGNAL_COLUMNS, Signal, described, pool_of, signal_tables, vectors_for, warn
 from saerl_core.plan.build import plan_batches

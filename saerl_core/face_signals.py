@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from saerl_core.config import DifficultyConfig, StrategySettings
+from saerl_core.config.run import DifficultyConfig, StrategySettings
 from saerl_core.errors import DataError
 from saerl_core.records import PromptVectors
 from saerl_core.signals.difficulty import rank_inside

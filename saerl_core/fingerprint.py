@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from saerl_core.config import EvaluationConfig, PromptsConfig
+from saerl_core.config.run import EvaluationConfig, PromptsConfig
 
 
 def fingerprint(*paths: str | None) -> str:

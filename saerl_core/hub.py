@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from saerl_core.config import RunConfig
+from saerl_core.config.run import RunConfig
 from saerl_core.environment import OFFLINE_BY_DEFAULT
 
 

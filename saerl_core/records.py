@@ -9,7 +9,7 @@ from jaxtyping import Float
 from pydantic import BaseModel, Field
 from scipy.sparse import csr_matrix
 
-from saerl_core.config import GradingConfig, TrainingConfig
+from saerl_core.config.run import GradingConfig, TrainingConfig
 from saerl_core.errors import DataError
 from saerl_core.probe_rows import ProbeRow, WorstPrompt
 from saerl_core.tables import HANDED_OUT

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from saerl_core.report.inputs import RunFacts
-from steps import _runtime as runtime
+from tracking import runtime
 
 _PACKAGES = ("saerl", "torch", "transformers", "trl", "sae-lens", "scikit-learn", "zenml", "mlflow")
 

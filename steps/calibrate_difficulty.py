@@ -5,12 +5,12 @@ from typing import Annotated
 import pandas as pd
 from zenml import step
 
-from saerl_core.config import DifficultyConfig, FeaturesConfig, GradingConfig
+from saerl_core.config.run import DifficultyConfig, FeaturesConfig, GradingConfig
 from saerl_core.features.likelihood import policy_likelihood
 from saerl_core.records import ControlFeatures, DifficultyReport, PolicyRef, SaeFeatures
 from saerl_core.signals.difficulty import calibrate_difficulty as calibrate
 from saerl_core.signals.labels import chosen_label
-from steps._runtime import stage, stage_cache, track
+from tracking.runtime import stage, stage_cache, track
 
 
 @step(experiment_tracker=True, cache_policy=stage_cache("calibrate_difficulty"))

@@ -5,10 +5,10 @@ from typing import Annotated
 import pandas as pd
 from zenml import step
 
-from saerl_core.config import ClustersConfig
+from saerl_core.config.run import ClustersConfig
 from saerl_core.records import ClustersReport, SaeFeatures
 from saerl_core.signals.clusters import cluster_prompts as cluster
-from steps._runtime import stage, stage_cache, track
+from tracking.runtime import stage, stage_cache, track
 
 
 @step(experiment_tracker=True, cache_policy=stage_cache("cluster_prompts"))

@@ -9,12 +9,12 @@ from zenml.types import HTMLString
 from saerl_core.compare.statistics import Comparison
 from saerl_core.compare.statistics import compare_trials as compare_them
 from saerl_core.compare.tables import from_tables
-from saerl_core.config import CompareConfig
+from saerl_core.config.run import CompareConfig
 from saerl_core.environment import state_dir
 from saerl_core.report.comparison import ComparisonInputs, answer_in_words, comparison_table, render_comparison
-from steps import _runtime as runtime
-from steps._children import log_trials
 from steps._facts import run_facts
+from tracking import runtime
+from tracking.children import log_trials
 
 
 @step(experiment_tracker=True, enable_cache=False)

@@ -6,11 +6,11 @@ import pandas as pd
 from zenml import step
 
 from materializers import PromptVectorsMaterializer
-from saerl_core.config import FeaturesConfig, GradingConfig, VectorsConfig
+from saerl_core.config.run import FeaturesConfig, GradingConfig, VectorsConfig
 from saerl_core.features.likelihood import policy_likelihood
 from saerl_core.records import ControlFeatures, PolicyRef, PromptVectors, SaeFeatures, StageReport
 from saerl_core.signals.vectors import prompt_vectors
-from steps._runtime import stage, stage_cache, track
+from tracking.runtime import stage, stage_cache, track
 
 
 @step(

@@ -5,10 +5,10 @@ from typing import Annotated
 import pandas as pd
 from zenml import step
 
-from saerl_core.config import EvaluationConfig, GradingConfig
+from saerl_core.config.run import EvaluationConfig, GradingConfig
 from saerl_core.evaluation.evaluate import evaluate_policies
 from saerl_core.records import EvaluationReport, PolicyRef
-from steps._runtime import stage, stage_cache, track
+from tracking.runtime import stage, stage_cache, track
 
 
 @step(experiment_tracker=True, cache_policy=stage_cache("evaluate_policy"))

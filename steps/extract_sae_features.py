@@ -6,10 +6,10 @@ import pandas as pd
 from zenml import step
 
 from materializers import ControlFeaturesMaterializer, SaeFeaturesMaterializer
-from saerl_core.config import FeaturesConfig
+from saerl_core.config.run import FeaturesConfig
 from saerl_core.features.extract import extract_features
 from saerl_core.records import ControlFeatures, FeaturesReport, PolicyRef, SaeFeatures, SaeRef
-from steps._runtime import stage, stage_cache, track
+from tracking.runtime import stage, stage_cache, track
 
 
 @step(

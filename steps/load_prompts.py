@@ -5,11 +5,11 @@ from typing import Annotated
 import pandas as pd
 from zenml import step
 
-from saerl_core.config import PromptsConfig
+from saerl_core.config.run import PromptsConfig
 from saerl_core.prompts.load import load_prompts as load
 from saerl_core.records import PromptsReport
 from steps._answers import same_answers
-from steps._runtime import stage, stage_cache, track
+from tracking.runtime import stage, stage_cache, track
 
 
 @step(experiment_tracker=True, cache_policy=stage_cache("load_prompts"))

@@ -5,12 +5,12 @@ from typing import Annotated
 import pandas as pd
 from zenml import step
 
-from saerl_core.config import GradingConfig, PassRatesConfig
+from saerl_core.config.run import GradingConfig, PassRatesConfig
 from saerl_core.records import PassRatesReport, PolicyRef
 from saerl_core.rollouts.measure import measure_pass_rates as measure
 from saerl_core.rollouts.measure import not_measured
 from saerl_core.signals.labels import data_label
-from steps._runtime import stage, stage_cache, track
+from tracking.runtime import stage, stage_cache, track
 
 
 @step(experiment_tracker=True, cache_policy=stage_cache("measure_pass_rates"))

@@ -6,10 +6,10 @@ import pandas as pd
 from zenml import step
 
 from materializers import SaeMaterializer
-from saerl_core.config import FeaturesConfig, SaeConfig
+from saerl_core.config.run import FeaturesConfig, SaeConfig
 from saerl_core.features.sae import obtain_sae as obtain
 from saerl_core.records import PolicyRef, SaeRef, SaeReport
-from steps._runtime import stage, stage_cache, track, work_dir
+from tracking.runtime import stage, stage_cache, track, work_dir
 
 
 @step(

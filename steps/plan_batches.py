@@ -6,14 +6,14 @@ import pandas as pd
 from zenml import step
 
 from materializers import BatchPlanMaterializer
-from saerl_core.config import PlanConfig
+from saerl_core.config.run import PlanConfig
 from saerl_core.plan.build import plan_batches as plan_them
 from saerl_core.plan.inputs import PlanInputs
 from saerl_core.plan.small_pools import fit_batch_to_pool, with_notes
 from saerl_core.plans import BatchPlan
 from saerl_core.policy.context import mark_beyond_context
 from saerl_core.records import PlanReport, PolicyRef, PromptVectors
-from steps._runtime import stage, stage_cache, track
+from tracking.runtime import stage, stage_cache, track
 
 
 @step(

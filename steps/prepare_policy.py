@@ -6,10 +6,10 @@ import pandas as pd
 from zenml import step
 
 from materializers import PolicyMaterializer
-from saerl_core.config import PolicyConfig
+from saerl_core.config.run import PolicyConfig
 from saerl_core.policy.prepare import prepare_policy as prepare
 from saerl_core.records import PolicyRef, PolicyReport
-from steps._runtime import stage, stage_cache, track, work_dir
+from tracking.runtime import stage, stage_cache, track, work_dir
 
 
 @step(

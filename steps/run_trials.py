@@ -8,7 +8,7 @@ import pandas as pd
 from zenml import step
 
 from saerl_core.compare.tables import TrialTables, to_tables
-from saerl_core.config import RunConfig, VectorsConfig
+from saerl_core.config.run import RunConfig, VectorsConfig
 from saerl_core.environment import state_dir
 from saerl_core.errors import BackendError
 from saerl_core.features.likelihood import policy_likelihood
@@ -19,7 +19,7 @@ from saerl_core.trials.arms import resolve_arms
 from saerl_core.trials.pool import Progress
 from saerl_core.trials.pool import run_trials as run_them
 from saerl_core.trials.prepare import TrialInputs, prepare_trials
-from steps._runtime import stage
+from tracking.runtime import stage
 
 logger = logging.getLogger("saerl")
 _SECONDS_BETWEEN_LINES = 15.0

@@ -6,14 +6,14 @@ import pandas as pd
 from zenml import step
 
 from materializers import PolicyMaterializer
-from saerl_core.config import GradingConfig, TrainingConfig
+from saerl_core.config.run import GradingConfig, TrainingConfig
 from saerl_core.plan.curriculum import make_curriculum
 from saerl_core.plans import BatchPlan
 from saerl_core.records import PolicyRef, TrainingReport, TrainJob
 from saerl_core.training.fingerprint import settings_of
 from saerl_core.training.openrlhf.files import log_files
 from saerl_core.training.run import train_policy as train
-from steps._runtime import kept_files, log_training_step, stage, stage_cache, track, work_dir
+from tracking.runtime import kept_files, log_training_step, stage, stage_cache, track, work_dir
 
 
 @step(

@@ -6,12 +6,12 @@ import pandas as pd
 from zenml import step
 
 from materializers import LinearProbeMaterializer
-from saerl_core.config import FeaturesConfig, QualityConfig
+from saerl_core.config.run import FeaturesConfig, QualityConfig
 from saerl_core.features.extract import extract_features
 from saerl_core.records import ControlFeatures, LinearProbe, PolicyRef, QualityReport, SaeFeatures, SaeRef
 from saerl_core.signals.corruptions import corrupt_prompts
 from saerl_core.signals.quality import train_quality_probe as train
-from steps._runtime import stage, stage_cache, track
+from tracking.runtime import stage, stage_cache, track
 
 
 @step(

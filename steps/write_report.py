@@ -35,8 +35,8 @@ from saerl_core.report.page import render_report
 from saerl_core.report.summary import summary_text
 from saerl_core.stages import STAGES
 from saerl_core.tables import COSTS
-from steps import _runtime as runtime
 from steps._facts import run_facts
+from tracking import runtime
 
 
 # One line an artifact would fill a screen before the first statement.

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from saerl_core.algorithms import ALGORITHMS, BACKENDS, trained_by
-from saerl_core.config import RunConfig, TrainingConfig
-from saerl_core.config_load import validate
+from saerl_core.config.load import validate
+from saerl_core.config.run import RunConfig, TrainingConfig
 from saerl_core.errors import ConfigError
 from saerl_core.plan.strategies import STRATEGIES
 from saerl_core.report.page import render_report, summary_text

@@ -59,7 +59,7 @@ TRAININGS, EVERY = {"training embedded", "training openrlhf"}, set(STRATEGIES)
         ("rollouts/grading.py", TRAININGS),
         ("algorithms.py", TRAININGS),
         ("seeds.py", TRAININGS),
-        ("openrlhf_flags.py", {"training openrlhf"}),
+        ("config/openrlhf_flags.py", {"training openrlhf"}),
         ("hub.py", set()),
         ("plan/strategies/saerl.py", {"saerl"}),
         ("plan/strategies/a_new_one.py", set()),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from saerl_core.config import RunConfig
+from saerl_core.config.run import RunConfig
 from saerl_core.environment import OFFLINE_BY_DEFAULT, apply, defaults, project_root, state_dir
 from saerl_core.errors import ConfigError
 from saerl_core.fingerprint import fingerprint

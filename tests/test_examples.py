@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from saerl_core.config_load import load_config
+from saerl_core.config.load import load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 SAID = {  # the script, and a piece of what it says at the end

@@ -14,7 +14,7 @@ import pytest
 
 import saerl_core
 from saerl_core import BatchOutcome, face_signals, grade, load_plan, load_prompts, make_curriculum, make_plan, save_plan
-from saerl_core.config import PromptsConfig
+from saerl_core.config.run import PromptsConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.plan.strategies import STRATEGIES, difficulty, lookup
 from saerl_core.records import PromptVectors

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from saerl_core.config import EvaluationConfig, GradingConfig
+from saerl_core.config.run import EvaluationConfig, GradingConfig
 from saerl_core.evaluation.scores import item_scores, scores
 from saerl_core.evaluation.sets import EvalSet, Outcome, eval_sets
 from saerl_core.evaluation.summary import Spent, summarise

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from saerl_core.config import MEAN_BENCHMARK
+from saerl_core.config.run import MEAN_BENCHMARK
 from saerl_core.evaluation.estimators import mean_and_stderr, mean_of_estimates
 from saerl_core.evaluation.sets import Outcome
 from saerl_core.tables import ITEM_SCORES, SCORES

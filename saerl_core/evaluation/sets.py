@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Int
 
-from saerl_core.config import EvaluationConfig
+from saerl_core.config.run import EvaluationConfig
 from saerl_core.errors import DataError
 from saerl_core.evaluation.estimators import pass_at_k
 

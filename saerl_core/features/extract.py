@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix, vstack
 
-from saerl_core.config import FeaturesConfig
+from saerl_core.config.run import FeaturesConfig
 from saerl_core.errors import ConfigError
 from saerl_core.features.activations import ActivationBatch, stream_activations
 from saerl_core.features.encoder import Encoder, LinearEncoder, encode_codes, open_encoder, random_encoder

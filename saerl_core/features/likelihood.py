@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from saerl_core.config import GradingConfig
+from saerl_core.config.run import GradingConfig
 from saerl_core.errors import DataError
 from saerl_core.features.models import resolve_device
 from saerl_core.features.tokens import length_batches

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from saerl_core.config import SaeConfig
+from saerl_core.config.run import SaeConfig
 from saerl_core.errors import ConfigError
 from saerl_core.features.lens import quiet_sae_lens
 from saerl_core.features.sae_config import CFG_NAME, WEIGHTS_NAME, read_sae_config, reads_itself

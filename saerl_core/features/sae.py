@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from saerl_core.config import FeaturesConfig, SaeConfig
+from saerl_core.config.run import FeaturesConfig, SaeConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.features.activations import stream_activations
 from saerl_core.features.buffer import buffer_tokens, token_batches

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from saerl_core.config import SaeConfig
+from saerl_core.config.run import SaeConfig
 from saerl_core.errors import ConfigError
 from saerl_core.features.lens import quiet_sae_lens
 from saerl_core.progress import track

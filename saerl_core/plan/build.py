@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from saerl_core.config import PlanConfig
+from saerl_core.config.run import PlanConfig
 from saerl_core.errors import DataError
 from saerl_core.plan.decisions import NOT_CHOSEN, check_enough, decide, refusals
 from saerl_core.plan.epochs import planned_table

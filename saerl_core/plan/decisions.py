@@ -5,7 +5,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from saerl_core.config import StrategySettings
+from saerl_core.config.run import StrategySettings
 from saerl_core.errors import DataError
 from saerl_core.flags import UNUSABLE
 from saerl_core.tables import DECISIONS

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from saerl_core.config import PlanConfig
+from saerl_core.config.run import PlanConfig
 from saerl_core.errors import DataError
 from saerl_core.plan.mixing import swap_tails
 from saerl_core.plan.order import Batch, Order

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from saerl_core.config import StrategySettings
+from saerl_core.config.run import StrategySettings
 
 
 def plan_hash(table: pd.DataFrame) -> str:

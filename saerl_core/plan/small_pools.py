@@ -1,6 +1,6 @@
 """Pools that do not fill one batch, where nobody trains on the plan in the same run."""
 
-from saerl_core.config import PlanConfig
+from saerl_core.config.run import PlanConfig
 from saerl_core.plan.decisions import refusals
 from saerl_core.plan.inputs import PlanInputs
 from saerl_core.records import PlanReport

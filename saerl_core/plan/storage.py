@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from saerl_core.config import StrategyField
+from saerl_core.config.run import StrategyField
 from saerl_core.errors import DataError
 from saerl_core.plan.hashing import online_hash, plan_hash
 from saerl_core.plan.strategies.lookup import find

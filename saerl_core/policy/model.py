@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from saerl_core.config import PolicyConfig
+from saerl_core.config.run import PolicyConfig
 from saerl_core.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from saerl_core.config import PolicyConfig
+from saerl_core.config.run import PolicyConfig
 from saerl_core.ids import normalise_text
 from saerl_core.policy import task_world, text
 from saerl_core.policy.pretrained import take_existing

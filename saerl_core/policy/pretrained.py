@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from saerl_core.config import PolicyConfig
+from saerl_core.config.run import PolicyConfig
 from saerl_core.errors import ConfigError
 from saerl_core.policy.loading import load_tokenizer, loading_error
 from saerl_core.policy.prompt_format import format_of, prompt_tokens

@@ -7,7 +7,7 @@ without adding anything, gets the text from `render`, with the BOS token spelt o
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from saerl_core.config import PolicyConfig
+from saerl_core.config.run import PolicyConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.records import PromptFormat
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from saerl_core.config import PolicyConfig
+from saerl_core.config.run import PolicyConfig
 from saerl_core.ids import normalise_text
 from saerl_core.policy.competence import Competence, measure_competence
 from saerl_core.policy.fitting import Rates, TokenBatch, fit

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from saerl_core.config import PolicyConfig
+from saerl_core.config.run import PolicyConfig
 from saerl_core.errors import DataError
 from saerl_core.ids import normalise_text
 from saerl_core.policy.fitting import Rates, TokenBatch, fit, weighted_loss

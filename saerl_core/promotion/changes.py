@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from saerl_core.config import RunConfig
+from saerl_core.config.run import RunConfig
 from saerl_core.fingerprint import content_hash
 
 DATA_VERSION_FILE = "DATA_VERSION"  # in the repository's root: names data that no local file holds (Hub, lake, bucket)
-CODE_FOLDERS = ("saerl_core", "steps", "pipelines", "materializers")
+CODE_FOLDERS = ("saerl_core", "steps", "tracking", "pipelines", "materializers")
 LOCKS = ("constraints.txt", "deploy/trainer/requirements.txt")  # of the pipeline, and of OpenRLHF beside it
 _WORDS = {"data": "the data", "config": "the configuration", "code": "the code"}
 

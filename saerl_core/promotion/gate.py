@@ -22,7 +22,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from saerl_core.config import GateConfig
+from saerl_core.config.run import GateConfig
 from saerl_core.errors import DataError
 from saerl_core.promotion.paired import bootstrap, pairs, rates
 from saerl_core.promotion.records import Candidate, Check, Comparison, Verdict

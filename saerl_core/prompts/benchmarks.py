@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from saerl_core.config import BenchmarkConfig
+from saerl_core.config.run import BenchmarkConfig
 from saerl_core.errors import ConfigError
 from saerl_core.prompts.assemble import issues_table, prompts_table
 from saerl_core.prompts.duplicates import identify

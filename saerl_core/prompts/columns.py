@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 
-from saerl_core.config import ColumnMap
+from saerl_core.config.run import ColumnMap
 from saerl_core.errors import DataError
 from saerl_core.invisible import without_invisible
 from saerl_core.prompts.fields import AbsentError, at_path, has, is_template, value_of

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from saerl_core.config import ColumnMap
+from saerl_core.config.run import ColumnMap
 from saerl_core.errors import DataError
 from saerl_core.prompts.arrow import with_names
 from saerl_core.prompts.columns import check_columns

@@ -8,7 +8,7 @@ nested columns are read wherever they stand (`columns`, `messages`, `fields`).
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from saerl_core.config import ColumnMap
+from saerl_core.config.run import ColumnMap
 from saerl_core.prompts.fields import at_path, has
 
 IN_THE_END = "auto"  # the answer ends a worked solution: behind ####, in the last box, or it is the whole short text

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from saerl_core.config import PromptsConfig
+from saerl_core.config.run import PromptsConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.flags import UNUSABLE
 from saerl_core.prompts import assemble

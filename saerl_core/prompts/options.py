@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from saerl_core.config import ColumnMap
+from saerl_core.config.run import ColumnMap
 from saerl_core.prompts.rows import RawRow, RejectedError, Suspicion
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from saerl_core.config import ColumnMap, PromptsConfig
+from saerl_core.config.run import ColumnMap, PromptsConfig
 from saerl_core.errors import DataError
 from saerl_core.progress import track
 from saerl_core.prompts.columns import check_columns, found_paths, prompt_only, to_row

@@ -6,7 +6,7 @@ from itertools import islice
 
 import yaml
 
-from saerl_core.config import ColumnMap, PromptsConfig
+from saerl_core.config.run import ColumnMap, PromptsConfig
 from saerl_core.flags import UNUSABLE
 from saerl_core.prompts.pool import Pool, collect
 from saerl_core.prompts.read import existing_file, format_of, read_rows

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from saerl_core.config import MEAN_BENCHMARK
+from saerl_core.config.run import MEAN_BENCHMARK
 from saerl_core.plans import OnlinePlan
 from saerl_core.probe_rows import FEW_ROWS, ProbeRow
 from saerl_core.report import numbers

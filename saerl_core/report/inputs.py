@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from saerl_core.config import RunConfig
+from saerl_core.config.run import RunConfig
 from saerl_core.plans import BatchPlan
 from saerl_core.records import (
     BenchmarksReport,

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from saerl_core.algorithms import ALGORITHMS
-from saerl_core.config import MEAN_BENCHMARK, EvaluationConfig
+from saerl_core.config.run import MEAN_BENCHMARK, EvaluationConfig
 from saerl_core.report import facts, numbers
 from saerl_core.report.blocks import (
     Block,

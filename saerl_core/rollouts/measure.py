@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from saerl_core.config import GradingConfig, PassRatesConfig
+from saerl_core.config.run import GradingConfig, PassRatesConfig
 from saerl_core.errors import DataError
 from saerl_core.policy.context import beyond_note
 from saerl_core.records import PassRatesReport, PolicyRef

@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 
-from saerl_core.config import ClustersConfig
+from saerl_core.config.run import ClustersConfig
 from saerl_core.errors import DataError
 from saerl_core.records import ClustersReport, SaeFeatures
 from saerl_core.seeds import stage_rng, stage_seed

@@ -7,7 +7,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
-from saerl_core.config import DifficultyConfig
+from saerl_core.config.run import DifficultyConfig
 from saerl_core.errors import DataError
 from saerl_core.probe_rows import FEW_ROWS, ProbeRow
 from saerl_core.progress import track

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from saerl_core.config import QualityConfig
+from saerl_core.config.run import QualityConfig
 from saerl_core.probe_rows import WorstPrompt
 from saerl_core.records import QualityReport
 from saerl_core.signals.broken import Broken

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from saerl_core.config import DifficultyConfig
+from saerl_core.config.run import DifficultyConfig
 from saerl_core.errors import DataError
 from saerl_core.seeds import stage_rng
 from saerl_core.signals.folds import text_groups

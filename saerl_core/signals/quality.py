@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from scipy import sparse
 from scipy.sparse import csr_matrix
 
-from saerl_core.config import QualityConfig
+from saerl_core.config.run import QualityConfig
 from saerl_core.errors import DataError
 from saerl_core.progress import track
 from saerl_core.records import ControlFeatures, LinearProbe, QualityReport, SaeFeatures

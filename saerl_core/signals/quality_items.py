@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from saerl_core.config import QualityConfig
+from saerl_core.config.run import QualityConfig
 from saerl_core.errors import DataError
 from saerl_core.signals.folds import join_groups, text_groups
 

@@ -5,7 +5,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.stats import rankdata
 
-from saerl_core.config import DifficultyConfig
+from saerl_core.config.run import DifficultyConfig
 from saerl_core.errors import DataError
 from saerl_core.records import DifficultyReport
 from saerl_core.signals.labels import data_label

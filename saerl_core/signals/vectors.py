@@ -5,7 +5,7 @@ import pandas as pd
 from jaxtyping import Float64
 from scipy.sparse import csr_matrix, issparse
 
-from saerl_core.config import VectorsConfig
+from saerl_core.config.run import VectorsConfig
 from saerl_core.errors import DataError
 from saerl_core.records import ControlFeatures, PromptVectors, SaeFeatures
 from saerl_core.signals.descent import Matrix

@@ -1,6 +1,6 @@
 """From the configuration to a trainer."""
 
-from saerl_core.config import TrainingConfig
+from saerl_core.config.run import TrainingConfig
 from saerl_core.protocols import Trainer
 
 

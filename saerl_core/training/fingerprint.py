@@ -5,12 +5,12 @@ from pathlib import Path
 
 from saerl_core.algorithms import BACKENDS
 from saerl_core.code import CORE, code_hash
-from saerl_core.config import OpenRlhfConfig, TrainingConfig
+from saerl_core.config.run import OpenRlhfConfig, TrainingConfig
 from saerl_core.records import TrainJob
 from saerl_core.training.checkpoints import Fingerprint
 
 _BESIDE = ("rollouts", "policy", "world", "algorithms.py", "seeds.py")  # code outside this room that decides the result
-_BESIDE_OPENRLHF = ("openrlhf_flags.py", "openrlhf_layout.py")
+_BESIDE_OPENRLHF = ("config/openrlhf_flags.py", "config/openrlhf_layout.py")
 # Settings that may change between a run and its resume: where and how fast it runs, not what it trains.
 _FREE = {"enabled", "seed", "save_every_steps", "eval_every_steps", "eval_n_samples", "device", "openrlhf"}
 _FREE_OPENRLHF = {

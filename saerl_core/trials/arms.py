@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from saerl_core.config import PlanConfig, RunConfig, TrainingConfig
-from saerl_core.config_compare import ArmConfig, CompareConfig
+from saerl_core.config.compare import ArmConfig, CompareConfig
+from saerl_core.config.run import PlanConfig, RunConfig, TrainingConfig
 from saerl_core.errors import ConfigError
 
 SectionT = TypeVar("SectionT", bound=BaseModel)

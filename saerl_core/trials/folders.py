@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from saerl_core.compare.trials import Point, Trial
-from saerl_core.config import GradingConfig, TrainingConfig
+from saerl_core.config.run import GradingConfig, TrainingConfig
 from saerl_core.records import PolicyRef
 
 _JOB, _CURVE, _TRIAL, _ITEMS, _ERROR = "job.json", "curve.jsonl", "trial.json", "items.parquet", "error.txt"

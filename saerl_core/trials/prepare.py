@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from saerl_core.config import GradingConfig, VectorsConfig
-from saerl_core.config_compare import CompareConfig
+from saerl_core.config.compare import CompareConfig
+from saerl_core.config.run import GradingConfig, VectorsConfig
 from saerl_core.errors import DataError
 from saerl_core.plan.build import plan_batches
 from saerl_core.plan.code import strategy_code

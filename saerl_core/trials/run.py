@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from saerl_core.compare.trials import Point, Trial
-from saerl_core.config import EvaluationConfig
+from saerl_core.config.run import EvaluationConfig
 from saerl_core.evaluation.evaluate import evaluate_policies
 from saerl_core.plan.curriculum import make_curriculum
 from saerl_core.plan.storage import load_plan

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from saerl_core.config import TaskWorldConfig
+from saerl_core.config.run import TaskWorldConfig
 from saerl_core.errors import ConfigError
 from saerl_core.ids import normalise_text, prompt_id
 from saerl_core.seeds import stage_rng

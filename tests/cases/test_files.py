@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from saerl_core.config import BenchmarkConfig, PromptsConfig
+from saerl_core.config.run import BenchmarkConfig, PromptsConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.prompts.benchmarks import load_benchmarks
 from saerl_core.prompts.load import load_prompts

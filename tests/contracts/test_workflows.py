@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from saerl_core.config_load import load_config
+from saerl_core.config.load import load_config
 from saerl_core.errors import ConfigError
 from saerl_core.promotion.changes import DATA_VERSION_FILE
 from saerl_core.promotion.targets import TARGETS_FILE, target_for

@@ -150,7 +150,7 @@ def test_the_code_in_the_image_runs_where_it_lies(tmp_path):
             (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, tmp_path / path)
     script = (
-        "import pathlib, pipelines.training, pipelines.base, saerl_core.environment as e, steps._runtime as r;"
+        "import pathlib, pipelines.training, pipelines.base, saerl_core.environment as e, tracking.runtime as r;"
         "assert e.project_root() == pathlib.Path.cwd(), e.project_root();"
         "files = [m.__file__ for m in (pipelines.training, e, r)];"
         "assert all(pathlib.Path(f).is_relative_to(pathlib.Path.cwd()) for f in files), files;"

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from zenml.enums import StackComponentType
 
-from saerl_core.config_load import load_config
+from saerl_core.config.load import load_config
 from saerl_core.errors import ConfigError
 from tests.deploy.conftest import SECRETS
 from tests.deploy.rendering import ENVIRONMENT, ROOT, RUN_FILES, STEPS, steps_that_run_a_model

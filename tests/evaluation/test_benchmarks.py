@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saerl_core.config import MEAN_BENCHMARK, BenchmarkConfig, EvaluationConfig, GradingConfig, PolicyConfig
+from saerl_core.config.run import MEAN_BENCHMARK, BenchmarkConfig, EvaluationConfig, GradingConfig, PolicyConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.evaluation import evaluate
 from saerl_core.evaluation.estimators import mean_of_estimates

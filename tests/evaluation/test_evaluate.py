@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saerl_core.config import EvaluationConfig, GradingConfig
+from saerl_core.config.run import EvaluationConfig, GradingConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.evaluation import evaluate
 from saerl_core.evaluation.evaluate import evaluate_policies

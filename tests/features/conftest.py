@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saerl_core.config import FeaturesConfig, SaeConfig
+from saerl_core.config.run import FeaturesConfig, SaeConfig
 from saerl_core.records import PolicyRef, SaeRef, SaeReport
 
 CHARACTERS = "abcdefghij0123456789+-="

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from saerl_core.config import FeaturesConfig, SaeConfig
+from saerl_core.config.run import FeaturesConfig, SaeConfig
 from saerl_core.errors import ConfigError
 from saerl_core.features.encoder import open_encoder
 from saerl_core.features.lens import quiet_sae_lens

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saerl_core.config import FeaturesConfig
+from saerl_core.config.run import FeaturesConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.features.extract import extract_features, pool_all
 from saerl_core.features.lens import quiet_sae_lens
@@ -123,7 +123,7 @@ def test_reading_a_topk_sae_needs_no_sae_lens_and_importing_no_torch(policy, sae
         "from pathlib import Path\n"
         "from saerl_core.features import extract, sae, sae_folder, storage\n"
         "assert 'torch' not in sys.modules\n"
-        "from saerl_core.config import FeaturesConfig\n"
+        "from saerl_core.config.run import FeaturesConfig\n"
         "from saerl_core.records import PolicyRef\n"
         "ref = sae_folder.load_sae(Path(sys.argv[2]))\n"
         "pool = pd.DataFrame({'prompt_id': ['a'], 'prompt': ['abc']})\n"

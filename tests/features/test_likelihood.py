@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from saerl_core.config import GradingConfig
+from saerl_core.config.run import GradingConfig
 from saerl_core.errors import DataError
 from saerl_core.features.likelihood import policy_likelihood
 from saerl_core.tables import LIKELIHOOD

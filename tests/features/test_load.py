@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from saerl_core.config import FeaturesConfig, SaeConfig
+from saerl_core.config.run import FeaturesConfig, SaeConfig
 from saerl_core.errors import ConfigError
 from saerl_core.features.lens import quiet_sae_lens
 from saerl_core.features.sae import obtain_sae

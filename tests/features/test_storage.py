@@ -89,7 +89,7 @@ def test_a_full_disk_leaves_what_was_there(features, sae, tmp_path, small_disk):
 
 
 def test_a_full_disk_while_the_trained_sae_is_written(policy, pool, tmp_path, small_disk):
-    from saerl_core.config import FeaturesConfig
+    from saerl_core.config.run import FeaturesConfig
     from saerl_core.features.sae import obtain_sae
     from tests.features.conftest import SMALL_SAE
 

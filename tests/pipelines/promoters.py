@@ -23,7 +23,7 @@ def promote_at_once(uri: str, n_rounds: int) -> list[list[str]]:
 
 def _promote(uri, n_rounds, barrier, results) -> None:
     from saerl_core.promotion.records import RegisteredPolicy
-    from steps._registry import OvertakenError, Registry
+    from tracking.registry import OvertakenError, Registry
 
     registry = Registry(NAME, uri)
     for number in range(n_rounds):
@@ -51,7 +51,7 @@ def die_while_promoting(uri: str, name: str, *, before_the_alias: bool) -> int:
 
 def _die(uri, name, before_the_alias) -> None:
     from saerl_core.promotion.records import RegisteredPolicy
-    from steps._registry import Registry
+    from tracking.registry import Registry
 
     registry = Registry(name, uri)
     entry = registry.register("s3://bucket/policy", "", RegisteredPolicy(version=0, verdict="passed"))

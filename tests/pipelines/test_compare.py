@@ -6,8 +6,8 @@ import json
 import pandas as pd
 import pytest
 
-from pipelines.commands_compare import narrowed
-from saerl_core.config import RunConfig
+from pipelines.commands.compare import narrowed
+from saerl_core.config.run import RunConfig
 from saerl_core.environment import state_dir
 from saerl_core.errors import ConfigError
 from tests.pipelines.small import SMALL

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipelines.look import look_at_pool
-from saerl_core.config_load import validate
+from saerl_core.config.load import validate
 from saerl_core.errors import DataError
 
 TEXT = {

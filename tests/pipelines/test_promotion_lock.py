@@ -33,7 +33,7 @@ def test_of_two_promotions_at_once_one_wins(server, client):
 
 
 def test_who_is_killed_before_the_last_act_promotes_nothing(server, client):
-    from steps._registry import Registry, lock
+    from tracking.registry import Registry, lock
 
     registry = Registry("killed", server.uri)
     assert die_while_promoting(server.uri, registry.name, before_the_alias=True) == -9
@@ -48,7 +48,7 @@ def test_who_is_killed_before_the_last_act_promotes_nothing(server, client):
 
 
 def test_a_lock_of_the_dead_is_taken_over(client):
-    from steps._registry import lock
+    from tracking.registry import lock
 
     client.create_registered_model("dead.promotion-lock", tags={"saerl.owner": "gone"})
     with lock(client, "dead", lease_s=1.5) as still_ours:
@@ -57,7 +57,7 @@ def test_a_lock_of_the_dead_is_taken_over(client):
 
 def test_who_lost_the_lock_does_not_write(client):
     from saerl_core.errors import BackendError
-    from steps._registry import lock
+    from tracking.registry import lock
 
     def overslept():
         with lock(client, "slow") as still_ours:

@@ -46,7 +46,7 @@ def run_with_outage(stack_on_server, server):
             server.kill()
         original(step, metrics)
         if step == N_STEPS - 1:
-            from steps._tracking import _open
+            from tracking.delivery import _open
 
             seen.update(waited=_open[-1].n_pending, was_up=server.answers())
             timer.start()
@@ -117,8 +117,8 @@ def test_the_headlines_of_every_stage_are_there_once(tracked, run_with_outage):
 
 
 def test_everything_else_is_there_too(tracked, saerl_home):
-    from saerl_core.config import RunConfig
-    from saerl_core.config_load import flatten
+    from saerl_core.config.load import flatten
+    from saerl_core.config.run import RunConfig
 
     client, run = tracked
     assert run.info.status == "FINISHED"

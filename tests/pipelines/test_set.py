@@ -90,7 +90,7 @@ def test_the_console_script_is_the_same_command():
     ],
 )
 def test_the_command_of_a_page_is_one_that_runs(argv, shown, monkeypatch):
-    from steps._runtime import command_line
+    from tracking.runtime import command_line
 
     monkeypatch.setattr(sys, "argv", argv)
     assert command_line() == shown

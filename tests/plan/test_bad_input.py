@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from saerl_core.config import PlanConfig
+from saerl_core.config.run import PlanConfig
 from saerl_core.errors import DataError
 from saerl_core.plan.build import plan_batches
 from tests.plan.pools import Row, make_inputs

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from saerl_core.config import PlanConfig
+from saerl_core.config.run import PlanConfig
 from saerl_core.errors import DataError
 from saerl_core.plan.build import plan_batches
 from saerl_core.plan.fixed_curriculum import FixedCurriculum

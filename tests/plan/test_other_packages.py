@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from saerl_core.config import PlanConfig
-from saerl_core.config_load import flatten, validate
+from saerl_core.config.load import flatten, validate
+from saerl_core.config.run import PlanConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.plan.build import plan_batches
 from saerl_core.plan.code import strategy_code

@@ -2,7 +2,7 @@
 
 import pytest
 
-from saerl_core.config import PlanConfig
+from saerl_core.config.run import PlanConfig
 from saerl_core.plan.build import plan_batches
 from tests.plan.pools import Row, make_inputs
 

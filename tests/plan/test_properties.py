@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saerl_core.config import PlanConfig, Unit
+from saerl_core.config.run import PlanConfig, Unit
 from saerl_core.plan.build import plan_batches
 from saerl_core.plan.curriculum import make_curriculum
 from saerl_core.plan.inputs import PlanInputs

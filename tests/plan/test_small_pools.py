@@ -2,7 +2,7 @@
 
 import pytest
 
-from saerl_core.config import PlanConfig
+from saerl_core.config.run import PlanConfig
 from saerl_core.errors import DataError
 from saerl_core.plan.build import plan_batches
 from saerl_core.plan.small_pools import fit_batch_to_pool

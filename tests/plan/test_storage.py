@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from saerl_core.config import PlanConfig
+from saerl_core.config.run import PlanConfig
 from saerl_core.errors import DataError
 from saerl_core.plan.build import plan_batches
 from saerl_core.plan.storage import load_plan, save_plan

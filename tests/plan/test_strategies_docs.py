@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from saerl_core.config import PlanConfig
-from saerl_core.config_load import load_config, validate
+from saerl_core.config.load import load_config, validate
+from saerl_core.config.run import PlanConfig
 from saerl_core.plan.strategies import STRATEGIES
 
 ROOT = Path(__file__).resolve().parents[2]

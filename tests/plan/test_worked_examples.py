@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from saerl_core.config import PlanConfig
+from saerl_core.config.run import PlanConfig
 from saerl_core.plan.build import plan_batches
 from saerl_core.plan.hashing import plan_hash
 from saerl_core.seeds import stage_rng

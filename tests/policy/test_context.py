@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from saerl_core.config import EvaluationConfig, FeaturesConfig, GradingConfig, PassRatesConfig, SaeConfig
+from saerl_core.config.run import EvaluationConfig, FeaturesConfig, GradingConfig, PassRatesConfig, SaeConfig
 from saerl_core.errors import DataError
 from saerl_core.evaluation.evaluate import evaluate_policies
 from saerl_core.features.extract import extract_features

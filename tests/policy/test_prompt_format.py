@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saerl_core.config import PolicyConfig
+from saerl_core.config.run import PolicyConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.policy.model import build_model
 from saerl_core.policy.prepare import prepare_policy

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from saerl_core.config import PolicyConfig
+from saerl_core.config.run import PolicyConfig
 from saerl_core.errors import BackendError, ConfigError, DataError
 from saerl_core.policy import storage
 from saerl_core.policy.loading import load_model, load_tokenizer

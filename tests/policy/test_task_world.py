@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saerl_core.config import PolicyConfig, TaskWorldConfig
+from saerl_core.config.run import PolicyConfig, TaskWorldConfig
 from saerl_core.ids import normalise_text
 from saerl_core.policy.fitting import Rates, TokenBatch, weighted_loss
 from saerl_core.policy.loading import load_model, load_tokenizer

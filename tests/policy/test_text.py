@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saerl_core.config import PolicyConfig, TaskWorldConfig
+from saerl_core.config.run import PolicyConfig, TaskWorldConfig
 from saerl_core.errors import DataError
 from saerl_core.policy.loading import load_model, load_tokenizer
 from saerl_core.policy.prepare import prepare_policy

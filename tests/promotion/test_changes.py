@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from saerl_core.config import RunConfig
+from saerl_core.config.run import RunConfig
 from saerl_core.promotion.changes import inputs_of
 
 

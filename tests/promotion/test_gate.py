@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saerl_core.config import GateConfig
+from saerl_core.config.run import GateConfig
 from saerl_core.errors import DataError
 from saerl_core.promotion.gate import SMALL, decide
 from tests.promotion.factory import N_SAMPLES, candidate, costs, items, matches

@@ -2,7 +2,7 @@
 
 import re
 
-from saerl_core.config import GateConfig
+from saerl_core.config.run import GateConfig
 from saerl_core.promotion.gate import decide
 from saerl_core.promotion.records import RegisteredPolicy
 from saerl_core.promotion.summary import escaped, judged, skipped

@@ -4,7 +4,7 @@ import gzip
 import json
 from pathlib import Path
 
-from saerl_core.config import PromptsConfig
+from saerl_core.config.run import PromptsConfig
 from saerl_core.prompts.load import load_prompts
 from saerl_core.records import PromptSet
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from saerl_core.config import BenchmarkConfig, EvaluationConfig
+from saerl_core.config.run import BenchmarkConfig, EvaluationConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.fingerprint import benchmarks_fingerprint
 from saerl_core.prompts.benchmarks import BenchmarkSet, load_benchmarks

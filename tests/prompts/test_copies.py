@@ -2,7 +2,7 @@
 
 import pytest
 
-from saerl_core.config import BenchmarkConfig, PromptsConfig
+from saerl_core.config.run import BenchmarkConfig, PromptsConfig
 from saerl_core.ids import prompt_id
 from saerl_core.prompts.benchmarks import load_benchmarks
 from saerl_core.prompts.load import load_prompts

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from saerl_core.config import PromptsConfig
+from saerl_core.config.run import PromptsConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.prompts.load import load_prompts
 from tests.prompts.files import issues, row, write_jsonl

@@ -4,7 +4,7 @@ import pandas as pd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from saerl_core.config import PromptsConfig, TaskWorldConfig
+from saerl_core.config.run import PromptsConfig, TaskWorldConfig
 from saerl_core.ids import prompt_id
 from saerl_core.prompts.decontaminate import EvalItem, find_matches
 from saerl_core.prompts.folding import units

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from saerl_core import tables
-from saerl_core.config import RunConfig
+from saerl_core.config.run import RunConfig
 from saerl_core.records import (
     EvaluationReport,
     FeaturesReport,

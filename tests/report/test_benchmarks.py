@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from saerl_core import tables
-from saerl_core.config import MEAN_BENCHMARK, BenchmarkConfig, EvaluationConfig, RunConfig
+from saerl_core.config.run import MEAN_BENCHMARK, BenchmarkConfig, EvaluationConfig, RunConfig
 from saerl_core.records import BenchmarksReport, EvaluationReport
 from saerl_core.report import facts
 from saerl_core.report.inputs import ReportInputs

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saerl_core.config import GradingConfig, PassRatesConfig
+from saerl_core.config.run import GradingConfig, PassRatesConfig
 from saerl_core.errors import DataError
 from saerl_core.records import PolicyRef
 from saerl_core.rollouts import measure

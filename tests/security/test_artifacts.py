@@ -20,7 +20,7 @@ from materializers import (
     SaeFeaturesMaterializer,
     SaeMaterializer,
 )
-from saerl_core.config import FeaturesConfig
+from saerl_core.config.run import FeaturesConfig
 from saerl_core.features.encoder import open_encoder
 from saerl_core.features.sae import obtain_sae
 from saerl_core.policy.loading import load_model, load_tokenizer

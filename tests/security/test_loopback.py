@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from saerl_core.config import RunConfig
+from saerl_core.config.run import RunConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTENERS = """

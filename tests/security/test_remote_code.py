@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from saerl_core.config import FeaturesConfig, PolicyConfig, RunConfig, SaeConfig
+from saerl_core.config.run import FeaturesConfig, PolicyConfig, RunConfig, SaeConfig
 from saerl_core.errors import ConfigError, SaerlError
 from saerl_core.features.models import load_lower_model, read_shape, resolve_model
 from saerl_core.features.sae import obtain_sae

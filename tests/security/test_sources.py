@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("saerl_core", "steps", "pipelines", "materializers", "deploy", ".ci")
+FOLDERS = ("saerl_core", "steps", "tracking", "pipelines", "materializers", "deploy", ".ci")
 SOURCES = [ROOT / "saerl.py", *sorted(f for folder in FOLDERS for f in (ROOT / folder).rglob("*.py"))]
 PICKLERS = {"pickle", "cPickle", "_pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal", "jsonpickle"}
 LOADS_PICKLE = {"read_pickle", "to_pickle", "load_pickle"}

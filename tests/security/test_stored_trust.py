@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from saerl_core.config import PolicyConfig, RunConfig
+from saerl_core.config.run import PolicyConfig, RunConfig
 from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
 pytestmark = OUR_WARNINGS_ARE_ERRORS

@@ -3,7 +3,7 @@
 from zenml import pipeline, step
 
 from materializers import PolicyMaterializer
-from saerl_core.config import RunConfig
+from saerl_core.config.run import RunConfig
 from saerl_core.records import PolicyRef
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from saerl_core.config import QualityConfig
+from saerl_core.config.run import QualityConfig
 from saerl_core.signals.broken import calibrate_broken
 from saerl_core.signals.keeping import choose_kept
 from saerl_core.signals.quality_items import QualityItems

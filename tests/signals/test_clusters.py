@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saerl_core.config import ClustersConfig
+from saerl_core.config.run import ClustersConfig
 from saerl_core.errors import DataError
 from saerl_core.signals import clusters as room
 from saerl_core.signals.cluster_cards import strongest_features

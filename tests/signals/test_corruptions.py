@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saerl_core.config import QualityConfig
+from saerl_core.config.run import QualityConfig
 from saerl_core.errors import DataError
 from saerl_core.signals.corruptions import KINDS, corrupt_prompts
 from tests.signals.factory import pool, shuffled

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saerl_core.config import DifficultyConfig
+from saerl_core.config.run import DifficultyConfig
 from saerl_core.errors import DataError
 from saerl_core.signals import difficulty
 from saerl_core.signals.difficulty import calibrate_difficulty, rank_inside

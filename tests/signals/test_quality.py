@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saerl_core.config import QualityConfig
+from saerl_core.config.run import QualityConfig
 from saerl_core.errors import DataError
 from saerl_core.signals import quality as room
 from saerl_core.signals.corruptions import corrupt_prompts

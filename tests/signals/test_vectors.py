@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
-from saerl_core.config import VectorsConfig
+from saerl_core.config.run import VectorsConfig
 from saerl_core.errors import DataError
 from saerl_core.records import ControlFeatures, FeatureMeta, SaeFeatures
 from saerl_core.signals.vectors import prompt_vectors, whitened

@@ -243,7 +243,7 @@ class TrainerContract:
             train_policy(tiny_job(policy, tmp_path / "w", n_steps=3, **backend), ListCurriculum(batches), steps)
 
     def test_the_backend_is_a_trainer(self, backend):
-        from saerl_core.config import TrainingConfig
+        from saerl_core.config.run import TrainingConfig
         from saerl_core.training.backends import make_trainer
 
         trainer: Trainer = make_trainer(TrainingConfig(**backend))

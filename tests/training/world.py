@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from saerl_core.config import GradingConfig, TrainingConfig
+from saerl_core.config.run import GradingConfig, TrainingConfig
 from saerl_core.policy.storage import save_policy
 from saerl_core.records import PolicyRef, TrainJob
 from saerl_core.tables import PROMPTS

@@ -1,8 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from saerl_core.config import RunConfig
-from saerl_core.config_load import validate
+from saerl_core.config.load import validate
+from saerl_core.config.run import RunConfig
 from saerl_core.errors import ConfigError
 from saerl_core.trials.arms import resolve_arms
 

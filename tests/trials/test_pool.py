@@ -10,7 +10,7 @@ import pytest
 
 from saerl_core.compare.tables import from_tables, to_tables
 from saerl_core.compare.trials import Point, Trial
-from saerl_core.config import GradingConfig, TrainingConfig
+from saerl_core.config.run import GradingConfig, TrainingConfig
 from saerl_core.records import PolicyRef
 from saerl_core.trials import pool
 from saerl_core.trials.folders import TrialJob, accuracies, append_accuracy, read_job, read_trial, write_trial

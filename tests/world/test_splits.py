@@ -9,7 +9,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from saerl_core.config import TaskWorldConfig
+from saerl_core.config.run import TaskWorldConfig
 from saerl_core.errors import ConfigError
 from saerl_core.ids import normalise_text, prompt_id
 from saerl_core.tables import PROMPTS
@@ -99,7 +99,7 @@ def digest(tables: dict[str, pd.DataFrame]) -> str:
 
 def test_same_seed_same_bytes_in_another_process():
     code = (
-        "import hashlib; from saerl_core.config import TaskWorldConfig;"
+        "import hashlib; from saerl_core.config.run import TaskWorldConfig;"
         "from saerl_core.world.splits import build_world;"
         "t = build_world(TaskWorldConfig(n_train=300, n_dev=60, n_test=90), 7);"
         "print(hashlib.sha256(''.join(x.to_json() for x in t.values()).encode()).hexdigest())"

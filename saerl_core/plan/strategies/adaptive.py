@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from saerl_core.config_base import Unit
-from saerl_core.config_vectors import VectorsConfig
+from saerl_core.config.base import Unit
+from saerl_core.config.vectors import VectorsConfig
 from saerl_core.plan.choosers import Indices, Learnt, Rates
 from saerl_core.plan.pass_rate_model import Beliefs, PassRateModel
 from saerl_core.plan.strategies.base import Candidates, OnlineSettings, OnlineStrategy

@@ -12,8 +12,8 @@ import pandas as pd
 from jaxtyping import Float
 from pydantic import Field
 
-from saerl_core.config_base import Section
-from saerl_core.config_vectors import VectorsConfig
+from saerl_core.config.base import Section
+from saerl_core.config.vectors import VectorsConfig
 from saerl_core.plan.choosers import Chooser
 from saerl_core.plan.order import Order
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from saerl_core.config_base import Unit
+from saerl_core.config.base import Unit
 from saerl_core.plan.order import Batch, Order, cut
 from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from saerl_core.algorithms import ALGORITHMS
-from saerl_core.config import TrainingConfig
+from saerl_core.config.run import TrainingConfig
 from saerl_core.records import TrainJob
 from saerl_core.seeds import stage_seed
 

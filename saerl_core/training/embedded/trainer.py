@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saerl_core.config_checks_training import refusal
+from saerl_core.config.checks_training import refusal
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.policy.loading import load_model, load_tokenizer, quiet_loading
 from saerl_core.policy.storage import policy_id_of

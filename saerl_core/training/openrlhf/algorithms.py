@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from saerl_core.algorithms import ALGORITHMS
-from saerl_core.config import TrainingConfig
+from saerl_core.config.run import TrainingConfig
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saerl_core.config import OpenRlhfConfig
+from saerl_core.config.openrlhf_layout import gpu_layout
+from saerl_core.config.run import OpenRlhfConfig
 from saerl_core.errors import ConfigError, DataError
-from saerl_core.openrlhf_layout import gpu_layout
 from saerl_core.records import PolicyRef, TrainJob
 from saerl_core.training.held_out import held_out_prompts
 from saerl_core.training.openrlhf.files import copy_code, explained

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saerl_core.algorithms import ALGORITHMS
-from saerl_core.config import RunConfig, TrainingConfig
+from saerl_core.config.openrlhf_layout import gpu_layout
+from saerl_core.config.run import RunConfig, TrainingConfig
 from saerl_core.environment import state_dir
 from saerl_core.errors import ConfigError
-from saerl_core.openrlhf_layout import gpu_layout
 from saerl_core.seeds import stage_seed
 from saerl_core.training.openrlhf.algorithms import algorithm_flags
 from saerl_core.training.openrlhf.files import CHECKPOINTS, EVALUATION, FINAL, JOB, PROMPTS, REWARD

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from saerl_core.config import GradingConfig
+from saerl_core.config.run import GradingConfig
 from saerl_core.errors import BackendError
 
 OPENRLHF_VERSION = "0.11.2"  # private names of this version are used; another one may have renamed them

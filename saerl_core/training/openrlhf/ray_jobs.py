@@ -8,7 +8,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from saerl_core.config import OpenRlhfConfig
+from saerl_core.config.run import OpenRlhfConfig
 from saerl_core.training.openrlhf.process import OWN_VARIABLES
 
 GRACE_S = 30.0  # for the job to be stopped on the cluster

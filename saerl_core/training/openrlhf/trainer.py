@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from saerl_core.algorithms import ALGORITHMS
+from saerl_core.config.openrlhf_layout import gpu_layout
 from saerl_core.errors import BackendError
-from saerl_core.openrlhf_layout import gpu_layout
 from saerl_core.policy.loading import load_tokenizer, quiet_loading
 from saerl_core.policy.storage import policy_id_of
 from saerl_core.progress import track

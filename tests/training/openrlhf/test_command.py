@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.__main__ import main
-from saerl_core.config_load import validate
+from saerl_core.config.load import validate
+from saerl_core.config.openrlhf_flags import FREE, OWNED, REFUSED
 from saerl_core.errors import ConfigError
-from saerl_core.openrlhf_flags import FREE, OWNED, REFUSED
 from saerl_core.training.openrlhf.algorithms import SPELLINGS
 from saerl_core.training.openrlhf.command import (
     CommandJob,

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from saerl_core.config import OpenRlhfConfig
+from saerl_core.config.run import OpenRlhfConfig
 from saerl_core.training.openrlhf import submit
 from saerl_core.training.openrlhf.ray_jobs import job_name, submit_command
 

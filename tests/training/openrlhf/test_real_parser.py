@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from saerl_core.config_load import load_config, validate
-from saerl_core.openrlhf_flags import FREE, OWNED, REFUSED
+from saerl_core.config.load import load_config, validate
+from saerl_core.config.openrlhf_flags import FREE, OWNED, REFUSED
 from saerl_core.seeds import stage_seed
 from saerl_core.training.openrlhf.algorithms import SPELLINGS
 from saerl_core.training.openrlhf.command import openrlhf_flags, preview_command

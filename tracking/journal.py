@@ -6,7 +6,7 @@ retries with growing pauses. Knows nothing of MLflow: whoever opens a buffer giv
 
 Exactly once: a record carries the time at which it was measured, so that sending it twice is the same row in the
 server's database; and of two records for the same curve and step only the first is kept. Whoever logs several
-trainings into one run gives each a name of its own, which begins its keys (`steps._tracking.trial`).
+trainings into one run gives each a name of its own, which begins its keys (`tracking.delivery.trial`).
 """
 
 import fcntl

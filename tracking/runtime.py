@@ -19,14 +19,14 @@ from mlflow.data.code_dataset_source import CodeDatasetSource
 from zenml import get_step_context, log_metadata
 from zenml.config.cache_policy import CachePolicy
 
-from saerl_core.config import RunConfig
-from saerl_core.config_load import flatten
+from saerl_core.config.load import flatten
+from saerl_core.config.run import RunConfig
 from saerl_core.environment import state_dir
 from saerl_core.hub import allow_hub
 from saerl_core.records import StageReport
 from saerl_core.stages import STAGES
-from steps import _tracking as tracking
-from steps._buffer import Record
+from tracking import delivery as tracking
+from tracking.journal import Record
 
 R = TypeVar("R", bound=StageReport)
 

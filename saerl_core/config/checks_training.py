@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from saerl_core.algorithms import ALGORITHMS, BACKENDS, trained_by
-from saerl_core.openrlhf_flags import extra_args_problems
-from saerl_core.openrlhf_layout import gpu_layout
+from saerl_core.config.openrlhf_flags import extra_args_problems
+from saerl_core.config.openrlhf_layout import gpu_layout
 
 if TYPE_CHECKING:
-    from saerl_core.config import OpenRlhfConfig, RunConfig, TrainingConfig
+    from saerl_core.config.run import OpenRlhfConfig, RunConfig, TrainingConfig
 
 _SECRET = ("TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS", "AUTH")
 _CREDENTIALS = re.compile(r"://[^/\s:@]*:[^/\s@]+@")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from saerl_core.config import GateConfig
+from saerl_core.config.run import GateConfig
 from saerl_core.environment import apply, project_root
 from saerl_core.errors import BackendError, ConfigError, SaerlError
 from saerl_core.promotion.targets import TARGETS_FILE, target_for
@@ -92,7 +92,7 @@ def champion(model: str, stack: str | None) -> None:
     """Show the champion, the challenger, and every version with its verdict and the reason."""
     try:
         with _on_stack(stack):
-            from steps._registry import CHALLENGER, CHAMPION, connect
+            from tracking.registry import CHALLENGER, CHAMPION, connect
 
             registry = connect(model)
             aliases = {alias: registry.holder(alias) for alias in (CHAMPION, CHALLENGER)}

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from saerl_core.config import FeaturesConfig, PlanConfig, RunConfig
-from saerl_core.config_load import flatten, load_config, validate
+from saerl_core.config.load import flatten, load_config, validate
+from saerl_core.config.run import FeaturesConfig, PlanConfig, RunConfig
 from saerl_core.errors import ConfigError
 from saerl_core.plan.strategies.mopps import MoppsSettings
 
-CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
 FILE = {"prompts": {"source": "file", "path": "pool.jsonl", "eval_path": "eval.jsonl"}}
 PRETRAINED = FILE | {"policy": {"source": "pretrained", "model": "org/model"}, "grading": {"kind": "math"}}
 TEXT = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from saerl_core.algorithms import ALGORITHMS
 
 if TYPE_CHECKING:
-    from saerl_core.config import TrainingConfig
+    from saerl_core.config.run import TrainingConfig
 
 
 @dataclass(frozen=True)

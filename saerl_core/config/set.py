@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from saerl_core.config import RunConfig
+from saerl_core.config.run import RunConfig
 from saerl_core.errors import ConfigError
 
 _NULL = ("null", "Null", "NULL", "~")

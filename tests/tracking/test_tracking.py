@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from steps._buffer import Record
 from tests.mlflow_server import MlflowServer
 from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
+from tracking.journal import Record
 
 pytestmark = [pytest.mark.slow, *OUR_WARNINGS_ARE_ERRORS]
 
@@ -39,7 +39,7 @@ def tracked(server, monkeypatch, tmp_path):
 
 
 def log(steps):
-    from steps import _tracking as tracking
+    from tracking import delivery as tracking
 
     tracking.record([Record("metric", "train/reward_mean", step / 10, step, curve=True) for step in steps])
 
@@ -49,8 +49,8 @@ def history(client, run_id):
 
 
 def test_everything_that_a_run_logs_arrives_and_the_journal_goes(tracked, tmp_path):
-    from steps import _runtime as runtime
-    from steps import _tracking as tracking
+    from tracking import delivery as tracking
+    from tracking import runtime
 
     client, run_id = tracked
     page = tmp_path / "page.html"
@@ -67,8 +67,8 @@ def test_everything_that_a_run_logs_arrives_and_the_journal_goes(tracked, tmp_pa
 
 
 def test_the_trials_of_one_run_keep_all_their_curves_and_files(tracked, tmp_path):
-    from steps import _runtime as runtime
-    from steps import _tracking as tracking
+    from tracking import delivery as tracking
+    from tracking import runtime
 
     client, run_id = tracked
     log_file = tmp_path / "trainer.log"
@@ -89,14 +89,14 @@ def test_the_trials_of_one_run_keep_all_their_curves_and_files(tracked, tmp_path
 @pytest.mark.parametrize("name", ["a b", "../x", "/", "-x", "a/b"])
 def test_a_trial_that_no_metric_can_be_named_after_is_refused(name):
     from saerl_core.errors import ConfigError
-    from steps import _tracking as tracking
+    from tracking import delivery as tracking
 
     with pytest.raises(ConfigError, match="trial's name"), tracking.trial(name):
         pass
 
 
 def test_a_server_that_hangs_neither_holds_the_step_nor_gets_anything_twice(server, tracked):
-    from steps import _tracking as tracking
+    from tracking import delivery as tracking
 
     client, run_id = tracked
     with tracking.buffer(wait_s=0.5) as buffer:
@@ -132,7 +132,7 @@ def test_a_server_that_died_gets_everything_at_the_next_step(server, tracked, tm
 
 
 def test_a_parameter_that_changed_is_refused_alone(tracked, tmp_path):
-    from steps import _tracking as tracking
+    from tracking import delivery as tracking
 
     client, run_id = tracked
     with tracking.buffer(wait_s=30):
@@ -148,7 +148,7 @@ def test_the_patience_of_zenml_is_back_after_the_step(tracked, monkeypatch):
     import os
 
     from saerl_core.errors import ConfigError
-    from steps import _tracking as tracking
+    from tracking import delivery as tracking
 
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "10")
     with tracking.buffer():

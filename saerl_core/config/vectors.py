@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from saerl_core.config_base import Positive, Section
+from saerl_core.config.base import Positive, Section
 
 
 class VectorsConfig(Section):

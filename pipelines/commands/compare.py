@@ -2,8 +2,8 @@
 
 import click
 
-from saerl_core.config import CompareConfig, RunConfig
-from saerl_core.config_load import load_config
+from saerl_core.config.load import load_config
+from saerl_core.config.run import CompareConfig, RunConfig
 from saerl_core.errors import ConfigError, SaerlError
 
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from steps._buffer import BATCH, Buffer, Journal, Record, RefusedError
+from tracking.journal import BATCH, Buffer, Journal, Record, RefusedError
 
 
 def curve(step, value=1.0, key="train/reward"):
@@ -131,7 +131,7 @@ def test_requests_are_bounded_and_a_file_goes_alone(tmp_path, server, monkeypatc
 def test_a_killed_process_leaves_a_journal_that_can_be_read(tmp_path, server):
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from steps._buffer import Journal, Record\n"
+        "from tracking.journal import Journal, Record\n"
         "journal = Journal(Path(sys.argv[1]))\n"
         "journal.append([Record('metric', 'train/reward', 1.0, s, curve=True) for s in range(3)])\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

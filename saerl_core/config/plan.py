@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, SerializeAsAny
 
-from saerl_core.config_base import Positive, Section
+from saerl_core.config.base import Positive, Section
 from saerl_core.plan.strategies.base import StrategySettings
 from saerl_core.plan.strategies.lookup import settings_of
 from saerl_core.plan.strategies.saerl import SaerlSettings

@@ -1,4 +1,4 @@
-"""Delivers to MLflow what waits in the buffer of a run (`steps._buffer`), and opens that buffer for a step.
+"""Delivers to MLflow what waits in the buffer of a run (`tracking.journal`), and opens that buffer for a step.
 
 Inside a step the buffer's thread is the only one that talks to the server, so there the client of MLflow gives up at
 once and the buffer's own pauses count. Between the steps ZenML itself starts and ends the MLflow run; its calls keep
@@ -23,7 +23,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from saerl_core.environment import state_dir
 from saerl_core.errors import ConfigError
-from steps._buffer import Buffer, Journal, Record, RefusedError, Send
+from tracking.journal import Buffer, Journal, Record, RefusedError, Send
 
 WAIT_VARIABLE = "SAERL_TRACKING_WAIT_S"
 STEP_WAIT_S, RUN_WAIT_S = 10.0, 60.0  # at the end of a step, and of the run

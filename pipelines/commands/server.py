@@ -27,7 +27,7 @@ def server(port: int, dashboard_port: int, no_dashboard: bool) -> None:
 def deliver(wait_s: float) -> None:
     """Deliver to MLflow what earlier runs could not; exit code 1 when something still waits."""
     from pipelines.setup import active_tracker_uri
-    from steps._tracking import deliver_leftovers
+    from tracking.delivery import deliver_leftovers
 
     try:
         found = deliver_leftovers(active_tracker_uri(), wait_s)

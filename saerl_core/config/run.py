@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from saerl_core.config_base import Positive, Section, Unit
-from saerl_core.config_compare import ArmConfig, CompareConfig
-from saerl_core.config_plan import PlanConfig, StrategyField, StrategySettings
-from saerl_core.config_training import OpenRlhfConfig, TrainingConfig
-from saerl_core.config_vectors import VectorsConfig
+from saerl_core.config.base import Positive, Section, Unit
+from saerl_core.config.compare import ArmConfig, CompareConfig
+from saerl_core.config.plan import PlanConfig, StrategyField, StrategySettings
+from saerl_core.config.training import OpenRlhfConfig, TrainingConfig
+from saerl_core.config.vectors import VectorsConfig
 from saerl_core.flags import ALWAYS, UNUSABLE
 
 __all__ = [
@@ -260,8 +260,8 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _combinations(self) -> "RunConfig":
-        """Refuse combinations that cannot work; filled in by `saerl_core.config_checks`."""
-        from saerl_core.config_checks import check_combinations
+        """Refuse combinations that cannot work; filled in by `saerl_core.config.checks`."""
+        from saerl_core.config.checks import check_combinations
 
         check_combinations(self)
         return self

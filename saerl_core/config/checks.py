@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from saerl_core.config import MEAN_BENCHMARK
-from saerl_core.config_checks_training import training_problems
+from saerl_core.config.checks_training import training_problems
+from saerl_core.config.run import MEAN_BENCHMARK
 
 if TYPE_CHECKING:
-    from saerl_core.config import RunConfig
+    from saerl_core.config.run import RunConfig
 
 
 def check_combinations(config: "RunConfig") -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from saerl_core.algorithms import ALGORITHMS
-from saerl_core.config_base import Positive, Section, Unit, one_of
+from saerl_core.config.base import Positive, Section, Unit, one_of
 
 
 class OpenRlhfConfig(Section):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from saerl_core.config_load import flatten, load_config, validate
+from saerl_core.config.load import flatten, load_config, validate
+from saerl_core.config.openrlhf_flags import FREE, OWNED, REFUSED, extra_args_problems
+from saerl_core.config.openrlhf_layout import gpu_layout
 from saerl_core.errors import ConfigError
-from saerl_core.openrlhf_flags import FREE, OWNED, REFUSED, extra_args_problems
-from saerl_core.openrlhf_layout import gpu_layout
 
 ONE_GPU = {"python": "/env/bin/python", "gpus_per_node": 1}
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from saerl_core.config_load import load_config
-from saerl_core.config_set import read_settings
+from saerl_core.config.load import load_config
+from saerl_core.config.set import read_settings
 from saerl_core.errors import ConfigError
 
 

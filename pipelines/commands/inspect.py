@@ -14,7 +14,7 @@ from saerl_core.errors import SaerlError
 @click.option("--rows", default=2000, show_default=True, type=click.IntRange(min=1), help="Rows that are read.")
 def inspect(file: str, prompt: str | None, answer: str | None, answer_after: str | None, split: str, rows: int) -> None:
     """Show how FILE would be read: layout, columns, five rows, what is odd, and the YAML to paste."""
-    from saerl_core.config import PromptsConfig
+    from saerl_core.config.run import PromptsConfig
     from saerl_core.prompts.preview import preview
 
     columns = {name: value for name, value in (("prompt", prompt), ("answer", answer)) if value is not None}

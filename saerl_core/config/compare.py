@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from saerl_core.config_base import Positive, Section
+from saerl_core.config.base import Positive, Section
 
 
 class ArmConfig(Section):

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from saerl_core.config import RunConfig, StrategySettings
+from saerl_core.config.run import RunConfig, StrategySettings
 from saerl_core.errors import ConfigError
 from saerl_core.plan.strategies import STRATEGIES
 from saerl_core.plan.strategies.lookup import find
@@ -129,7 +129,7 @@ def _merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str,
 
 
 def _told(detail: ErrorDetails, known: Mapping[str, object]) -> list[str]:
-    """Tell one error of pydantic; the combinations of `config_checks` come as one error with a line each.
+    """Tell one error of pydantic; the combinations of `config.checks` come as one error with a line each.
 
     `known` holds every setting by its path, with its default.
     """
