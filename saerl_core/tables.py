@@ -239,7 +239,14 @@ LIKELIHOOD = TableSchema(  # negative log-likelihood under the policy, nats a to
 )
 PREDICTIONS = TableSchema(  # what an online curriculum expected of a prompt when it chose it
     "predictions",
-    {"step": Column("int", 0), "prompt_id": _ID, "predicted": _UNIT},
+    {
+        "step": Column("int", 0),
+        "prompt_id": _ID,
+        "predicted": _UNIT,
+        "sd": Column("float", 0.0, nullable=True),  # of the predicted rate, where the strategy says it
+        "n_seen": Column("int", 0),  # rollouts of the prompt before
+        "why": Column("str"),  # it was taken, where the strategy says it
+    },
     key=("step", "prompt_id"),
 )
 HANDED_OUT = TableSchema(  # every batch as the curriculum gave it; what an online one expected of each prompt
@@ -249,6 +256,9 @@ HANDED_OUT = TableSchema(  # every batch as the curriculum gave it; what an onli
         "slot": Column("int", 0),
         "prompt_id": _ID,
         "predicted": Column("float", 0.0, 1.0, nullable=True),
+        "sd": Column("float", 0.0, nullable=True),
+        "n_seen": Column("float", 0.0, nullable=True),
+        "why": Column("str", nullable=True),
     },
     key=("step", "slot"),
 )

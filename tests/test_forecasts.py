@@ -17,7 +17,9 @@ def rows(*given):
     """Return forecasts of (step, predicted, n_correct of 4)."""
     slots = [sum(g[0] == step for g in given[:i]) for i, (step, *_) in enumerate(given)]
     place = {"step": [g[0] for g in given], "slot": slots, "prompt_id": [f"p{i}" for i in range(len(given))]}
-    handed_out = HANDED_OUT.check(pd.DataFrame({**place, "predicted": [g[1] for g in given]}))
+    handed_out = HANDED_OUT.check(
+        pd.DataFrame({**place, "predicted": [g[1] for g in given]}).assign(sd=np.nan, n_seen=np.nan, why=None)
+    )
     consumed = CONSUMED.check(pd.DataFrame({**place, "n_rollouts": 4, "n_correct": [g[2] for g in given]}))
     return forecasts(handed_out, consumed)
 
@@ -43,7 +45,11 @@ def test_steps_are_scored_apart_and_the_mean_is_the_yardstick():
 def test_what_was_not_predicted_or_not_trained_does_not_count():
     assert rows((0, np.nan, 2)).empty
     assert np.isnan(brier_score(rows((0, np.nan, 2))))
-    handed_out = HANDED_OUT.check(pd.DataFrame({"step": [0], "slot": [0], "prompt_id": ["p0"], "predicted": [0.5]}))
+    handed_out = HANDED_OUT.check(
+        pd.DataFrame({"step": [0], "slot": [0], "prompt_id": ["p0"], "predicted": [0.5]}).assign(
+            sd=np.nan, n_seen=np.nan, why=None
+        )
+    )
     assert forecasts(handed_out, CONSUMED.empty()).empty
 
 

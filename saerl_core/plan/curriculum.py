@@ -29,6 +29,6 @@ def make_curriculum(plan: BatchPlan) -> FixedCurriculum | OnlineCurriculum:
         plan_hash=plan.plan_hash,
         prompts_per_step=plan.prompts_per_step,
         n_steps=plan.n_steps,
-        cooldown_steps=settings.cooldown_steps,
+        settings=settings,
         seed=plan.seed,
     )

@@ -7,30 +7,37 @@ import numpy as np
 import pandas as pd
 
 from saerl_core.errors import DataError
-from saerl_core.plan.choosers import Chooser, Indices
+from saerl_core.plan.choosers import Chooser, Explains, Indices
+from saerl_core.plan.strategies.base import OnlineSettings
 from saerl_core.protocols import BatchOutcome, PromptId
 from saerl_core.seeds import stage_rng
 from saerl_core.tables import PREDICTIONS
+
+_Prediction = tuple[int, int, float, float | None, int, str]  # step, prompt, rate, its sd, rollouts seen of it, why
 
 
 class OnlineCurriculum:
     """Asks a chooser for each batch; implements `saerl_core.protocols.Curriculum`.
 
-    A prompt rests `cooldown_steps` after its use. Where fewer than four batches are eligible all are. The random
-    numbers of a step depend on seed and step alone, so that a resumed run chooses as an uninterrupted one.
+    A prompt rests after its use until `cooldown_rollouts` have been generated for other batches, and is used at most
+    `max_uses` times. Where fewer than four batches are eligible all are. The random numbers of a step depend on seed
+    and step alone, so that a resumed run chooses as an uninterrupted one.
     """
 
     def __init__(
         self, chooser: Chooser, prompt_ids: tuple[str, ...], *, strategy: str, plan_hash: str,
-        prompts_per_step: int, n_steps: int, cooldown_steps: int, seed: int,
+        prompts_per_step: int, n_steps: int, settings: OnlineSettings, seed: int,
     ) -> None:  # fmt: skip
         self._chooser, self._ids, self._hash, self._size = chooser, prompt_ids, plan_hash, prompts_per_step
         self._strategy = strategy
-        self._n_steps, self._cooldown, self._seed = n_steps, cooldown_steps, seed
+        self._n_steps, self._settings, self._seed = n_steps, settings, seed
         self._where = {p: i for i, p in enumerate(prompt_ids)}
-        self._last = np.full(len(prompt_ids), -1, dtype=np.int64)  # step of the last use; -1: never
+        self._n_rollouts = 0  # generated so far
+        self._last = np.full(len(prompt_ids), -1, dtype=np.int64)  # rollouts generated until its last use; -1: never
+        self._seen = np.zeros(len(prompt_ids), dtype=np.int64)  # rollouts of the prompt itself
+        self._uses = np.zeros(len(prompt_ids), dtype=np.int64)
         self._asked: dict[int, list[int]] = {}  # batches that were handed out and not yet observed
-        self._predictions: list[tuple[int, str, float]] = []
+        self._predictions: list[_Prediction] = []
         self._next_step = 0
 
     def next_batch(self, step: int) -> list[PromptId]:
@@ -44,13 +51,7 @@ class OnlineCurriculum:
         rng, who = stage_rng(self._seed, f"plan/step={step}"), f"strategy '{self._strategy}', step {step}:"
         chosen = np.asarray(self._chooser.choose(step, eligible, self._size, rng))
         check_choice(chosen, eligible, self._ids, self._size, who)
-        predicted = self._chooser.predicted(chosen)
-        if predicted is not None:
-            predicted = np.asarray(predicted, dtype=np.float64)
-            check_predicted(predicted, self._size, who)
-            ids = [self._ids[i] for i in chosen]
-            self._predictions = [row for row in self._predictions if row[0] != step]  # asked again before its rewards
-            self._predictions += list(zip([step] * len(ids), ids, predicted.tolist(), strict=True))
+        self._note_predictions(step, chosen, who)
         self._asked = {step: chosen.tolist()}
         return [self._ids[i] for i in chosen]
 
@@ -64,12 +65,17 @@ class OnlineCurriculum:
             )
         n_rollouts, n_correct = (np.array(v, dtype=np.int64) for v in (outcome.n_rollouts, outcome.n_correct))
         self._chooser.observe(outcome.step, index, n_rollouts, n_correct)
-        self._last[index] = outcome.step
+        self._n_rollouts += int(n_rollouts.sum())
+        self._last[index] = self._n_rollouts
+        self._seen[index] += n_rollouts
+        self._uses[index] += 1
         self._asked, self._next_step = {}, outcome.step + 1
 
     def predictions(self) -> pd.DataFrame:
-        """Return what was predicted for every prompt when it was chosen: `tables.PREDICTIONS`."""
-        return PREDICTIONS.check(pd.DataFrame(self._predictions, columns=list(PREDICTIONS.columns)))
+        """Return what was predicted for every prompt when it was chosen, and why it was: `tables.PREDICTIONS`."""
+        rows = [(step, self._ids[i], *rest) for step, i, *rest in self._predictions]
+        table = pd.DataFrame(rows, columns=list(PREDICTIONS.columns))
+        return PREDICTIONS.check(table.astype({"predicted": "float64", "sd": "float64"}))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the JSON-serialisable state."""
@@ -77,8 +83,11 @@ class OnlineCurriculum:
         return {
             "plan_hash": self._hash,
             "next_step": self._next_step,
+            "n_rollouts": self._n_rollouts,
             "used": used.tolist(),
             "last_use": self._last[used].tolist(),
+            "seen": self._seen[used].tolist(),
+            "uses": self._uses[used].tolist(),
             "predictions": [list(row) for row in self._predictions],
             "chooser": self._chooser.state(),
         }
@@ -91,15 +100,38 @@ class OnlineCurriculum:
                 "with the signals and settings that the checkpoint was made with, or start in an empty folder"
             )
         self._next_step = int(state["next_step"])
-        self._last[:] = -1
-        self._last[np.array(state["used"], dtype=np.int64)] = np.array(state["last_use"], dtype=np.int64)
-        self._predictions = [(int(s), str(p), float(v)) for s, p, v in state["predictions"]]
+        self._n_rollouts = int(state["n_rollouts"])
+        used = np.array(state["used"], dtype=np.int64)
+        for values, name, empty in ((self._last, "last_use", -1), (self._seen, "seen", 0), (self._uses, "uses", 0)):
+            values[:] = empty
+            values[used] = np.array(state[name], dtype=np.int64)
+        self._predictions = [(int(s), int(i), p, sd, int(n), str(w)) for s, i, p, sd, n, w in state["predictions"]]
         self._asked = {}
         self._chooser.load(state["chooser"])
 
     def _eligible(self, step: int) -> Indices:
-        rested = np.flatnonzero((self._last < 0) | (step - self._last > self._cooldown))
+        own = self._settings
+        free = (self._last < 0) | (self._n_rollouts - self._last >= own.cooldown_rollouts)
+        if own.max_uses is not None:
+            free &= self._uses < own.max_uses
+        rested = np.flatnonzero(free)
         return rested if len(rested) >= 4 * self._size else np.arange(len(self._ids))
+
+    def _note_predictions(self, step: int, chosen: Indices, who: str) -> None:
+        """Keep what is expected of a batch; asked again before its rewards, the later answer counts."""
+        predicted = self._chooser.predicted(chosen)
+        if predicted is None:
+            return
+        predicted = np.asarray(predicted, dtype=np.float64)
+        check_predicted(predicted, self._size, who)
+        reasons = self._chooser.reasons(step, chosen) if isinstance(self._chooser, Explains) else None
+        sds = [None] * self._size if reasons is None else [round(float(sd), 4) for sd in reasons.sd]
+        whys = ("",) * self._size if reasons is None else reasons.why
+        self._predictions = [row for row in self._predictions if row[0] != step]
+        rows = zip(
+            chosen.tolist(), np.round(predicted, 5).tolist(), sds, self._seen[chosen].tolist(), whys, strict=True
+        )
+        self._predictions += [(step, *row) for row in rows]
 
 
 def check_choice(chosen: np.ndarray, eligible: Indices, ids: Sequence[str], size: int, who: str) -> None:

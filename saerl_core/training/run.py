@@ -35,7 +35,7 @@ class RecordedCurriculum:
         rows = [(step, slot, p) for step, batch in enumerate(self.batches) for slot, p in enumerate(batch)]
         table = pd.DataFrame(rows, columns=["step", "slot", "prompt_id"])
         if not isinstance(self._inner, Forecasts):
-            return HANDED_OUT.check(table.assign(predicted=np.nan))
+            return HANDED_OUT.check(table.assign(predicted=np.nan, sd=np.nan, n_seen=np.nan, why=None))
         return HANDED_OUT.check(table.merge(self._inner.predictions(), on=["step", "prompt_id"], how="left"))
 
     def state_dict(self) -> dict[str, Any]:

@@ -319,11 +319,11 @@ def test_flat_settings_for_mlflow():
 @pytest.mark.parametrize(
     ("strategy", "overrides", "wanted"),
     [
-        ("adaptive", {"plan.strategy.forgetting": 0.5}, {"name": "adaptive", "forgetting": 0.5}),
+        ("adaptive", {"plan.strategy.explore_frac": 0.5}, {"name": "adaptive", "explore_frac": 0.5}),
         (
             "{name: adaptive, noise: 0}",
-            {"plan.strategy.forgetting": 0.5},
-            {"name": "adaptive", "noise": 0, "forgetting": 0.5},
+            {"plan.strategy.explore_frac": 0.5},
+            {"name": "adaptive", "noise": 0, "explore_frac": 0.5},
         ),
         ("{name: adaptive, noise: 0}", {"plan.strategy": "vanilla"}, {"name": "vanilla"}),
         ("vanilla", {"plan.strategy": {"name": "mopps"}}, {"name": "mopps"}),
@@ -338,17 +338,17 @@ def test_an_override_adds_to_a_strategys_settings_or_takes_another(tmp_path, str
     ("plan", "told"),
     [
         (
-            {"online": {"forgetting": 0.5}},
+            {"online": {"explore_frac": 0.5}},
             "plan.online is not a setting any more; its settings stand under plan.strategy",
         ),
         ({"mix_frac": 0.5}, "plan.mix_frac is not a setting; did you mean plan.strategy.mix_frac?"),
-        ({"strategy": {"forgetting": 0.5}}, "plan.strategy.name is not set; it must be"),
+        ({"strategy": {"explore_frac": 0.5}}, "plan.strategy.name is not set; it must be"),
         ({"strategy": {"name": "adptive"}}, "plan.strategy.name = 'adptive' is not known (did you mean 'adaptive'?)"),
         (
-            {"strategy": {"name": "adaptive", "forgetting": 3}},
-            "plan.strategy.forgetting = 3 is out of range: it must be at most 1.0; leave it out for 0.93",
+            {"strategy": {"name": "adaptive", "explore_frac": 3}},
+            "plan.strategy.explore_frac = 3 is out of range: it must be at most 1.0; leave it out for 0.0",
         ),
-        ({"strategy": {"name": "bandit", "cooldown": 3}}, "did you mean plan.strategy.cooldown_steps?"),
+        ({"strategy": {"name": "bandit", "cooldown": 3}}, "did you mean plan.strategy.cooldown_rollouts?"),
         ({"strategy": 3}, "plan.strategy = 3 is not known: it must be 'saerl', 'vanilla'"),
         ({"strategy": None}, "plan.strategy = None is not known: it must be 'saerl', 'vanilla'"),
     ],
@@ -362,8 +362,9 @@ def test_parameters_name_the_strategy_and_its_own_settings_only():
     assert {key for key in flat if key.startswith("plan.strategy")} == {
         "plan.strategy",
         "plan.strategy.use_quality",
-        "plan.strategy.cooldown_steps",
-        "plan.strategy.memory_kept",
+        "plan.strategy.cooldown_rollouts",
+        "plan.strategy.max_uses",
+        "plan.strategy.half_life_rollouts",
     }
     assert flat["plan.strategy"] == "mopps"
 

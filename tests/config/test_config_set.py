@@ -48,10 +48,10 @@ def test_a_value_has_the_type_of_its_setting(given, value):
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_strategy_and_its_settings_in_any_order(turned, tmp_path):
     (tmp_path / "run.yaml").write_text("parameters: {plan: {n_steps: 7, strategy: {name: saerl, mix_frac: 0.5}}}")
-    given = ["plan.strategy=adaptive", "plan.strategy.forgetting=0.9", "plan.prompts_per_step=8"]
+    given = ["plan.strategy=adaptive", "plan.strategy.noise=0.9", "plan.prompts_per_step=8"]
     config = load_config(tmp_path / "run.yaml", read_settings(given[::-1] if turned else given))
     assert config.plan.strategy.name == "adaptive"
-    assert config.plan.strategy.forgetting == 0.9
+    assert config.plan.strategy.noise == 0.9
     assert (config.plan.n_steps, config.plan.prompts_per_step) == (7, 8)
 
 

@@ -179,6 +179,6 @@ def test_an_online_order_is_proved_and_its_forecasts_are_logged(vanilla_run, mlf
     mlflow_run = _mlflow_run(mlflow_client, run)
     assert len(mlflow_client.get_metric_history(mlflow_run.info.run_id, "train/forecast_brier")) == 4
     assert 0 < mlflow_run.data.metrics["train/forecast_brier_mean"] < 1
-    other = _statuses(_run(plan={"strategy": {"name": "adaptive", "forgetting": 0.5}}))
-    assert other["embed_prompts"] == "cached", "forgetting says nothing about the vectors"
+    other = _statuses(_run(plan={"strategy": {"name": "adaptive", "noise": 0.5}}))
+    assert other["embed_prompts"] == "cached", "noise says nothing about the vectors"
     assert other["plan_batches"] == "completed"

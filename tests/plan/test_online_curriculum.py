@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -6,8 +7,9 @@ import pytest
 from saerl_core.errors import DataError
 from saerl_core.plan.online_curriculum import OnlineCurriculum
 from saerl_core.plan.pass_rate_model import Beliefs, PassRateModel
-from saerl_core.plan.strategies.adaptive import AdaptiveChooser
+from saerl_core.plan.strategies.adaptive import AdaptiveChooser, AdaptiveSettings
 from saerl_core.plan.strategies.bandit import ClusterBandit
+from saerl_core.plan.strategies.base import OnlineSettings
 from saerl_core.plan.strategies.mopps import BetaChooser
 from saerl_core.protocols import BatchOutcome
 
@@ -17,19 +19,21 @@ FEATURES = np.repeat(np.eye(3), N // 3, axis=0) * 3  # three kinds of prompts
 RATES = np.repeat([0.0, 0.5, 1.0], N // 3)  # hopeless, instructive, solved
 CHOOSERS = {
     "adaptive": lambda: AdaptiveChooser(
-        PassRateModel(FEATURES, Beliefs(5.0, 0.93, 0.02, 1.0, 0.99)), warmup_steps=2, explore_frac=0.25, thompson=True
+        PassRateModel(FEATURES, Beliefs(40.0, 300.0, 0.16, 8.0, 2000.0)),
+        AdaptiveSettings(warmup_rollouts=2 * SIZE * 8, explore_frac=0.25),
     ),
-    "mopps": lambda: BetaChooser(N, kept=0.9, target=0.5),
+    "mopps": lambda: BetaChooser(N, half_life_rollouts=400.0, target=0.5),
     "bandit": lambda: ClusterBandit(np.repeat([0, 1, 2], N // 3), rate=0.3, temperature=0.05),
 }
 
 
 @pytest.fixture(params=sorted(CHOOSERS))
 def make(request):
-    def curriculum(seed=0, cooldown=2, plan_hash="r"):
+    def curriculum(seed=0, cooldown=2, plan_hash="r", max_uses=None):
+        own = OnlineSettings(name="any", cooldown_rollouts=cooldown * SIZE * 8, max_uses=max_uses)
         return OnlineCurriculum(
             CHOOSERS[request.param](), IDS, strategy=request.param, plan_hash=plan_hash, prompts_per_step=SIZE,
-            n_steps=STEPS, cooldown_steps=cooldown, seed=seed,
+            n_steps=STEPS, settings=own, seed=seed,
         )  # fmt: skip
 
     return curriculum
@@ -65,6 +69,12 @@ def test_a_prompt_rests_after_its_use(make):
         assert not set(batch) & {i for other in batches[max(0, step - 3) : step] for i in other}
 
 
+def test_a_prompt_is_used_no_more_often_than_allowed(make):
+    batches = play(make(cooldown=0, max_uses=2), 0, 25)
+    uses = Counter(i for batch in batches[:20] for i in batch)
+    assert max(uses.values()) <= 2
+
+
 def test_where_too_few_are_rested_all_are_eligible(make):
     assert len(play(make(cooldown=1000), 0, STEPS)) == STEPS
 
@@ -86,13 +96,19 @@ def test_another_seed_is_another_order(make):
 def test_what_was_predicted_is_kept_with_its_step():
     curriculum = OnlineCurriculum(
         CHOOSERS["adaptive"](), IDS, strategy="adaptive", plan_hash="r", prompts_per_step=SIZE, n_steps=STEPS,
-        cooldown_steps=2, seed=0,
+        settings=OnlineSettings(name="any", cooldown_rollouts=64), seed=0,
     )  # fmt: skip
     batches = play(curriculum, 0, 6)
     table = curriculum.predictions()
     assert [list(rows["prompt_id"]) for _, rows in table.groupby("step")] == batches
     assert set(table.loc[table["step"] == 0, "predicted"]) == {0.5}, "nothing was known"
-    assert table.loc[table["step"] == 5, "predicted"].nunique() > 1
+    late = table[table["step"] == 5]
+    assert late["predicted"].nunique() > 1
+    assert list(late["why"]) == ["expected to teach"] * 3 + ["explored"]
+    assert set(table.loc[table["step"] < 2, "why"]) == {"warm-up"}
+    assert (late["sd"] > 0).all()
+    seen = {i: 8 * sum(i in batch for batch in batches[:5]) for i in late["prompt_id"]}
+    assert dict(zip(late["prompt_id"], late["n_seen"], strict=True)) == seen
 
 
 @pytest.mark.parametrize("step", [1, STEPS, -1])

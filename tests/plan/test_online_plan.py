@@ -72,7 +72,7 @@ def test_the_quality_gate_is_a_switch():
     [
         planned(seed=1),
         planned("mopps"),
-        planned(ridge=1.0),
+        planned(prior_rollouts=1.0),
         planned(vectors=dataclasses.replace(VECTORS, matrix=VECTORS.matrix + 1)),
     ],
 )
@@ -110,7 +110,7 @@ def test_edited_settings_are_refused(tmp_path):
     plan, _ = planned()
     save_plan(plan, tmp_path)
     card = json.loads((tmp_path / "plan.json").read_text())
-    card["settings"]["ridge"] = 1.0
+    card["settings"]["prior_rollouts"] = 1.0
     (tmp_path / "plan.json").write_text(json.dumps(card))
     with pytest.raises(DataError, match="but the rest of it is"):
         load_plan(tmp_path)
@@ -124,7 +124,7 @@ def test_adaptive_needs_vectors_of_every_candidate():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("forgetting", 0.5), ("cooldown_steps", 3), ("noise", 0.0), ("ridge", 2.0)]
+    ("field", "value"), [("half_life_rollouts", 9.0), ("cooldown_rollouts", 3), ("noise", 0.0), ("prior_rollouts", 2.0)]
 )
 def test_what_the_vectors_do_not_depend_on_is_not_among_their_settings(field, value):
     assert AdaptiveSettings(**{field: value}).vectors() == AdaptiveSettings().vectors()

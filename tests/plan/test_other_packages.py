@@ -49,7 +49,7 @@ from saerl_core.plan.strategies.base import OnlineSettings, OnlineStrategy
 
 class Settings(OnlineSettings):
     name: Literal["rounds"] = "rounds"
-    cooldown_steps: int = 0
+    cooldown_rollouts: int = 0
 
 class Chooser:
     def choose(self, step, eligible, n, rng):

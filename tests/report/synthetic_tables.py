@@ -166,7 +166,7 @@ def make_training(plan: FixedPlan, rng: np.random.Generator) -> TrainingFacts:
     report = TrainingReport(
         stage="training", n_rollouts=len(steps) * 256, values={"n_steps": len(steps), "resumed_from_step": 0.0}
     )
-    handed_out = plan.table[["step", "slot", "prompt_id"]].assign(predicted=np.nan)
+    handed_out = plan.table[["step", "slot", "prompt_id"]].assign(predicted=np.nan, sd=np.nan, n_seen=np.nan, why=None)
     return TrainingFacts(log, consumed, report, tables.HANDED_OUT.check(handed_out))
 
 

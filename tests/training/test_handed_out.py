@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from saerl_core.plan.online_curriculum import OnlineCurriculum
+from saerl_core.plan.strategies.base import OnlineSettings
 from saerl_core.plan.strategies.mopps import BetaChooser
 from saerl_core.records import PolicyRef, TrainResult
 from saerl_core.tables import HANDED_OUT
@@ -43,8 +44,8 @@ def train(tmp_path, monkeypatch):
 
 def mopps():
     return OnlineCurriculum(
-        BetaChooser(len(IDS), kept=0.9, target=0.5), IDS, strategy="mopps", plan_hash="r", prompts_per_step=4,
-        n_steps=3, cooldown_steps=0, seed=0,
+        BetaChooser(len(IDS), half_life_rollouts=400.0, target=0.5), IDS, strategy="mopps", plan_hash="r",
+        prompts_per_step=4, n_steps=3, settings=OnlineSettings(name="any", cooldown_rollouts=0), seed=0,
     )  # fmt: skip
 
 
@@ -75,7 +76,11 @@ def test_it_is_the_same_after_a_resume(train):
 
 
 def test_a_backend_cannot_set_it(train, monkeypatch):
-    forged = HANDED_OUT.check(pd.DataFrame({"step": [0], "slot": [0], "prompt_id": ["p00"], "predicted": [np.nan]}))
+    forged = HANDED_OUT.check(
+        pd.DataFrame({"step": [0], "slot": [0], "prompt_id": ["p00"], "predicted": [np.nan]}).assign(
+            sd=np.nan, n_seen=np.nan, why=None
+        )
+    )
 
     class Forging(Backend):
         def train(self, *given):

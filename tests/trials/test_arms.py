@@ -23,15 +23,15 @@ def test_steps_follow_from_the_budget_so_that_arms_of_different_groups_cost_the_
 
 
 def test_an_arm_changes_a_strategy_or_only_its_settings() -> None:
-    base = {"plan": {"strategy": {"name": "adaptive", "forgetting": 0.9}}}
+    base = {"plan": {"strategy": {"name": "adaptive", "half_life_rollouts": 900.0}}}
     arms = [
         {"name": "vanilla", "plan": {"strategy": {"name": "vanilla"}}},
-        {"name": "slow", "plan": {"strategy": {"name": "adaptive", "warmup_steps": 5}}},
+        {"name": "slow", "plan": {"strategy": {"name": "adaptive", "warmup_rollouts": 5}}},
     ]
     config = RunConfig.model_validate({**base, "compare": {"arms": arms, "budget_rollouts": 5120, "n_evaluations": 5}})
     other, slow = resolve_arms(config, config.compare)
     assert other.plan.strategy.name == "vanilla"
-    assert slow.plan.strategy.model_dump()["forgetting"] == 0.9
+    assert slow.plan.strategy.model_dump()["half_life_rollouts"] == 900.0
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 from pydantic import Field
 
-from saerl_core.config.base import Section
+from saerl_core.config.base import Positive, Section
 from saerl_core.config.vectors import VectorsConfig
 from saerl_core.plan.choosers import Chooser
 from saerl_core.plan.order import Order
@@ -42,7 +42,8 @@ class OnlineSettings(StrategySettings):
     """Settings that every online strategy has: the curriculum around it reads them."""
 
     use_quality: bool = False  # leave out what the quality probe does not keep
-    cooldown_steps: Annotated[int, Field(ge=0)] = 12  # before a prompt may return
+    cooldown_rollouts: Annotated[int, Field(ge=0)] = 3072  # of all prompts, before a prompt may return
+    max_uses: Positive | None = None  # of one prompt; None: as often as it is wanted
 
     def filters_by_quality(self) -> bool:
         """Tell whether prompts that the quality probe does not keep are left out."""

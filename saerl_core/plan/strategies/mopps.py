@@ -19,15 +19,15 @@ class MoppsSettings(OnlineSettings):
     """How fast a prompt's counts fade, beside what every online strategy has."""
 
     name: Literal["mopps"] = "mopps"
-    memory_kept: Annotated[float, Field(gt=0.0, le=1.0)] = 0.99
+    half_life_rollouts: Annotated[float, Field(gt=0.0)] = 17_500.0  # after as many, counts are half as large
 
 
 class BetaChooser:
     """alpha_i, beta_i start at 1 and decay towards it; the drawn rates nearest to `target` are trained on."""
 
-    def __init__(self, n_prompts: int, *, kept: float, target: float) -> None:
+    def __init__(self, n_prompts: int, *, half_life_rollouts: float, target: float) -> None:
         self._alpha, self._beta = np.ones(n_prompts), np.ones(n_prompts)
-        self._kept, self._target = kept, target
+        self._half_life, self._target = half_life_rollouts, target
 
     def choose(self, step: int, eligible: Indices, n: int, rng: np.random.Generator) -> Indices:
         """Return the prompts whose drawn pass rate is nearest to the target."""
@@ -40,7 +40,8 @@ class BetaChooser:
 
     def observe(self, step: int, index: Indices, n_rollouts: Indices, n_correct: Indices) -> None:
         """Let all counts fade towards the prior, then add those of the step."""
-        self._alpha, self._beta = (1.0 + self._kept * (v - 1.0) for v in (self._alpha, self._beta))
+        kept = 0.5 ** (float(n_rollouts.sum()) / self._half_life)
+        self._alpha, self._beta = (1.0 + kept * (v - 1.0) for v in (self._alpha, self._beta))
         self._alpha[index] += n_correct
         self._beta[index] += n_rollouts - n_correct
 
@@ -57,7 +58,7 @@ class BetaChooser:
 
 
 def _chooser(candidates: Candidates, settings: MoppsSettings) -> BetaChooser:
-    return BetaChooser(len(candidates.table), kept=settings.memory_kept, target=_TARGET)
+    return BetaChooser(len(candidates.table), half_life_rollouts=settings.half_life_rollouts, target=_TARGET)
 
 
 STRATEGY = OnlineStrategy(

@@ -1,0 +1,49 @@
+"""`python -m benchmarks.microcosm test | dev`: run what the results lack, two trials at a time; stop it at will."""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from itertools import product
+
+from benchmarks.microcosm.arms import ARMS, BASES, POOLS, TEST_SEEDS
+from benchmarks.microcosm.run import RESULTS, Wanted, run, with_settings
+
+
+def planned() -> list[Wanted]:
+    """Return all trials of the test, the main arms first: seed by seed, so that every part is a whole comparison."""
+    found = []
+    for main, seed, base in product((True, False), TEST_SEEDS, BASES):
+        for arm, pool in product(ARMS.values(), POOLS):
+            if arm.is_main == main and (main or base == 0):
+                recipes = ["standard", "frugal"] if arm.name == "vanilla" else [arm.recipe[pool]]
+                found += [Wanted(pool, base, arm, recipe, seed) for recipe in recipes]
+    return found
+
+
+def main() -> None:
+    """Run the test, or one setting on the dev split."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.microcosm", description=__doc__)
+    parser.add_argument("split", choices=["dev", "test"])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--arm", choices=sorted(ARMS), help="dev: the arm that is tried")
+    parser.add_argument("--label", help="dev: the name under which the setting stands in dev.jsonl")
+    parser.add_argument("--recipe", choices=["standard", "frugal"], default="frugal")
+    parser.add_argument("--batch", type=int, help="dev: prompts a step of the frugal recipe")
+    parser.add_argument("--strategy", type=json.loads, default={}, help="dev: settings of the strategy, as JSON")
+    parser.add_argument("--pools", default=",".join(POOLS))
+    parser.add_argument("--seeds", default="0,1")
+    asked = parser.parse_args()
+    if asked.split == "test":
+        wanted = planned()
+    else:
+        arm = with_settings(ARMS[asked.arm or "vanilla"], asked.batch, asked.strategy)
+        arm = replace(arm, name=asked.label or arm.name)
+        pools, seeds = asked.pools.split(","), [int(s) for s in asked.seeds.split(",")]
+        wanted = [Wanted(pool, s % 2, arm, asked.recipe, s) for s in seeds for pool in pools]
+    failures = run(wanted, RESULTS / f"{asked.split}.jsonl", split=asked.split, n_workers=asked.workers)
+    sys.exit(bool(failures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Signals of a pool and a base policy: computed once, kept in a folder, without a pipeline around them."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.microcosm.arms import run_config
+from saerl_core.config.run import RunConfig, VectorsConfig
+from saerl_core.features.extract import extract_features
+from saerl_core.features.likelihood import policy_likelihood
+from saerl_core.features.sae import obtain_sae
+from saerl_core.features.storage import load_control_features, load_features, save_control_features, save_features
+from saerl_core.plan.inputs import PlanInputs
+from saerl_core.policy.prepare import prepare_policy
+from saerl_core.prompts.load import load_prompts
+from saerl_core.records import PolicyRef, PromptFormat, PromptVectors
+from saerl_core.rollouts.measure import measure_pass_rates
+from saerl_core.rollouts.same_answers import same_answers
+from saerl_core.signals.clusters import cluster_prompts
+from saerl_core.signals.corruptions import corrupt_prompts
+from saerl_core.signals.difficulty import calibrate_difficulty
+from saerl_core.signals.quality import train_quality_probe
+from saerl_core.signals.vectors import prompt_vectors
+from saerl_core.trials.folders import write_whole
+from saerl_core.trials.prepare import TrialInputs
+
+_TABLES = ("prompts", "dev", "test", "quality", "clusters", "difficulty")
+_CARD = "card.json"  # written last: it says that the folder is whole
+
+
+@dataclass(frozen=True)
+class PoolSignals:
+    """What all arms of a pool and a base policy share."""
+
+    folder: Path
+    config: RunConfig
+    tables: dict[str, pd.DataFrame]
+    policy: PolicyRef
+    label_rollouts: int
+    label_tokens: int
+    embedded: dict[str, PromptVectors] = field(default_factory=dict)  # what was asked for so far
+
+    def inputs(self, split: str) -> TrialInputs:
+        """Return what trials share, scored on `dev` or `test`."""
+        t = self.tables
+        joined = PlanInputs(
+            prompts=t["prompts"], quality=t["quality"], clusters=t["clusters"], difficulty=t["difficulty"]
+        )
+        return TrialInputs(joined, t[split], self.policy, self.config.grading, self.label_rollouts, self.label_tokens)
+
+    def embed(self, wanted: VectorsConfig) -> PromptVectors:
+        """Return the vectors that a strategy asks for; each kind is made once."""
+        key = wanted.model_dump_json()
+        if key not in self.embedded:
+            self.embedded[key] = self._embedded(wanted)
+        return self.embedded[key]
+
+    def _embedded(self, wanted: VectorsConfig) -> PromptVectors:
+        c, prompts = self.config, self.tables["prompts"]
+        likelihood = None
+        if wanted.use_likelihood:
+            likelihood = policy_likelihood(
+                prompts, self.policy, c.grading, batch_tokens=c.features.batch_tokens, device=c.features.device
+            ).table
+        features = load_features(self.folder / "features")
+        controls = load_control_features(self.folder / "controls")
+        return prompt_vectors(prompts, features, controls, likelihood, wanted, c.seed)
+
+
+def pool_signals(pool: str, base: int, root: Path) -> PoolSignals:
+    """Return the signals of a pool and a base policy; a whole folder is read, another one is made anew."""
+    folder = root / f"{pool}-{base}"
+    if not (folder / _CARD).is_file():
+        _make(run_config(pool, base), folder)
+    card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
+    policy = PolicyRef(**{**card["policy"], "prompt_format": PromptFormat(**card["policy"]["prompt_format"])})
+    tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in _TABLES}
+    return PoolSignals(folder, run_config(pool, base), tables, policy, card["label_rollouts"], card["label_tokens"])
+
+
+def _make(c: RunConfig, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    found = load_prompts(c.prompts, 0, same_answers)
+    held_out = pd.concat([found.dev, found.test], ignore_index=True)
+    policy, _ = prepare_policy(c.policy, found.train, folder / "policy", c.seed, held_out=held_out)
+    sae, _ = obtain_sae(c.sae, c.features, policy, found.train, folder / "sae", c.seed)
+    features, controls, _ = extract_features(found.train, policy, sae, c.features, c.seed, controls=True)
+    corrupted = corrupt_prompts(found.train, c.quality, c.seed)
+    bad, bad_controls, _ = extract_features(corrupted, policy, sae, c.features, c.seed, controls=True)
+    quality, _, _ = train_quality_probe(
+        found.train, features, corrupted, bad, c.quality, c.seed, controls=controls, corrupted_controls=bad_controls
+    )
+    clusters, _ = cluster_prompts(found.train, features, c.clusters, c.seed)
+    rates, report = measure_pass_rates(found.train, clusters, policy, c.pass_rates, c.grading, c.seed)
+    difficulty, _ = calibrate_difficulty(found.train, features, controls, clusters, rates, c.difficulty, c.seed)
+    save_features(features, folder / "features")
+    save_control_features(controls, folder / "controls")
+    tables = (found.train, found.dev, found.test, quality, clusters, difficulty)
+    for name, table in zip(_TABLES, tables, strict=True):
+        table.to_parquet(folder / f"{name}.parquet", index=False)
+    card = {
+        "policy": asdict(policy),
+        "label_rollouts": report.n_rollouts,
+        "label_tokens": report.n_generated_tokens,
+    }
+    write_whole(folder / _CARD, json.dumps(card, indent=1))
