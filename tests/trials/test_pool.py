@@ -1,11 +1,14 @@
 """Trials in worker processes: never one twice, a dead or failing one costs itself only. Workers are small programs."""
 
 import json
+import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from saerl_core.compare.tables import from_tables, to_tables
@@ -139,3 +142,22 @@ def test_trials_survive_a_file_and_a_table(tmp_path: Path) -> None:
     [again] = from_tables(tables.curves, tables.items)
     assert (again.curve, again.zero_std_frac, again.label_rollouts) == (curve, (0.625,), 40)
     assert again.items.equals(items)
+
+
+def test_a_worker_in_the_middle_of_a_trial_ends_with_whoever_started_it() -> None:
+    worker = (
+        "import os, threading, time; from saerl_core.trials.worker import _end_with; "
+        "threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start(); "
+        "print(os.getpid(), flush=True); time.sleep(60)"
+    )
+    starter = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker!r}])"
+    process = subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    pid = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    until = time.monotonic() + 20
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < until, "it goes on working in a folder that somebody else may be given"
+        time.sleep(0.1)
