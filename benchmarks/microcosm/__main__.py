@@ -2,9 +2,12 @@
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import replace
 from itertools import product
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two trials at a time on two cores
 
 from benchmarks.microcosm.arms import ARMS, BASES, POOLS, TEST_SEEDS
 from benchmarks.microcosm.run import RESULTS, Wanted, run, with_settings

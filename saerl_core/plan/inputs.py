@@ -20,10 +20,11 @@ class PlanInputs:
     def joined(self) -> pd.DataFrame:
         """Join the tables and sort by `prompt_id`, so that the row order of no table matters.
 
-        Returns columns `prompt_id, usable, flags, keep, cluster_id, difficulty, calibrated`. Raises `DataError` when a
+        Returns columns `prompt_id, usable, flags, keep, cluster_id, difficulty, calibrated`, and for oracles `truth,
+        known_pass_rate`. Raises `DataError` when a
         signal table lacks a prompt of the pool or knows one that the pool does not hold.
         """
-        pool = PROMPTS.check(self.prompts)[["prompt_id", "usable", "flags"]]
+        pool = PROMPTS.check(self.prompts)[["prompt_id", "usable", "flags", "truth", "known_pass_rate"]]
         for schema, frame, columns in (
             (QUALITY, self.quality, ["keep"]),
             (CLUSTERS, self.clusters, ["cluster_id"]),

@@ -73,6 +73,7 @@ class _Run:
 
     waiting: list[Path]
     n_steps: dict[Path, int]
+    torch_threads: int
     steps_done: int = 0
     finished: list[Path] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -85,7 +86,9 @@ def run_trials(folders: Sequence[Path], n_workers: int, report: Report = lambda 
     A trial whose worker dies (killed, out of memory) is a failure; started again, it goes on at its checkpoint.
     """
     todo = [folder for folder in folders if read_trial(folder) is None]
-    run = _Run(list(todo), {folder: read_job(folder).n_steps for folder in todo})
+    jobs = {folder: read_job(folder) for folder in todo}
+    n_threads = max((job.torch_threads for job in jobs.values()), default=1)
+    run = _Run(list(todo), {folder: job.n_steps for folder, job in jobs.items()}, n_threads)
     workers: list[_Worker] = []
     try:
         while len(run.finished) + len(run.failures) < len(todo):
@@ -106,7 +109,7 @@ def _hand_out(run: _Run, workers: list[_Worker], n_workers: int) -> None:
         if idle is None:
             if len(workers) >= n_workers:
                 return
-            idle = _start()
+            idle = _start(run.torch_threads)
             workers.append(idle)
         idle.folder = run.waiting.pop(0)
         assert idle.process.stdin is not None
@@ -170,8 +173,13 @@ def _progress(run: _Run, workers: Sequence[_Worker], n_before: int) -> Progress:
     return Progress(n_before + len(run.finished), len(run.failures), n_running, len(run.waiting), left)
 
 
-def _start() -> _Worker:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])}
+def _start(torch_threads: int) -> _Worker:
+    """Start a worker; threads that wait for each other on a busy machine would make it several times slower."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")]),
+        "OMP_NUM_THREADS": str(torch_threads),
+    }
     command = [sys.executable, "-m", "saerl_core.trials.worker"]
     try:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)

@@ -7,6 +7,7 @@ import pytest
 from saerl_core.config.load import flatten, load_config, validate
 from saerl_core.config.run import FeaturesConfig, PlanConfig, RunConfig
 from saerl_core.errors import ConfigError
+from saerl_core.plan.strategies import STRATEGIES
 from saerl_core.plan.strategies.mopps import MoppsSettings
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
@@ -60,9 +61,8 @@ def test_the_configs_of_the_repository_are_valid(path):
         ({"plans": {}}, "plans is not a setting; did you mean plan?"),
         (
             {"plan": {"strategy": "fast"}},
-            "plan.strategy = 'fast' is not known: it must be 'saerl', 'vanilla', 'difficulty', 'adaptive', 'mopps' "
-            "or 'bandit'; "
-            "leave it out for 'saerl'",
+            f"plan.strategy = 'fast' is not known: it must be {', '.join(map(repr, [*STRATEGIES][:-1]))} or "
+            "'oracle_learnability'; leave it out for 'saerl'",
         ),
         (
             {"plan": {"prompts_per_step": "many"}},

@@ -25,10 +25,18 @@ def make_inputs(rows: Sequence[Row]) -> PlanInputs:
     ranks = frame.groupby("cluster_id")["difficulty"].rank() - 1
     last = (frame.groupby("cluster_id")["difficulty"].transform("size") - 1).clip(lower=1)
     ids = frame[["prompt_id"]]
-    nothing = dict.fromkeys(("topic", "level", "known_pass_rate", "quality_label", "duplicate_of", "truth"))
+    nothing = dict.fromkeys(("topic", "level", "quality_label", "duplicate_of"))
+    known = {"truth": "clean", "known_pass_rate": 1.0 - frame["difficulty"]}  # for oracles
     return PlanInputs(
         prompts=ids.assign(
-            prompt="1+1=", answer="2", source="test", conflict=False, contamination=0.0, flags=frame["flags"], **nothing
+            prompt="1+1=",
+            answer="2",
+            source="test",
+            conflict=False,
+            contamination=0.0,
+            flags=frame["flags"],
+            **nothing,
+            **known,
         ).assign(usable=frame["flags"] == ""),
         quality=ids.assign(quality_score=0.5, keep=frame["keep"]),
         clusters=frame[["prompt_id", "cluster_id"]].assign(centroid_distance=0.1),

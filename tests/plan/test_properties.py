@@ -8,10 +8,11 @@ from typing import Literal, get_args, get_origin
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from saerl_core.config.run import PlanConfig, Unit
+from saerl_core.errors import DataError
 from saerl_core.plan.build import plan_batches
 from saerl_core.plan.curriculum import make_curriculum
 from saerl_core.plan.inputs import PlanInputs
@@ -65,11 +66,26 @@ def configs(draw, names=STATIC, **fixed):
     return {"strategy": strategy, **sizes}  # not yet a PlanConfig: the shape checker draws random numbers
 
 
+def vectors_of(inputs):
+    ids = tuple(sorted(inputs.prompts["prompt_id"]))
+    return PromptVectors(ids, np.random.default_rng(0).random((len(ids), 3)))
+
+
+def planned(inputs, config, seed):
+    """Plan; a strategy that keeps a part of the pool may keep less than a batch, which is refused: of no interest."""
+    try:
+        return plan_batches(inputs, config, seed, vectors_of(inputs))
+    except DataError as error:
+        if "fewer than plan.prompts_per_step" not in str(error):
+            raise
+        reject()
+
+
 @few
 @given(pools(), configs(), st.integers(0, 5))
 def test_every_plan_keeps_the_rules(rows, settings, seed):
     config = PlanConfig(**settings)
-    plan, report = plan_batches(make_inputs(rows), config, seed)
+    plan, report = planned(make_inputs(rows), config, seed)
     check_steps_are_full_and_no_prompt_comes_twice_in_an_epoch(plan.table, config)
     check_nothing_outside_usable_and_keep_is_planned(plan.table, rows, config)
     check_decisions_cover_the_pool_and_agree_with_the_table(plan, rows, report.values)
@@ -151,15 +167,14 @@ def test_the_row_order_of_the_inputs_does_not_matter(rows, settings, seed, shuff
     inputs = make_inputs(rows)
     rng = np.random.default_rng(shuffle)
     shuffled = PlanInputs(*(frame.iloc[rng.permutation(len(frame))] for frame in vars(inputs).values()))
-    one, other = plan_batches(inputs, config, seed)[0], plan_batches(shuffled, config, seed)[0]
+    one, other = planned(inputs, config, seed)[0], planned(shuffled, config, seed)[0]
     assert one.plan_hash == other.plan_hash
     pd.testing.assert_frame_equal(one.table, other.table)
     pd.testing.assert_frame_equal(one.decisions, other.decisions)
 
 
 def online_plan(inputs, config, seed):
-    ids = sorted(inputs.prompts["prompt_id"])
-    return plan_batches(inputs, config, seed, PromptVectors(tuple(ids), np.random.default_rng(0).random((len(ids), 3))))
+    return plan_batches(inputs, config, seed, vectors_of(inputs))
 
 
 def played(plan, interrupted_at=None):
@@ -206,7 +221,7 @@ def test_same_inputs_and_seed_give_the_same_bytes(tmp_path):
     for strategy in STATIC:
         digests = set()
         for attempt in ("first", "second"):
-            plan, _ = plan_batches(make_inputs(rows), PlanConfig(strategy=strategy, prompts_per_step=8, n_steps=30), 3)
+            plan, _ = planned(make_inputs(rows), PlanConfig(strategy=strategy, prompts_per_step=8, n_steps=30), 3)
             save_plan(plan, tmp_path / strategy / attempt)
             files = sorted((tmp_path / strategy / attempt).iterdir())
             digests.add(tuple(hashlib.sha256(f.read_bytes()).hexdigest() for f in files))
@@ -220,3 +235,23 @@ def test_another_seed_gives_another_shuffle_and_the_same_curriculum():
         for s in ("saerl", "vanilla", "difficulty")
     }
     assert {s: len(h) for s, h in hashes.items()} == {"saerl": 1, "vanilla": 4, "difficulty": 1}
+
+
+@pytest.mark.parametrize("name", [n for n in STRATEGIES if not n.startswith("oracle_")])
+def test_no_choice_reads_the_truth(name):
+    rows = [Row(f"p{i:03}", i % 7, (i * 37 % 100) / 100, keep=i % 11 > 0) for i in range(60)]
+    inputs = make_inputs(rows)
+    blind = replace(inputs, prompts=inputs.prompts.assign(truth=None, known_pass_rate=None, level=None, topic=None))
+    config = PlanConfig(strategy=name, prompts_per_step=4, n_steps=6)
+    one, other = (plan_batches(i, config, 0, vectors_of(i))[0] for i in (inputs, blind))
+    assert one.plan_hash == other.plan_hash
+    assert played(one) == played(other)
+
+
+@pytest.mark.parametrize("name", [n for n in STRATEGIES if n.startswith("oracle_")])
+def test_an_oracle_is_told_so_and_refuses_real_prompts(name):
+    assert STRATEGIES[name].title.startswith("oracle, task world only")
+    inputs = make_inputs([Row(f"p{i:03}", 0, 0.5) for i in range(20)])
+    blind = replace(inputs, prompts=inputs.prompts.assign(truth=None, known_pass_rate=None))
+    with pytest.raises(DataError, match=f"strategy '{name}' is an oracle and reads truth, which 20 of 20 prompts lack"):
+        plan_batches(blind, PlanConfig(strategy=name, prompts_per_step=4), 0)

@@ -144,6 +144,16 @@ def test_trials_survive_a_file_and_a_table(tmp_path: Path) -> None:
     assert again.items.equals(items)
 
 
+def test_a_worker_has_the_threads_of_its_job(folders, monkeypatch) -> None:
+    seen: list[str] = []
+    start = pool.subprocess.Popen
+    monkeypatch.setattr(
+        pool.subprocess, "Popen", lambda c, **how: (seen.append(how["env"]["OMP_NUM_THREADS"]), start(c, **how))[1]
+    )
+    pool.run_trials(folders("a"), 2)
+    assert seen == ["1"]
+
+
 def test_a_worker_in_the_middle_of_a_trial_ends_with_whoever_started_it() -> None:
     worker = (
         "import os, threading, time; from saerl_core.trials.worker import _end_with; "

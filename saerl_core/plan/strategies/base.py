@@ -14,10 +14,12 @@ from pydantic import Field
 
 from saerl_core.config.base import Positive, Section
 from saerl_core.config.vectors import VectorsConfig
+from saerl_core.errors import DataError
 from saerl_core.plan.choosers import Chooser
 from saerl_core.plan.order import Order
 
 SIGNALS = ("cluster_id", "difficulty", "calibrated")  # what `PlanInputs.joined` says of a prompt that may be planned
+# beside these, for the oracles of the task world alone: truth, known_pass_rate
 
 
 class StrategySettings(Section):
@@ -62,6 +64,25 @@ class Candidates:
     def prompt_ids(self) -> list[str]:
         """Return the ids, in the table's order."""
         return [str(p) for p in self.table["prompt_id"]]
+
+
+def check_chosen(n: int, candidates: Candidates, which: str) -> None:
+    """Raise `DataError` where the prompts that a strategy keeps fill no batch."""
+    if n < candidates.prompts_per_step:
+        raise DataError(
+            f"only {n} of {len(candidates.table)} prompts {which}, fewer than plan.prompts_per_step = "
+            f"{candidates.prompts_per_step}; let the strategy keep more, or set it to at most {max(n, 1)}"
+        )
+
+
+def check_truth(candidates: Candidates, column: str, strategy: str, where: str) -> None:
+    """Raise `DataError` where an oracle is asked about prompts of which nobody knows the truth."""
+    n_unknown = int(candidates.table[column].isna().sum())
+    if n_unknown:
+        raise DataError(
+            f"strategy '{strategy}' is an oracle and reads {column}, which {n_unknown} of {len(candidates.table)} "
+            f"prompts lack; {where}, and for real prompts take another strategy"
+        )
 
 
 S_contra = TypeVar("S_contra", bound=StrategySettings, contravariant=True)
