@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from saerl_core.config.run import PlanConfig, RunConfig
+from saerl_core.config.run import DifficultyConfig, PlanConfig, RunConfig
 from saerl_core.fingerprint import benchmarks_fingerprint, fingerprint, prompts_fingerprint
 from steps.calibrate_difficulty import calibrate_difficulty
 from steps.cluster_prompts import cluster_prompts
@@ -59,7 +59,7 @@ def signals(c: RunConfig) -> Signals:
     clusters, clusters_report = cluster_prompts(prompts, features, c.clusters, seed)
     pass_rates, pass_rates_report = _pass_rates(c, prompts, clusters, policy)
     difficulty, difficulty_report = calibrate_difficulty(
-        prompts, features, controls, clusters, policy, c.difficulty, c.features, c.grading, seed, threads, pass_rates
+        prompts, features, controls, clusters, policy, _label(c), c.features, c.grading, seed, threads, pass_rates
     )
     return Signals(
         prompts, dev, test, issues, matches, prompts_report, benchmarks, benchmarks_report, policy, policy_report,
@@ -93,6 +93,13 @@ def _pass_rates(c: RunConfig, *artifacts: Any) -> tuple[Any, Any]:
     unless_known = c.difficulty.label == "auto" and c.prompts.source != "task_world"
     rates, report = measure_pass_rates(*artifacts, c.pass_rates, c.grading, c.seed, c.torch_threads, unless_known)
     return rates, report
+
+
+def _label(c: RunConfig) -> DifficultyConfig:
+    """Return how the difficulty is learnt: where nothing is measured, not from the levels of the built-in world."""
+    if c.prompts.source == "task_world" and c.difficulty.label == "auto" and not c.may_measure:
+        return c.difficulty.model_copy(update={"label": "likelihood"})
+    return c.difficulty
 
 
 def _benchmarks(config: RunConfig) -> tuple[Any, Any]:

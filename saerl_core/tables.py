@@ -252,12 +252,9 @@ PREDICTIONS = TableSchema(  # what an online curriculum expected of a prompt whe
 HANDED_OUT = TableSchema(  # every batch as the curriculum gave it; what an online one expected of each prompt
     "handed_out",
     {
-        "step": Column("int", 0),
-        "slot": Column("int", 0),
-        "prompt_id": _ID,
+        **{"step": Column("int", 0), "slot": Column("int", 0), "prompt_id": _ID},
         "predicted": Column("float", 0.0, 1.0, nullable=True),
-        "sd": Column("float", 0.0, nullable=True),
-        "n_seen": Column("float", 0.0, nullable=True),
+        **{name: Column("float", 0.0, nullable=True) for name in ("sd", "n_seen")},
         "why": Column("str", nullable=True),
     },
     key=("step", "slot"),

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from saerl_core.config.base import Positive, Section
+from saerl_core.plan.strategies.base import StrategySettings
+from saerl_core.plan.strategies.lookup import known_names, settings_of
 
 
 class ArmConfig(Section):
@@ -13,6 +15,13 @@ class ArmConfig(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
     plan: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def strategy(self) -> StrategySettings | None:
+        """Return the strategy that the arm names; None where it has that of the run, or names none that there is."""
+        given = self.plan.get("strategy")
+        name = given.get("name") if isinstance(given, dict) else given
+        return settings_of(given) if name in known_names() else None
 
 
 class CompareConfig(Section):

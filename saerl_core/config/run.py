@@ -10,6 +10,7 @@ from saerl_core.config.plan import PlanConfig, StrategyField, StrategySettings
 from saerl_core.config.training import OpenRlhfConfig, TrainingConfig
 from saerl_core.config.vectors import VectorsConfig
 from saerl_core.flags import ALWAYS, UNUSABLE
+from saerl_core.plan.strategies.lookup import rests_on_labels
 
 __all__ = [
     "MEAN_BENCHMARK",
@@ -254,9 +255,16 @@ class RunConfig(Section):
 
     @property
     def may_measure(self) -> bool:
-        """Whether rollouts may be spent on labels: they are asked for, or `auto` and the policy can answer."""
+        """Whether rollouts may be spent on labels: they are asked for, or `auto`, the policy can answer and it matters.
+
+        It matters where a strategy of the run goes by the difficulty, or where nothing is trained and the signals are
+        what the run is for.
+        """
         label = self.difficulty.label
-        return label == "pass_rate" or (label == "auto" and self.policy.source != "text")
+        if label != "auto" or self.policy.source == "text":
+            return label == "pass_rate"
+        strategies = [self.plan.strategy, *(arm.strategy for arm in self.compare.arms)]
+        return not self.training.enabled or any(rests_on_labels(s) for s in strategies if s is not None)
 
     @model_validator(mode="after")
     def _combinations(self) -> "RunConfig":

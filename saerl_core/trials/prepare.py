@@ -1,7 +1,7 @@
 """From arms and signals to folders of trials: everything that a worker needs, written before any worker starts."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from saerl_core.plan.build import plan_batches
 from saerl_core.plan.code import strategy_code
 from saerl_core.plan.inputs import PlanInputs
 from saerl_core.plan.storage import save_plan
+from saerl_core.plan.strategies.lookup import rests_on_labels
 from saerl_core.records import PolicyRef, PromptVectors
 from saerl_core.training.fingerprint import training_code
 from saerl_core.trials.arms import Arm
@@ -78,7 +79,7 @@ def _prepared(
         plan, _ = plan_batches(inputs.signals, arm.plan, seed, vectors)
     except DataError as error:
         raise DataError(f"arm '{arm.name}' cannot be planned: {error}") from error
-    labels = _rests_on_labels(arm)
+    labels = rests_on_labels(arm.plan.strategy)
     job = TrialJob(
         arm=arm.name,
         seed=seed,
@@ -101,12 +102,6 @@ def _prepared(
         save_plan(plan, folder / PLAN)
     job.write(folder)
     return folder
-
-
-def _rests_on_labels(arm: Arm) -> bool:
-    """Tell whether an arm's plan uses the difficulty, which is learnt from rollouts on labelled prompts."""
-    settings: Mapping[str, object] = arm.plan.strategy.model_dump()
-    return bool(settings.get("use_difficulty", settings["name"] == "difficulty"))
 
 
 def _shared(table: pd.DataFrame, root: Path) -> Path:

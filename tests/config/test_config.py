@@ -374,3 +374,27 @@ def test_a_strategy_that_is_given_as_settings_keeps_its_name():
     config = RunConfig(plan=PlanConfig(strategy=MoppsSettings()))
     assert config.model_dump(exclude_unset=True) == {"plan": {"strategy": {"name": "mopps"}}}
     assert validate(config.model_dump(mode="json", exclude_unset=True)) == config
+
+
+@pytest.mark.parametrize(
+    ("parameters", "measured"),
+    [
+        ({}, True),
+        ({"plan": {"strategy": "adaptive"}}, False),
+        ({"plan": {"strategy": "vanilla"}}, False),
+        ({"plan": {"strategy": "learnability"}}, True),
+        ({"plan": {"strategy": {"name": "saerl", "use_difficulty": False}}}, False),
+        ({"plan": {"strategy": "adaptive"}, "difficulty": {"label": "pass_rate"}}, True),
+        ({"plan": {"strategy": "adaptive"}, "training": {"enabled": False}}, True),
+        ({"plan": {"strategy": "vanilla"}, "compare": {"arms": [{"name": "vanilla"}]}}, False),
+        (
+            {
+                "plan": {"strategy": "vanilla"},
+                "compare": {"arms": [{"name": "vanilla"}, {"name": "saerl", "plan": {"strategy": {"name": "saerl"}}}]},
+            },
+            True,
+        ),
+    ],
+)
+def test_rollouts_are_spent_on_labels_only_where_something_rests_on_them(parameters, measured):
+    assert validate(parameters).may_measure is measured

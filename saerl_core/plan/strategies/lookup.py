@@ -88,6 +88,12 @@ def find(name: str) -> Strategy:
     return _loaded(next(iter(others.values())))
 
 
+def rests_on_labels(settings: StrategySettings) -> bool:
+    """Tell whether a strategy goes by the difficulty, which is learnt from rollouts where the data bring no labels."""
+    reads = {"difficulty", "calibrated"} & set(find(settings.name).signals)
+    return bool(reads) and bool(getattr(settings, "use_difficulty", True))
+
+
 def package_of(name: str) -> str | None:
     """Return name and version of the package that registers a strategy; None for one of the table."""
     return next((_package(entry) for entry in entry_points(group=GROUP, name=name)), None)

@@ -1,0 +1,146 @@
+"""Tables and figures of the benchmark, made from the results file alone."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.microcosm.run import RESULTS, read_lines
+from saerl_core.compare.statistics import Comparison, Row, Saving, compare_trials
+from saerl_core.compare.trials import Point, Trial, smoothed
+
+ROOT = Path(__file__).resolve().parents[2]
+STANDARD, TUNED = "vanilla/standard", "vanilla/frugal"
+_BASE_STRIDE = 100_000  # a pair of base and training seed is one number: runs are paired by it
+_COLOURS = {STANDARD: "#8a8a8a", TUNED: "#222222", "adaptive": "#0b6bcb", "saerl_cluster": "#c2410c"}
+
+
+@dataclass(frozen=True)
+class PoolResult:
+    """One pool's trials, against each of the two baselines."""
+
+    pool: str
+    trials: tuple[Trial, ...]
+    standard: Comparison
+    tuned: Comparison
+
+
+def load(path: Path) -> dict[str, tuple[Trial, ...]]:
+    """Return the trials of a results file by pool; the arm's name holds its recipe where it is vanilla's."""
+    found: dict[str, list[Trial]] = {}
+    for line in read_lines(path):
+        found.setdefault(str(line["pool"]), []).append(_trial(line))
+    return {pool: tuple(trials) for pool, trials in found.items()}
+
+
+def _trial(line: dict[str, object]) -> Trial:
+    arm, recipe = str(line["arm"]), str(line["recipe"])
+    curve = tuple(Point(int(s), int(n), 0, 0.0, float(a)) for s, n, a in line["curve"])  # type: ignore[attr-defined]
+    correct = [int(c) for c in str(line["items"])]
+    items = pd.DataFrame({"item_id": [f"{i:03}" for i in range(len(correct))], "n_samples": 4, "n_correct": correct})
+    dead = line.get("dead")
+    return Trial(
+        f"{arm}/{recipe}" if arm == "vanilla" else arm,
+        int(str(line["base"])) * _BASE_STRIDE + int(str(line["seed"])),
+        curve,
+        items,
+        int(str(line["label_rollouts"])),
+        () if dead is None else (float(str(dead)),),
+    )
+
+
+def compared(path: Path = RESULTS / "test.jsonl") -> list[PoolResult]:
+    """Compare every pool that has both baselines."""
+    found = []
+    for pool, trials in load(path).items():
+        arms = {t.arm for t in trials}
+        if {STANDARD, TUNED} <= arms:
+            comparisons = [compare_trials(trials, base, axes=("n_rollouts",)) for base in (STANDARD, TUNED)]
+            found.append(PoolResult(pool, trials, *comparisons))
+    return found
+
+
+def table(result: PoolResult) -> list[str]:
+    """Return the pool's table as Markdown: best gain over tuned vanilla first."""
+    lines = [
+        "| arm | runs | final | gain over tuned vanilla, points [95 %] | rollouts to tuned vanilla's final [95 %] | "
+        "rollouts to standard vanilla's final [95 %] | dead groups | verdict against tuned vanilla |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    standard = {row.arm: row for row in result.standard.rows}
+    for row in sorted(result.tuned.rows, key=lambda r: -r.accuracy):
+        lines.append(_line(row, standard.get(row.arm)))
+    return lines
+
+
+def _line(row: Row, against_standard: Row | None) -> str:
+    name = {STANDARD: "standard vanilla (32 x 8)", TUNED: "tuned vanilla"}.get(row.arm, f"`{row.arm}`")
+    gain = "" if row.arm == TUNED else f"{row.gain.mean * 100:+.1f}{_interval(row.gain.lo, row.gain.hi, 100, '.1f')}"
+    to_tuned = "" if row.arm == TUNED else _saving(row.saving("n_rollouts"))
+    to_standard = (
+        "" if row.arm == STANDARD or against_standard is None else _saving(against_standard.saving("n_rollouts"))
+    )
+    dead = "" if row.zero_std_frac is None else f"{row.zero_std_frac:.0%}"
+    word = "" if row.arm == TUNED else row.word
+    return f"| {name} | {row.n_seeds} | {row.accuracy:.1%} | {gain} | {to_tuned} | {to_standard} | {dead} | {word} |"
+
+
+def _saving(saving: Saving) -> str:
+    return f"{'' if saving.reached else '≥ '}{saving.ratio:.2f}{_interval(saving.lo, saving.hi, 1, '.2f')}"
+
+
+def _interval(lo: float | None, hi: float | None, scale: float, digits: str) -> str:
+    return "" if lo is None or hi is None else f" [{lo * scale:{digits}}, {hi * scale:{digits}}]"
+
+
+def figure(results: Sequence[PoolResult], arms: Iterable[str], path: Path) -> None:
+    """Draw accuracy over generated rollouts, a panel a pool: means over the runs with 95 % bands (bootstrap)."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams |= {"svg.hashsalt": "saerl", "font.family": "sans-serif", "font.size": 9}
+    import matplotlib.pyplot as plt
+
+    canvas, panels = plt.subplots(1, len(results), figsize=(4.6 * len(results), 3.4), sharey=False, squeeze=False)
+    for panel, result in zip(panels[0], results, strict=True):
+        for arm in arms:
+            own = [t for t in result.trials if t.arm == arm]
+            if own:
+                _curve(panel, arm, own)
+        panel.set_title(f"pool {result.pool}")
+        panel.set_xlabel("generated rollouts, labels included")
+        panel.grid(alpha=0.25)
+    panels[0][0].set_ylabel("held-out accuracy, %")
+    panels[0][0].legend(frameon=False)
+    canvas.tight_layout()
+    canvas.savefig(path, metadata={"Date": None})
+    plt.close(canvas)
+
+
+def _curve(panel, arm: str, trials: Sequence[Trial]) -> None:  # noqa: ANN001 (matplotlib's)
+    x = np.mean([[p.n_rollouts for p in t.curve] for t in trials], axis=0)
+    y = 100 * np.stack([smoothed(np.array([p.accuracy for p in t.curve])) for t in trials])
+    rng = np.random.default_rng(0)
+    means = y[rng.integers(0, len(y), size=(2000, len(y)))].mean(axis=1)
+    lo, hi = np.quantile(means, [0.025, 0.975], axis=0)
+    name = {STANDARD: "shuffle, 32 x 8", TUNED: "shuffle, tuned"}.get(arm, arm)
+    (drawn,) = panel.plot(x, y.mean(axis=0), label=name, color=_COLOURS.get(arm))
+    panel.fill_between(x, lo, hi, alpha=0.15, color=drawn.get_color(), linewidth=0)
+
+
+def write(path: Path = RESULTS / "test.jsonl") -> list[str]:
+    """Write the tables into README and docs/benchmark.md, draw the figure; return what was written."""
+    results = compared(path)
+    text = "\n\n".join("\n".join([f"Pool `{r.pool}`:", "", *table(r)]) for r in results)
+    written = []
+    for page in (ROOT / "README.md", ROOT / "docs" / "benchmark.md"):
+        begin, end = "<!-- benchmark table -->", "<!-- end of benchmark table -->"
+        content = page.read_text(encoding="utf-8")
+        if begin in content:
+            head, rest = content.split(begin, 1)
+            page.write_text(f"{head}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
+            written.append(page.name)
+    figure(results, (STANDARD, TUNED, "saerl_cluster", "adaptive"), ROOT / "docs" / "benchmark.svg")
+    return [*written, "benchmark.svg"]
