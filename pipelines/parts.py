@@ -46,7 +46,7 @@ class Signals(NamedTuple):
 
 def signals(c: RunConfig) -> Signals:
     """Call the steps from the prompts to the difficulty."""
-    seed, threads = c.seed, c.torch_threads
+    seed, threads, space = c.seed, c.torch_threads, c.signals.space
     prompts, dev, test, issues, matches, prompts_report = load_prompts(c.prompts, seed, prompts_fingerprint(c.prompts))
     benchmarks, benchmarks_report = _benchmarks(c)
     policy, policy_report = prepare_policy(prompts, dev, test, c.policy, seed, threads, fingerprint(c.policy.model))
@@ -54,12 +54,23 @@ def signals(c: RunConfig) -> Signals:
     sae, sae_report = obtain_sae(prompts, policy, c.sae, c.features, seed, threads, sae_files)
     features, controls, features_report = extract_sae_features(prompts, policy, sae, c.features, seed, threads)
     quality, _, quality_report = train_quality_probe(
-        prompts, features, controls, policy, sae, c.quality, c.features, seed, threads
+        prompts, features, controls, policy, sae, c.quality, c.features, seed, threads, space
     )
-    clusters, clusters_report = cluster_prompts(prompts, features, c.clusters, seed)
+    clusters, clusters_report = cluster_prompts(prompts, features, c.clusters, seed, controls, space)
     pass_rates, pass_rates_report = _pass_rates(c, prompts, clusters, policy)
     difficulty, difficulty_report = calibrate_difficulty(
-        prompts, features, controls, clusters, policy, _label(c), c.features, c.grading, seed, threads, pass_rates
+        prompts,
+        features,
+        controls,
+        clusters,
+        policy,
+        _label(c),
+        c.features,
+        c.grading,
+        seed,
+        threads,
+        pass_rates,
+        space,
     )
     return Signals(
         prompts, dev, test, issues, matches, prompts_report, benchmarks, benchmarks_report, policy, policy_report,

@@ -6,6 +6,7 @@ import pandas as pd
 from zenml import step
 
 from saerl_core.config.run import DifficultyConfig, FeaturesConfig, GradingConfig
+from saerl_core.config.signals import Space
 from saerl_core.features.likelihood import policy_likelihood
 from saerl_core.records import ControlFeatures, DifficultyReport, PolicyRef, SaeFeatures
 from saerl_core.signals.difficulty import calibrate_difficulty as calibrate
@@ -26,6 +27,7 @@ def calibrate_difficulty(
     seed: int,
     torch_threads: int,
     pass_rates: pd.DataFrame | None = None,
+    space: Space = "sae",
 ) -> tuple[Annotated[pd.DataFrame, "difficulty"], Annotated[DifficultyReport, "difficulty_report"]]:
     """Fit the ElasticNet and its baselines on the same folds; `pass_rates` is None where none were measured.
 
@@ -38,7 +40,7 @@ def calibrate_difficulty(
             scored = policy_likelihood(prompts, policy, grading, **sizes)
         difficulty, report = calibrate(
             prompts, features, controls, clusters, pass_rates, config, seed,
-            likelihood=scored.table if scored else None,
+            likelihood=scored.table if scored else None, space=space,
         )  # fmt: skip
         if scored is not None:
             notes = (*report.notes, *scored.notes)

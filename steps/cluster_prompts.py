@@ -6,18 +6,24 @@ import pandas as pd
 from zenml import step
 
 from saerl_core.config.run import ClustersConfig
-from saerl_core.records import ClustersReport, SaeFeatures
+from saerl_core.config.signals import Space
+from saerl_core.records import ClustersReport, ControlFeatures, SaeFeatures
 from saerl_core.signals.clusters import cluster_prompts as cluster
 from tracking.runtime import stage, stage_cache, track
 
 
 @step(experiment_tracker=True, cache_policy=stage_cache("cluster_prompts"))
 def cluster_prompts(
-    prompts: pd.DataFrame, features: SaeFeatures, config: ClustersConfig, seed: int
+    prompts: pd.DataFrame,
+    features: SaeFeatures,
+    config: ClustersConfig,
+    seed: int,
+    controls: ControlFeatures | None = None,
+    space: Space = "sae",
 ) -> tuple[Annotated[pd.DataFrame, "clusters"], Annotated[ClustersReport, "clusters_report"]]:
     """Assign every prompt to a cluster and describe the clusters."""
     with stage("cluster_prompts") as clock:
-        clusters, report = cluster(prompts, features, config, seed)
+        clusters, report = cluster(prompts, features, config, seed, controls, space)
         report = clock.stamp(report)
     track("cluster_prompts", report)
     return clusters, report

@@ -7,6 +7,7 @@ from zenml import step
 
 from materializers import LinearProbeMaterializer
 from saerl_core.config.run import FeaturesConfig, QualityConfig
+from saerl_core.config.signals import Space
 from saerl_core.features.extract import extract_features
 from saerl_core.records import ControlFeatures, LinearProbe, PolicyRef, QualityReport, SaeFeatures, SaeRef
 from saerl_core.signals.corruptions import corrupt_prompts
@@ -29,6 +30,7 @@ def train_quality_probe(
     features_config: FeaturesConfig,
     seed: int,
     torch_threads: int,
+    space: Space = "sae",
 ) -> tuple[
     Annotated[pd.DataFrame, "quality"],
     Annotated[LinearProbe, "quality_probe"],
@@ -44,7 +46,7 @@ def train_quality_probe(
             )
         quality, probe, report = train(
             prompts, features, corrupted, corrupted_features, config, seed,
-            controls=controls, corrupted_controls=corrupted_controls,
+            controls=controls, corrupted_controls=corrupted_controls, space=space,
         )  # fmt: skip
         report = clock.stamp(report)
     track("train_quality_probe", report)

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from saerl_core.config.base import Positive, Section, Unit
 from saerl_core.config.compare import ArmConfig, CompareConfig
 from saerl_core.config.plan import PlanConfig, StrategyField, StrategySettings
+from saerl_core.config.signals import SignalsConfig
 from saerl_core.config.training import OpenRlhfConfig, TrainingConfig
 from saerl_core.config.vectors import VectorsConfig
 from saerl_core.flags import ALWAYS, UNUSABLE
@@ -34,6 +35,7 @@ __all__ = [
     "RunConfig",
     "SaeConfig",
     "Section",
+    "SignalsConfig",
     "StrategyField",
     "StrategySettings",
     "TaskWorldConfig",
@@ -242,6 +244,7 @@ class RunConfig(Section):
     policy: PolicyConfig = PolicyConfig()
     sae: SaeConfig = SaeConfig()
     features: FeaturesConfig = FeaturesConfig()
+    signals: SignalsConfig = SignalsConfig()
     quality: QualityConfig = QualityConfig()
     clusters: ClustersConfig = ClustersConfig()
     pass_rates: PassRatesConfig = PassRatesConfig()

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, issparse
 
 from saerl_core.config.run import ClustersConfig
+from saerl_core.config.signals import Space
 from saerl_core.errors import DataError
-from saerl_core.records import ClustersReport, SaeFeatures
+from saerl_core.records import ClustersReport, ControlFeatures, SaeFeatures
 from saerl_core.seeds import stage_rng, stage_seed
 from saerl_core.signals.cluster_cards import describe_clusters
-from saerl_core.signals.spaces import log1p
+from saerl_core.signals.spaces import control_rows, dealt, log1p, name_of, space_notes, tfidf
 from saerl_core.tables import CLUSTERS
 
 _MINIBATCH_ROWS = 50_000  # above this k-means sees batches
@@ -36,7 +37,12 @@ class _Grouping:
 
 
 def cluster_prompts(
-    prompts: pd.DataFrame, features: SaeFeatures, config: ClustersConfig, seed: int
+    prompts: pd.DataFrame,
+    features: SaeFeatures,
+    config: ClustersConfig,
+    seed: int,
+    controls: ControlFeatures | None = None,
+    space: Space = "sae",
 ) -> tuple[pd.DataFrame, ClustersReport]:
     """Group the pool by spherical k-means: log(1 + x), L2, truncated SVD, L2, k-means.
 
@@ -51,7 +57,9 @@ def cluster_prompts(
     usable = pool["usable"].to_numpy(dtype=bool)
     config, small = _fit_to_pool(config, int(usable.sum()), len(pool))
     matrix = features.rows([str(p) for p in pool["prompt_id"]])
-    points = embed(matrix, usable, config.svd_components, stage_seed(seed, "cluster_svd"))
+    points = embed(
+        _space_of(pool, matrix, controls, space), usable, config.svd_components, stage_seed(seed, "cluster_svd")
+    )
     grouping, notes = _group(points, usable, config, stage_seed(seed, "cluster_kmeans"))
     notes = [*small, *notes]
     n_silent = int((np.diff(matrix.indptr) == 0).sum())
@@ -69,7 +77,22 @@ def cluster_prompts(
         map_points=chart,
         notes=tuple(notes),
     )
-    return _table(prompts, pool, grouping), report
+    report = report.model_copy(update={"notes": (*report.notes, *space_notes(space))})
+    return dealt(_table(prompts, pool, grouping), space, seed, "clusters"), report
+
+
+def _space_of(
+    pool: pd.DataFrame, matrix: csr_matrix, controls: ControlFeatures | None, space: Space
+) -> csr_matrix | Float[np.ndarray, "n d"]:
+    """Return what is clustered: the SAE's rows, or those of a control."""
+    if name_of(space) == "sae":
+        return matrix
+    if space == "surface":
+        return tfidf([str(text) for text in pool["prompt"]])
+    if controls is None:
+        raise DataError(f"signals.space is '{space}', but there are no control features; extract them with the SAE's")
+    dense, random_sae = control_rows(controls, [str(p) for p in pool["prompt_id"]])
+    return np.asarray(dense - dense.mean(axis=0), dtype=np.float64) if space == "dense" else random_sae
 
 
 def _table(prompts: pd.DataFrame, pool: pd.DataFrame, grouping: _Grouping) -> pd.DataFrame:
@@ -93,15 +116,17 @@ def _fit_to_pool(config: ClustersConfig, n_usable: int, n: int) -> tuple[Cluster
     return config.model_copy(update={"n_clusters": fewer}), [note]
 
 
-def embed(matrix: csr_matrix, fit_on: np.ndarray, n_components: int, seed: int) -> Float[np.ndarray, "n c"]:
-    """Return log(1 + x), scaled to unit length, in at most `n_components` singular directions, again unit length.
+def embed(
+    matrix: csr_matrix | Float[np.ndarray, "n d"], fit_on: np.ndarray, n_components: int, seed: int
+) -> Float[np.ndarray, "n c"]:
+    """Return log(1 + x) (dense rows as they are) of unit length, in `n_components` singular directions, again so.
 
     The directions are fitted on the rows of the mask `fit_on`. Rows without a stored value stay zero.
     """
     from sklearn.decomposition import TruncatedSVD
     from sklearn.preprocessing import normalize
 
-    rows = normalize(log1p(matrix))
+    rows = normalize(log1p(matrix) if issparse(matrix) else csr_matrix(matrix))
     train = rows[np.flatnonzero(fit_on)]
     rank = min(n_components, min(train.shape) - 1)
     if rank < 1:  # one prompt or one feature: nothing to reduce

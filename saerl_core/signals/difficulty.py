@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
 from saerl_core.config.run import DifficultyConfig
+from saerl_core.config.signals import Space
 from saerl_core.errors import DataError
 from saerl_core.probe_rows import FEW_ROWS, ProbeRow
 from saerl_core.progress import track
@@ -18,7 +19,7 @@ from saerl_core.signals.folds import deal_folds, text_groups
 from saerl_core.signals.labels import UNLABELLED, DifficultyLabels, chosen_label, read_labels
 from saerl_core.signals.linear import LinearModel, fit_elastic_net
 from saerl_core.signals.scores import noise_ceiling, spearman
-from saerl_core.signals.spaces import FeatureSpace, build_spaces, control_rows
+from saerl_core.signals.spaces import FeatureSpace, build_spaces, control_rows, name_of, space_notes
 from saerl_core.signals.unlabelled import unlabelled_difficulty
 from saerl_core.tables import DIFFICULTY
 
@@ -45,7 +46,7 @@ class _Task:
         return np.asarray(self.labels.seen[self.rows])
 
 
-def calibrate_difficulty(
+def calibrate_difficulty(  # noqa: PLR0913 (it reads the tables of four stages)
     prompts: pd.DataFrame,
     features: SaeFeatures,
     controls: ControlFeatures | None,
@@ -55,13 +56,15 @@ def calibrate_difficulty(
     seed: int,
     *,
     likelihood: pd.DataFrame | None = None,
+    space: Space = "sae",
 ) -> tuple[pd.DataFrame, DifficultyReport]:
     """Predict the difficulty of every prompt with an elastic net on log(1 + SAE features).
 
     `difficulty` is the prompt's own label wherever it has one, also where the probe did not see it, else the
     prediction clipped to [0, 1]; `predicted` is out of fold for prompts whose label the probe saw. Which kind of label
     is used, `labels.chosen_label` says; without any it comes from `likelihood` (`unlabelled`). `calibrated` is the
-    rank of `difficulty` inside the cluster, (rank - 1) / (size - 1) with ties averaged, 0.5 in a cluster of one. The
+    rank of `difficulty` inside the cluster, (rank - 1) / (size - 1) with ties averaged, 0.5 in a cluster of one. With
+    another `space` the prediction is that of a baseline, for `random` dealt out at random without any label. The
     report holds every baseline on the same folds with the same estimator and, for labels that came with the data, the
     same on held-out rows. Independent of the row order.
 
@@ -90,13 +93,18 @@ def calibrate_difficulty(
         )
         return _table(prompts, task.pool, task.clusters, task.labels.known, constant), report
     out_of_fold, final = _fit_all(_spaces(task.pool, features, controls), task, config, seed)
-    predicted = final["sae"].copy()
-    predicted[task.rows] = out_of_fold["sae"]
+    chosen = name_of(space)
+    predicted = final[chosen].copy()
+    predicted[task.rows] = out_of_fold[chosen]
     n_active = np.diff(features.rows([str(p) for p in task.pool["prompt_id"]]).indptr).astype(np.float64)
     report = _report(task, out_of_fold, final, config, seed)
     extra = {**_ceiling(task, pass_rates, config, seed), "spearman_n_active": spearman(task.y, n_active[task.rows])}
-    table = _table(prompts, task.pool, task.clusters, task.labels.known, predicted)
-    return table, report.model_copy(update={"values": {**report.values, **extra}})
+    known = np.full(len(predicted), np.nan) if space == "random" else task.labels.known
+    if space == "random":
+        predicted = stage_rng(seed, "difficulty_random").permutation(predicted)
+    table = _table(prompts, task.pool, task.clusters, known, predicted)
+    more = {"values": {**report.values, **extra}, "notes": (*report.notes, *space_notes(space))}
+    return table, report.model_copy(update=more)
 
 
 def _prepare(

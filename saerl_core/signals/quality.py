@@ -7,6 +7,7 @@ from scipy import sparse
 from scipy.sparse import csr_matrix
 
 from saerl_core.config.run import QualityConfig
+from saerl_core.config.signals import Space
 from saerl_core.errors import DataError
 from saerl_core.progress import track
 from saerl_core.records import ControlFeatures, LinearProbe, QualityReport, SaeFeatures
@@ -17,14 +18,14 @@ from saerl_core.signals.keeping import choose_kept, with_kept
 from saerl_core.signals.linear import LinearModel, fit_logistic, fit_ridge
 from saerl_core.signals.quality_items import QualityItems, collect_items, why_not
 from saerl_core.signals.quality_report import report_quality
-from saerl_core.signals.spaces import FeatureSpace, build_spaces, control_rows, log1p
+from saerl_core.signals.spaces import FeatureSpace, build_spaces, control_rows, dealt, log1p, name_of, space_notes
 from saerl_core.tables import QUALITY
 
 _MIN_DOCUMENT_FREQUENCY = 5
 _INNER_FOLDS = 4
 
 
-def train_quality_probe(
+def train_quality_probe(  # noqa: PLR0913 (pool and corruptions, each with its features and controls)
     prompts: pd.DataFrame,
     features: SaeFeatures,
     corrupted: pd.DataFrame | None,
@@ -34,6 +35,7 @@ def train_quality_probe(
     *,
     controls: ControlFeatures | None = None,
     corrupted_controls: ControlFeatures | None = None,
+    space: Space = "sae",
 ) -> tuple[pd.DataFrame, LinearProbe, QualityReport]:
     """Score every prompt of the pool with a linear probe that never saw it.
 
@@ -42,8 +44,9 @@ def train_quality_probe(
     A fold never parts a prompt from its copies, its corruptions or their partners; every score is out of fold. `keep`
     is False for prompts that are broken with a calibrated probability above `drop_above` (`broken`), or, where they
     are set, for the lowest `drop_quantile` of the usable prompts or below `threshold` (`keeping`). The probe returned
-    is fitted on all labelled rows. Where none can be fitted (labels all equal, or fewer of a class than folds) every
-    score is 1, all is kept, the weights are zero and the report says so. `truth` is compared with, never learned from.
+    is fitted on all labelled rows, on SAE features whatever `space` the scores are from. Where none can be fitted
+    (labels all equal, or fewer of a class than folds) every score is 1, all is kept, the weights are zero and the
+    report says so. `truth` is compared with, never learned from.
     Raises `DataError` for an empty pool, missing features or missing corruptions.
     """
     if prompts.empty:
@@ -58,14 +61,16 @@ def train_quality_probe(
     folds = deal_folds(np.nan_to_num(items.labels, nan=0.5), items.groups, config.folds, seed, "quality_folds")
     scores = {}
     with track(len(spaces), "quality probes", "feature set") as bar:
-        for space in spaces:
-            scores[space.name] = _out_of_fold(space, items, folds, config, seed)
+        for one in spaces:
+            scores[one.name] = _out_of_fold(one, items, folds, config, seed)
             bar.update()
     probe = _fit(spaces[0], items, np.flatnonzero(items.labelled), seed)
-    sae_scores = scores["sae"][: items.n_pool]
-    kept = choose_kept(pool, sae_scores, calibrate_broken(items, scores["sae"]), config)
-    quality = pd.DataFrame({"prompt_id": pool["prompt_id"].astype(str), "quality_score": sae_scores, "keep": kept.keep})
+    chosen = scores[name_of(space)]
+    kept = choose_kept(pool, chosen[: items.n_pool], calibrate_broken(items, chosen), config)
+    found = {"quality_score": chosen[: items.n_pool], "keep": kept.keep}
+    quality = dealt(pd.DataFrame({"prompt_id": pool["prompt_id"].astype(str), **found}), space, seed, "quality")
     report = with_kept(report_quality(items, quality, scores, seed), kept)
+    report = report.model_copy(update={"notes": (*report.notes, *space_notes(space))})
     record = LinearProbe("quality", probe.weights, probe.intercept)
     return _in_order(quality, prompts), record, report
 

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from scipy import sparse
 from scipy.sparse import csr_matrix
 
+from saerl_core.config.signals import Space
 from saerl_core.errors import DataError
 from saerl_core.records import ControlFeatures
+from saerl_core.seeds import stage_rng
 from saerl_core.signals.descent import Matrix
 
 _TFIDF_COLUMNS = 3000  # each of the character and the word half
@@ -37,6 +40,30 @@ def build_spaces(
     spaces.append(FeatureSpace("tfidf", tfidf(texts)))
     spaces.append(FeatureSpace("length", lengths(texts)))
     return spaces
+
+
+def name_of(space: Space) -> str:
+    """Return the feature set whose predictions a signal is made of; `random` deals out those of the SAE."""
+    return {"surface": "tfidf", "random": "sae"}.get(space, space)
+
+
+def dealt(table: pd.DataFrame, space: Space, seed: int, stage: str) -> pd.DataFrame:
+    """Return a signal's table; for `random` its rows are dealt out at random, so that only its distribution is left."""
+    if space != "random":
+        return table
+    ordered = table.sort_values("prompt_id", ignore_index=True)  # independent of the row order
+    columns = [name for name in table.columns if name != "prompt_id"]
+    values = ordered[columns].iloc[stage_rng(seed, f"{stage}_random").permutation(len(table))].reset_index(drop=True)
+    found = pd.concat([ordered[["prompt_id"]], values], axis=1).set_index("prompt_id")
+    return found.loc[table["prompt_id"]].reset_index()[list(table.columns)]
+
+
+def space_notes(space: Space) -> tuple[str, ...]:
+    """Return the sentence that a report says where the signal is not the SAE's."""
+    told = {"dense": "dense activations", "random_sae": "a frozen random SAE", "surface": "TF-IDF of the text"}
+    if space == "random":
+        return ("signals.space is 'random': the signal is the SAE's, dealt out at random, as a control",)
+    return () if space == "sae" else (f"signals.space is '{space}': the signal comes from {told[space]}, as a control",)
 
 
 def control_rows(controls: ControlFeatures, prompt_ids: list[str]) -> tuple[Float[np.ndarray, "n d_in"], csr_matrix]:
