@@ -166,6 +166,7 @@ def main() -> None:
     sys.path[:0] = folders[:1]
     sys.path += [folder for folder in folders[1:] if folder not in sys.path]
     sys.argv = [spec]
+    sys.dont_write_bytecode = True  # an edit within a second would be hidden by what is written here
     try:
         function, module = load(spec)
         greeting = json.dumps(["ready", sources(module)])

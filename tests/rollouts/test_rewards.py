@@ -11,7 +11,7 @@ from saerl_core.rollouts import worker_pool
 from saerl_core.rollouts.grading import Grader
 from saerl_core.rollouts.reward_pool import RewardPool, checked_function
 
-MODULE = '''
+MODULE = """
 import os, sys, time
 import numpy as np
 from my_helper import HALF
@@ -53,7 +53,7 @@ thing = 3
 class Callable:
     def __call__(self, completion, answer): return 1
 made = Callable()
-'''
+"""
 HELPER = "HALF = 0.5\n"
 
 
