@@ -9,7 +9,7 @@ from saerl_core.plan.code import strategy_code, strategy_files
 from saerl_core.plan.strategies import STRATEGIES
 from saerl_core.training.fingerprint import training_code
 
-ROOMS = ("plan", "training", "rollouts", "policy", "world", "report")
+ROOMS = ("config", "plan", "training", "rollouts", "policy", "world", "report")
 LINE = "\n_EDITED = 1\n"
 
 
