@@ -58,11 +58,13 @@ def run(path: str | None, settings: tuple[str, ...], stack: str | None) -> None:
 @CONFIG
 @SET
 def validate(path: str | None, settings: tuple[str, ...]) -> None:
-    """Check a configuration, and with a file of prompts its first rows, without starting anything."""
+    """Check a configuration, a reward function, and the first rows of a file of prompts, without starting anything."""
     from pipelines.look import look_at_pool
+    from saerl_core.rollouts.reward_pool import checked_function
 
     config = _config(path, settings)
     try:
+        checked_function(config.grading)
         found = look_at_pool(config)
     except SaerlError as error:
         raise click.ClickException(str(error)) from error

@@ -16,6 +16,7 @@ from saerl_core.config.load import overridden, validate
 from saerl_core.config.run import RunConfig
 from saerl_core.errors import BackendError, ConfigError, SaerlError
 from saerl_core.hub import allow_hub
+from saerl_core.rollouts.reward_pool import checked_function
 
 
 class SaerlPipeline(Pipeline):
@@ -25,12 +26,16 @@ class SaerlPipeline(Pipeline):
     _our_name: str | None = None  # ZenML keeps a run's name on the pipeline: the next call must not inherit it
 
     def _apply_config_parameters(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Merge file and call parameters as ZenML does, then validate them as one `RunConfig`."""
+        """Merge file and call parameters as ZenML does, then validate them as one `RunConfig`.
+
+        The hash of a user's reward function becomes part of it, and so of the cache keys of all steps that grade.
+        """
         parameters = super()._apply_config_parameters(kwargs)
         given = parameters.pop("config", None)
         if isinstance(given, RunConfig):
             parameters = {**given.model_dump(mode="json", exclude_unset=True), **parameters}
         config = validate(overridden(parameters, self.overrides))
+        config = config.model_copy(update={"grading": checked_function(config.grading)})
         allow_hub(config)
         seed = config.seed if config.training.seed is None else config.training.seed
         if self._run_args.get("run_name") in (None, self._our_name):

@@ -24,6 +24,7 @@ from saerl_core.promotion.changes import Inputs, inputs_of
 from saerl_core.promotion.gate import decide
 from saerl_core.promotion.records import RegisteredPolicy, Verdict
 from saerl_core.promotion.summary import judged, skipped
+from saerl_core.rollouts.reward_pool import checked_function
 from tracking.registry import CHALLENGER, PROMOTED, OvertakenError, Registry, connect
 
 PASSED, REJECTED, SKIPPED, ROLLED_BACK = "passed", "rejected", "skipped", "rolled back"
@@ -46,10 +47,12 @@ def retrain(path: str | None, *, force: bool = False) -> Outcome:
     """Run the pipeline on the active stack where anything that matters changed, and let the gate decide.
 
     Raises:
-        ConfigError: The configuration trains or evaluates nothing, or the stack has no MLflow tracker.
+        ConfigError: The configuration trains or evaluates nothing, its reward function cannot be used, or the stack has
+            no MLflow tracker.
         BackendError: The pipeline or the registry failed, or another retraining runs on this machine.
     """
     config = load_config(path)
+    config = config.model_copy(update={"grading": checked_function(config.grading)})
     _refuse_without_evidence(config)
     with _one_at_a_time(state_dir() / "retrain.lock"):
         registry = connect(config.gate.model_name)

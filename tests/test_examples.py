@@ -16,6 +16,7 @@ SAID = {  # the script, and a piece of what it says at the end
     "write_a_strategy.py": "mean",
     "own_training_loop.py": "step 19: reward",
     "compare_two.py": "vanilla",
+    "reward_function.py": "function failed it raised ValueError: could not convert string to float: 'twelve'",
 }
 
 

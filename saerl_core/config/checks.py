@@ -11,7 +11,7 @@ from saerl_core.config.checks_training import training_problems
 from saerl_core.config.run import MEAN_BENCHMARK
 
 if TYPE_CHECKING:
-    from saerl_core.config.run import RunConfig
+    from saerl_core.config.run import GradingConfig, RunConfig
 
 
 def check_combinations(config: "RunConfig") -> None:
@@ -230,6 +230,25 @@ def _grading(config: "RunConfig") -> Iterator[str]:
         yield (
             "grading.kind is 'task_world', which reads the answer after '#', but policy.source is 'pretrained' and "
             f"prompts.source is '{config.prompts.source}'; set grading.kind to 'math' or 'exact'"
+        )
+    yield from _reward_function(config.grading)
+
+
+def _reward_function(grading: "GradingConfig") -> Iterator[str]:
+    if grading.kind != "python":
+        default = type(grading)()
+        for name in ("function", "correct_from", "code"):
+            if getattr(grading, name) != getattr(default, name):
+                yield (
+                    f"grading.{name} is '{getattr(grading, name)}', but grading.kind '{grading.kind}' does not read "
+                    f"it; set grading.kind to 'python' or remove grading.{name}"
+                )
+    elif grading.function is None:
+        yield "grading.kind is 'python', but grading.function is not set; name it as package.module:function"
+    elif not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", grading.function):
+        yield (
+            f"grading.function is '{grading.function}', which names no function; write package.module:function, for "
+            "example my_rewards:grade for `grade` in my_rewards.py"
         )
 
 

@@ -35,6 +35,7 @@ def evaluate_policies(
     Raises:
         DataError: there is no usable prompt.
         ConfigError: `config` asks for a pass@k that its samples cannot give.
+        BackendError: a user's reward function failed on more than half of the completions.
     """
     sets = eval_sets(prompts, benchmarks, config)
     outcomes: list[Outcome] = []
@@ -55,7 +56,8 @@ def evaluate_policies(
                 sets = [_readable(each, sampler) for each in sets]
             outcomes += [_outcome(name, sampler, grader, each) for each in sets]
             spent = spent.plus(sampler.n_generated_tokens, sampler.n_prefill_tokens)
-        unknown = grader.unknown_reasons()
+        grader.refuse_mostly_failed()
+        unknown = grader.unknown_told() if grader.n_unknown else ""
     return scores(outcomes, config.ks), item_scores(outcomes), summarise(outcomes, config.ks, spent, unknown)
 
 
@@ -83,4 +85,5 @@ def _outcome(policy: str, sampler: Sampler, grader: Grader, eval_set: EvalSet) -
         n_correct=correct.sum(axis=1),
         n_unknown=sum(v.correct is None for v in verdicts),
         n_truncated=sum(c.truncated for group in completions for c in group),
+        sum_rewards=sum(v.reward for v in verdicts) if grader.config.kind == "python" else None,
     )

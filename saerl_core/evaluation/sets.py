@@ -46,6 +46,7 @@ class Outcome:
     n_correct: Int[np.ndarray, " n"]
     n_unknown: int
     n_truncated: int
+    sum_rewards: float | None = None  # of a user's function, over all completions
 
     @property
     def n_rollouts(self) -> int:

@@ -1,6 +1,6 @@
 """The report of an evaluation: headline values with paired gains, what it cost, what was left out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,9 +24,7 @@ class Spent:
         return Spent(self.n_generated_tokens + n_generated, self.n_prefill_tokens + n_prefill)
 
 
-def summarise(
-    outcomes: Sequence[Outcome], ks: Iterable[int], spent: Spent, unknown: Mapping[str, int]
-) -> EvaluationReport:
+def summarise(outcomes: Sequence[Outcome], ks: Iterable[int], spent: Spent, unknown: str) -> EvaluationReport:
     """Return the report; of benchmarks every value stands as `<name>/<value>` too, and without a name their mean.
 
     `gain_*` is after minus before; its standard error is that of the differences per prompt.
@@ -75,18 +73,21 @@ def _put(values: dict[str, float], estimates: Estimates) -> None:
 
 
 def _shares(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """Return the shares of completions that were not gradable or cut, by policy and overall."""
+    """Return the shares of completions that were not gradable or cut, by policy and overall; mean rewards if any."""
     shares: dict[str, float] = {}
     for policy in dict.fromkeys(o.policy for o in outcomes):
         own = [o for o in outcomes if o.policy == policy]
         n = sum(o.n_rollouts for o in own)
         shares[f"unknown_frac_{policy}"] = sum(o.n_unknown for o in own) / n
         shares[f"truncated_frac_{policy}"] = sum(o.n_truncated for o in own) / n
+        rewards = [o.sum_rewards for o in own if o.sum_rewards is not None]
+        if rewards:
+            shares[f"mean_reward_{policy}"] = sum(rewards) / n
     shares["unknown_frac"] = sum(o.n_unknown for o in outcomes) / sum(o.n_rollouts for o in outcomes)
     return shares
 
 
-def _notes(sets: Sequence[EvalSet], unknown: Mapping[str, int]) -> tuple[str, ...]:
+def _notes(sets: Sequence[EvalSet], unknown: str) -> tuple[str, ...]:
     notes = []
     for s in sets:
         what = f"benchmark '{s.name}'" if s.is_benchmark else "the split"
@@ -95,6 +96,5 @@ def _notes(sets: Sequence[EvalSet], unknown: Mapping[str, int]) -> tuple[str, ..
         if s.beyond_context:
             notes.append(f"{what}: {s.beyond_context}; they were not evaluated")
     if unknown:
-        told = ", ".join(f"{count} x {reason}" for reason, count in sorted(unknown.items()))
-        notes.append(f"completions that could not be graded count as not correct: {told}")
+        notes.append(f"completions that could not be graded count as not correct: {unknown}")
     return tuple(notes)

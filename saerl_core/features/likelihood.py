@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 _LOGITS = 1 << 28  # numbers in one batch of logits: the memory bound where the vocabulary is large
-_ANSWER_FORMS = {"task_world": "#{}", "exact": "{}"}  # every other grader reads a box
+_ANSWER_FORMS = {"task_world": "#{}", "exact": "{}", "python": "{}"}  # every other grader reads a box
 _BOX = "\\boxed{{{}}}"
 
 

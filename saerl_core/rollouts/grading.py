@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -14,6 +14,7 @@ from saerl_core.rollouts import modes
 from saerl_core.rollouts.judge.extraction import Extracted, extract, unboxed_gold
 from saerl_core.rollouts.judge.judge import Judgement, as_formula, judge, same_symbols
 from saerl_core.rollouts.math_pool import MathPool
+from saerl_core.rollouts.reward_pool import RewardPool, reason_of_failure, refuse_mostly_failed
 from saerl_core.world.answers import extract_answer
 
 MAX_ANSWER_CHARS = 2000  # a longer "answer" is a degenerate completion
@@ -31,6 +32,9 @@ class Verdict:
     "not decided" (it depends on what nobody said, such as the sign of x), "comparison failed", "answer too long",
     "answer too large", "timeout", "crash", "batch limit". `answer`, `gold` and `rule` say what was compared: the two
     texts, and where in the completion the answer stood.
+
+    Of a user's function the reasons are "rewarded" and "below correct_from", and for None "function failed" or one of
+    the last three; `score` is what it returned, None for every other kind, and `failure` why it returned nothing.
     """
 
     correct: bool | None
@@ -38,12 +42,20 @@ class Verdict:
     answer: str = field(default="", compare=False)
     gold: str = field(default="", compare=False)
     rule: str = field(default="", compare=False)
+    score: float | None = None
+    failure: str = field(default="", compare=False)
+
+    @property
+    def reward(self) -> float:
+        """What training gets, in [0, 1]: the score of a user's function, else 1 for a right answer and 0 otherwise."""
+        return float(self.correct is True) if self.score is None else self.score
 
 
 _EQUAL = Verdict(True, "equal")
 _DIFFERENT = Verdict(False, "different")
 _NO_ANSWER = Verdict(False, "no answer")
-_KNOWN = frozenset(v.reason for v in (_EQUAL, _DIFFERENT, _NO_ANSWER))
+_REWARDED, _BELOW = "rewarded", "below correct_from"
+_KNOWN = frozenset((*(v.reason for v in (_EQUAL, _DIFFERENT, _NO_ANSWER)), _REWARDED, _BELOW))
 
 
 class Grader:
@@ -52,16 +64,19 @@ class Grader:
     Kinds: `task_world` compares the text after the last '#' exactly; `exact` compares the extracted answer as text;
     `math` reads both sides strictly and compares them exactly or with high precision, and asks math-verify, in
     killable processes, about sums and integrals, which it cannot read; `lm_eval`, `qwen_math` and `lighteval` grade as
-    those tools do (see `modes`). A completion that gives no answer is wrong; one that cannot be judged is unknown.
+    those tools do (see `modes`); `python` calls a user's function, which is looked for in `folders` (see `RewardPool`).
+    A completion that gives no answer is wrong; one that cannot be judged is unknown.
     """
 
-    def __init__(self, config: GradingConfig) -> None:
+    def __init__(self, config: GradingConfig, folders: Sequence[str] = ()) -> None:
         self.config = config
+        self.first_failure = ""  # of a user's function
         self.reasons: Counter[str] = Counter()  # reason -> verdicts given so far
         self.n_cache_hits = 0
         self._cache: dict[tuple[str, Extracted], Judgement] = {}
         self._lock = threading.RLock()
         self._pool = MathPool(config.n_workers, config.timeout_s) if config.kind in ("math", "lighteval") else None
+        self._rewards = RewardPool(config, folders) if config.kind == "python" else None
 
     def __enter__(self) -> "Grader":
         return self
@@ -73,9 +88,10 @@ class Grader:
 
     def close(self) -> None:
         """End the grading processes; the grader can be used again and starts new ones."""
-        if self._pool is not None:
-            with self._lock:
-                self._pool.close()
+        for pool in (self._pool, self._rewards):
+            if pool is not None:
+                with self._lock:
+                    pool.close()
 
     @property
     def n_graded(self) -> int:
@@ -91,12 +107,28 @@ class Grader:
         """Return how often each reason for an unknown verdict was given so far."""
         return {reason: count for reason, count in self.reasons.items() if reason not in _KNOWN}
 
+    def unknown_told(self) -> str:
+        """Return the reasons for unknown verdicts as a text, with the first failure of a user's function."""
+        told = ", ".join(f"{count} x {reason}" for reason, count in sorted(self.unknown_reasons().items()))
+        return f"{told}; the first failure: {self.first_failure}" if self.first_failure else told
+
+    def refuse_mostly_failed(self) -> None:
+        """Raise `BackendError` where a user's function has failed on more than half of the completions so far."""
+        refuse_mostly_failed(self.config, self.n_unknown, self.n_graded, self.first_failure)
+
+    def start(self) -> None:
+        """Import a user's function now, and not at the first completion; `ConfigError` where it cannot be used."""
+        if self._rewards is not None:
+            with self._lock:
+                self._rewards.start()
+
     def grade(self, completions: list[str], answers: list[str]) -> list[Verdict]:
         """Return one verdict a completion against the gold answer at the same place; never raises on content.
 
         Raises:
             DataError: the two lists differ in length.
             BackendError: the grading processes cannot start.
+            ConfigError: there is no such function of a user, or its source has changed since the run started.
         """
         if len(completions) != len(answers):
             raise DataError(f"{len(completions)} completions for {len(answers)} gold answers; give one answer each")
@@ -105,6 +137,8 @@ class Grader:
                 verdicts = self._grade_math(completions, answers)
             elif self.config.kind == "lighteval":
                 verdicts = self._grade_lighteval(completions, answers)
+            elif self._rewards is not None:
+                verdicts = self._grade_rewards(self._rewards, completions, answers)
             else:
                 one = _BY_TEXT[self.config.kind]
                 verdicts = [one(c, a) for c, a in zip(completions, answers, strict=True)]
@@ -143,6 +177,22 @@ class Grader:
         new = list(dict.fromkeys(pairs))
         found = dict(zip(new, self._ask(new), strict=True))
         return [Verdict(*found[pair], answer=pair[1][-_SHOWN_CHARS:], gold=pair[0], rule="lighteval") for pair in pairs]
+
+    def _grade_rewards(self, pool: RewardPool, completions: list[str], answers: list[str]) -> list[Verdict]:
+        """Call the user's function once a completion, twice for two equal ones: it may be random."""
+        with _bar(len(completions)) as advance:
+            replies = pool.run(list(zip(completions, answers, strict=True)), advance)
+        verdicts = [self._rewarded(score, reason) for score, reason in replies]
+        failures = (v.failure for v in verdicts if v.failure)
+        self.first_failure = self.first_failure or next(failures, "")
+        return verdicts
+
+    def _rewarded(self, score: float | None, told: str) -> Verdict:
+        if score is None:
+            reason, failure = reason_of_failure(told, self.config)
+            return Verdict(None, reason, failure=failure)
+        correct = score >= self.config.correct_from
+        return Verdict(correct, _REWARDED if correct else _BELOW, score=score)
 
     def _ask(self, pairs: list[tuple[str, str]]) -> list[tuple[bool | None, str]]:
         if not pairs or self._pool is None:

@@ -108,6 +108,7 @@ def measure_pass_rates(
 
     Raises:
         DataError: no prompt is usable, or no completion at all could be graded.
+        BackendError: a user's reward function failed on more than half of the completions.
     """
     sampler = Sampler(
         policy,
@@ -125,12 +126,13 @@ def measure_pass_rates(
             [c.text for group in completions for c in group],
             [str(a) for a in rows["answer"] for _ in range(config.n_rollouts)],
         )
+    grader.refuse_mostly_failed()
     n = config.n_rollouts
     groups = [_Group(p, completions[i], verdicts[i * n : (i + 1) * n]) for i, p in enumerate(chosen)]
     labelled = [g for g in groups if g.n_graded]
     if not labelled:
         raise DataError(
-            f"none of the {len(verdicts)} completions could be graded ({_counted(grader)}); "
+            f"none of the {len(verdicts)} completions could be graded ({grader.unknown_told()}); "
             f"grading.kind is '{grading.kind}': does it fit the answers?"
         )
     table = PASS_RATES.check(pd.DataFrame([g.row() for g in labelled]))
@@ -171,7 +173,9 @@ def _report(
     if len(labelled) < len(groups):
         notes.append(f"{len(groups) - len(labelled)} prompts got no label: none of their completions could be graded")
     if grader.n_unknown:
-        notes.append(f"{grader.n_unknown} of {grader.n_graded} completions could not be graded: {_counted(grader)}")
+        notes.append(
+            f"{grader.n_unknown} of {grader.n_graded} completions could not be graded: {grader.unknown_told()}"
+        )
     rates = np.array([g.n_correct / g.n_graded for g in labelled])
     return PassRatesReport(
         stage="pass_rates",
@@ -186,9 +190,13 @@ def _report(
             "zero_variance_frac": float(np.mean((rates == 0.0) | (rates == 1.0))),
             "unknown_frac": grader.n_unknown / grader.n_graded,
             "truncated_frac": float(np.mean([c.truncated for g in groups for c in g.completions])),
+            **_mean_reward(groups, grader),
         },
     )
 
 
-def _counted(grader: Grader) -> str:
-    return ", ".join(f"{count} x {reason}" for reason, count in sorted(grader.unknown_reasons().items()))
+def _mean_reward(groups: list[_Group], grader: Grader) -> dict[str, float]:
+    """Return the mean reward where it is no share of right answers: of a user's function."""
+    if grader.config.kind != "python":
+        return {}
+    return {"mean_reward": float(np.mean([v.reward for g in groups for v in g.verdicts]))}

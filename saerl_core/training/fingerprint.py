@@ -5,7 +5,7 @@ from pathlib import Path
 
 from saerl_core.algorithms import BACKENDS
 from saerl_core.code import CORE, code_hash
-from saerl_core.config.run import OpenRlhfConfig, TrainingConfig
+from saerl_core.config.run import GradingConfig, OpenRlhfConfig, TrainingConfig
 from saerl_core.records import TrainJob
 from saerl_core.training.checkpoints import Fingerprint
 
@@ -59,10 +59,18 @@ def job_fingerprint(job: TrainJob, **more: str) -> Fingerprint:
         "n_steps": str(job.n_steps),
         "prompts_per_step": str(job.prompts_per_step),
         "prompts": hashlib.sha256(prompts.encode()).hexdigest()[:16],
-        "grading.kind": job.grading.kind,
+        **_grading(job.grading),
         **more,
         **settings_of(job.config),
     }
+
+
+def _grading(config: GradingConfig) -> Fingerprint:
+    """Return what decides the rewards; of a user's function its name, its source and from where on it is a pass."""
+    if config.kind != "python":
+        return {"grading.kind": config.kind}
+    names = ("kind", "function", "code", "correct_from")
+    return {f"grading.{name}": str(getattr(config, name)) for name in names}
 
 
 def training_code(backend: str, root: Path = CORE) -> str:

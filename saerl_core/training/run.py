@@ -8,6 +8,7 @@ import pandas as pd
 
 from saerl_core.protocols import BatchOutcome, Curriculum, Forecasts, OnStep, PromptId
 from saerl_core.records import TrainJob, TrainResult
+from saerl_core.rollouts.reward_pool import checked_function
 from saerl_core.tables import HANDED_OUT
 from saerl_core.training.backends import make_trainer
 from saerl_core.training.consumed import check_consumed
@@ -59,6 +60,8 @@ def train_policy(job: TrainJob, curriculum: Curriculum, on_step: OnStep) -> Trai
         BackendError: training failed, or left the order that the curriculum gave.
     """
     trainer = make_trainer(job.config)
+    if job.grading.code is None:  # a pipeline has looked at a user's reward function when it started
+        job = replace(job, grading=checked_function(job.grading))
     trainer.check(job)
     recorded = RecordedCurriculum(curriculum)
     result = trainer.train(job, recorded, on_step)

@@ -9,6 +9,7 @@ import pandas as pd
 from saerl_core.errors import BackendError
 from saerl_core.protocols import BatchOutcome, Curriculum, OnStep, StepMetrics
 from saerl_core.records import TrainingReport, TrainJob
+from saerl_core.rollouts.reward_pool import ENOUGH, refuse_mostly_failed
 from saerl_core.tables import CONSUMED, TRAINING_LOG
 from saerl_core.training.consumed import ConsumedHash, batches_of
 
@@ -31,6 +32,17 @@ class TrainedGroup:
     prompt_id: str
     n_rollouts: int
     n_correct: int
+    rewards: tuple[float, ...] | None = None  # of a user's function; None: 1 for each correct rollout, else 0
+
+    @property
+    def sum_rewards(self) -> float:
+        """Sum of what the rollouts were rewarded with."""
+        return float(self.n_correct) if self.rewards is None else sum(self.rewards)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether all rewards are equal, so that the group has no advantage to learn from."""
+        return self.n_correct in (0, self.n_rollouts) if self.rewards is None else len(set(self.rewards)) == 1
 
 
 @dataclass
@@ -90,7 +102,7 @@ class TrainingSession:
         """Book a trained step: consumed rows, log row, outcome to the curriculum, then `on_step`; return its metrics.
 
         `metrics` holds the columns of tables.TRAINING_LOG that only the backend knows; `kl`, `entropy` and
-        `grad_norm` may be absent.
+        `grad_norm` may be absent. Raises `BackendError` where a user's reward function fails on most rollouts.
         """
         step = self.next_step
         ids = [g.prompt_id for g in groups]
@@ -104,6 +116,9 @@ class TrainingSession:
         n_rollouts, n_correct = (tuple(g.n_rollouts for g in groups), tuple(g.n_correct for g in groups))
         self.curriculum.observe(BatchOutcome(step, tuple(ids), n_rollouts, n_correct))
         self._on_step(step, full)
+        if self.totals.n_rollouts >= ENOUGH or self.next_step >= self.job.n_steps:
+            failed, first = self.totals.n_reward_errors, self.totals.first_reward_error
+            refuse_mostly_failed(self.job.grading, failed, self.totals.n_rollouts, first)
         return full
 
     def evaluated(self, step: int, metrics: StepMetrics, n_rollouts: int, n_tokens: int) -> None:
@@ -113,11 +128,11 @@ class TrainingSession:
         self._on_step(step, metrics)
 
     def _group_metrics(self, groups: list[TrainedGroup]) -> StepMetrics:
-        """Return the metrics that follow from the pass counts, and the running totals."""
+        """Return the metrics that follow from the rewards, and the running totals."""
         n_rollouts = sum(g.n_rollouts for g in groups)
         return {
-            "reward_mean": sum(g.n_correct for g in groups) / n_rollouts,
-            "zero_std_frac": sum(g.n_correct in (0, g.n_rollouts) for g in groups) / len(groups),
+            "reward_mean": sum(g.sum_rewards for g in groups) / n_rollouts,
+            "zero_std_frac": sum(g.is_flat for g in groups) / len(groups),
             "n_rollouts_total": float(self.totals.n_rollouts),
             "n_tokens_total": float(self.totals.n_generated_tokens),
         }

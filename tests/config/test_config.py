@@ -229,6 +229,12 @@ def test_all_problems_are_told_at_once():
         ),
         ({}, {"evaluation": {"temperature": 0}}, "evaluation.n_samples is 8", "set evaluation.n_samples to 1"),
         (PRETRAINED, {"grading": {"kind": "task_world"}}, "grading.kind is 'task_world'", "set grading.kind to 'math'"),
+        ({}, {"grading": {"kind": "python"}}, "grading.function is not set", "name it as package.module:function"),
+        ({}, {"grading": {"function": "a:b"}}, "grading.function is 'a:b', but grading.kind 'task_world'", "'python'"),
+        ({}, {"grading": {"correct_from": 0.9}}, "grading.correct_from is '0.9'", "remove grading.correct_from"),
+        ({}, {"grading": {"kind": "python", "function": "a.b"}}, "grading.function is 'a.b'", "my_rewards:grade"),
+        ({}, {"grading": {"kind": "python", "function": "a b:c"}}, "grading.function is 'a b:c'", "my_rewards:grade"),
+        ({}, {"grading": {"kind": "python", "function": "a.py:c()"}}, "is 'a.py:c()'", "my_rewards:grade"),
     ],
 )
 def test_a_combination_that_cannot_work_is_one_line(base, changes, fields, way_out):

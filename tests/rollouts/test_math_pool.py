@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from saerl_core.errors import BackendError
-from saerl_core.rollouts import math_pool
+from saerl_core.rollouts import math_pool, worker_pool
 from saerl_core.rollouts.math_pool import MathPool
 
 HANGS = ("$7$", "$12345678901234567890123456789^{987654321}$")
@@ -80,7 +80,7 @@ def test_a_process_that_died_between_two_calls_is_replaced() -> None:
 
 def test_a_process_that_sleeps_meets_the_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stopped process uses no CPU time."""
-    monkeypatch.setattr(math_pool, "WALL_FACTOR", 1.0)
+    monkeypatch.setattr(worker_pool, "WALL_FACTOR", 1.0)
     pool = MathPool(1, 1.0)
     pool.run([("$1$", "$1.0$")])
     [pid] = pids(pool)

@@ -1,5 +1,6 @@
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saerl_core.config.run import GradingConfig, PassRatesConfig
-from saerl_core.errors import DataError
+from saerl_core.errors import BackendError, DataError
 from saerl_core.records import PolicyRef
 from saerl_core.rollouts import measure
 from saerl_core.rollouts.measure import _shares, choose_labelled, measure_pass_rates
@@ -96,6 +97,30 @@ class ScriptedSampler(Sampler):
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "Sampler", ScriptedSampler)
+
+
+@pytest.mark.usefixtures("scripted")
+def test_pass_rates_of_a_function_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reward counts from `correct_from` on; the mean reward is told beside it, and failures count neither way."""
+    body = "def grade(completion, answer):\n    return 0.6 if '7' in completion else {'1': 0.4, '2': None}[answer]\n"
+    (tmp_path / "own.py").write_text(body)
+    monkeypatch.chdir(tmp_path)
+    prompts, clusters = pool(["1", "1", "1", "2"], [0] * 4)
+    sizes, own = PassRatesConfig(n_labelled=4, n_rollouts=4), GradingConfig(kind="python", function="own:grade")
+    table, report = measure_pass_rates(prompts, clusters, POLICY, sizes, own, 0)
+    assert table["pass_rate"].tolist() == [0.0, 0.25, 0.5, 1.0]
+    assert table["n_rollouts"].tolist() == [4, 4, 4, 3]
+    assert report.values["mean_reward"] == pytest.approx((3 * 0.6 + 9 * 0.4 + 3 * 0.6) / 16)
+    [note] = [note for note in report.notes if "could not be graded" in note]
+    assert note.startswith(
+        "1 of 16 completions could not be graded: 1 x function failed; the first failure: it returned"
+    )
+    prompts["answer"] = "2"
+    with pytest.raises(BackendError, match=r"'own:grade' failed on 10 of 16 completions, more than half"):
+        measure_pass_rates(prompts, clusters, POLICY, sizes, own, 0)
+    strict = own.model_copy(update={"correct_from": 0.7})
+    prompts["answer"] = "1"
+    assert set(measure_pass_rates(prompts, clusters, POLICY, sizes, strict, 0)[0]["pass_rate"]) == {0.0}
 
 
 @pytest.mark.usefixtures("scripted")

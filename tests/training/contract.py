@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from saerl_core.config.run import GradingConfig
 from saerl_core.errors import BackendError, ConfigError, DataError
 from saerl_core.policy.storage import policy_id_of
 from saerl_core.protocols import Trainer
@@ -24,11 +25,23 @@ from tests.training.world import (
 )
 
 IDS = list(tiny_prompts()["prompt_id"])
+FUNCTION = GradingConfig(kind="python", function="own_rewards:grade")
 METRICS = set(TRAINING_LOG.columns) - {"step", "consumed_hash", "kl"}
 
 
 class TrainerContract:
     """Subclasses give the fixture `backend`: the settings of TrainingConfig that choose it."""
+
+    @pytest.fixture
+    def rewards(self, tmp_path, monkeypatch):
+        """Write the body of the function that `FUNCTION` names: rewards("return 1"); the working directory has it."""
+        monkeypatch.chdir(tmp_path)
+
+        def write(body):
+            text = f"def grade(completion, answer):\n    {body}\n"
+            (tmp_path / "own_rewards.py").write_text(text)
+
+        return write
 
     @pytest.fixture
     def run(self, backend, policy, tmp_path, steps):
@@ -131,6 +144,50 @@ class TrainerContract:
         assert set(result.log["reward_mean"]) == {0.0}
         assert result.report.values["n_unknown"] == 32
         assert "32 of 32 rollouts could not be judged" in result.report.notes[0]
+
+    def test_a_function_of_ones_own_rewards_and_its_numbers_are_what_is_trained_on(self, run, rewards):
+        """Every rollout passes, and yet the groups have something to learn: training takes the number itself."""
+        rewards("return 0.6 if completion.startswith('a') else 0.9")
+        result = run(ListCurriculum(epochs(IDS, 4, 1)), n_steps=2, grading=FUNCTION)
+        assert (result.consumed["n_correct"] == result.consumed["n_rollouts"]).all()
+        assert result.log["reward_mean"].between(0.6, 0.9, inclusive="neither").all()
+        assert result.log["zero_std_frac"].mean() < 1
+        assert not [note for note in result.report.notes if "reward function" in note]
+
+    def test_a_function_of_ones_own_gets_the_gold_answer(self, run, rewards):
+        rewards("return {'a': 0.25, 'b': 0.75}[answer]")
+        result = run(ListCurriculum(epochs(IDS, 4, 1)), n_steps=2, grading=FUNCTION)
+        gold = result.consumed["prompt_id"].map(tiny_prompts().set_index("prompt_id")["answer"])
+        assert list(result.consumed["n_correct"] > 0) == list(gold == "b")
+        means = gold.map({"a": 0.25, "b": 0.75}).groupby(result.consumed["step"]).mean()
+        assert list(result.log["reward_mean"]) == pytest.approx(list(means))
+        assert set(result.log["zero_std_frac"]) == {1.0}
+
+    def test_failures_of_a_function_are_rewarded_with_nothing_and_told(self, run, rewards):
+        rewards("return 1 / (len(completion) - 1) if completion == 'b' else 1")
+        result = run(ListCurriculum(epochs(IDS, 4, 1)), n_steps=3, grading=FUNCTION)
+        note = next(note for note in result.report.notes if "the reward function failed on" in note)
+        assert "it raised ZeroDivisionError: division by zero (own_rewards.py:2: return 1 /" in note
+        n_failed = int(note.split("failed on ")[1].split()[0])
+        assert 0 < n_failed == 48 - result.consumed["n_correct"].sum()
+        assert result.report.values["n_unknown"] == 0
+
+    def test_a_function_that_mostly_fails_ends_the_training(self, run, rewards):
+        rewards("return None")
+        with pytest.raises(BackendError, match=r"'own_rewards:grade' failed on 32 of 32 .* it returned None"):
+            run(ListCurriculum(epochs(IDS, 4, 1)), n_steps=2, grading=FUNCTION)
+
+    def test_a_function_that_is_not_there_starts_nothing(self, run, rewards, tmp_path):
+        with pytest.raises(ConfigError, match="there is no module 'own_rewards'"):
+            run(ListCurriculum(epochs(IDS, 4, 1)), n_steps=2, grading=FUNCTION)
+        assert not (tmp_path / "work").exists()
+
+    def test_an_edited_function_does_not_go_on_in_the_old_folder(self, run, rewards):
+        rewards("return 1")
+        run(ListCurriculum(epochs(IDS, 4, 1)), n_steps=2, grading=FUNCTION)
+        rewards("return 0")
+        with pytest.raises(BackendError, match=r"grading\.code"):
+            run(ListCurriculum(epochs(IDS, 4, 1)), n_steps=2, grading=FUNCTION)
 
     def test_the_trained_policy_is_a_policy(self, run, policy):
         result = run(ListCurriculum(epochs(IDS, 4, 1)), n_steps=3)

@@ -68,12 +68,12 @@ def tiny_job(policy: PolicyRef, work_dir: Path, *, n_steps: int = 6, prompts_per
     settings = {"group_size": 4, "max_completion_tokens": 2, "lr": 1e-2, "save_every_steps": 2, "device": "cpu"}
     seed, curriculum = changes.pop("job_seed", 0), changes.pop("curriculum_hash", "a plan")
     prompts, kind = changes.pop("prompts", None), changes.pop("grading_kind", "exact")
-    eval_prompts = changes.pop("eval_prompts", None)
+    eval_prompts, grading = changes.pop("eval_prompts", None), changes.pop("grading", None)
     return TrainJob(
         policy=policy,
         prompts=tiny_prompts() if prompts is None else prompts,
         config=TrainingConfig(**{**settings, **changes}),
-        grading=GradingConfig(kind=kind),
+        grading=GradingConfig(kind=kind) if grading is None else grading,
         n_steps=n_steps,
         prompts_per_step=prompts_per_step,
         seed=seed,

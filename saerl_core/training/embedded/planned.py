@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from trl import GRPOTrainer as _Trl
 
-    from saerl_core.rollouts.grading import Grader
+    from saerl_core.rollouts.grading import Grader, Verdict
 else:
     _Trl = object  # `planned_trainer` mixes TRL's class in, so that importing this module needs no trl
 
@@ -54,7 +54,7 @@ class StepRecord:
     started: float
     rollouts: Rollouts | None = None
     prompt_ids: list[str] = field(default_factory=list)  # as they came with the completions that were graded
-    correct: list[bool | None] = field(default_factory=list)
+    verdicts: "list[Verdict]" = field(default_factory=list)
     trained_rows: list[int] = field(default_factory=list)  # places in the batch that reached the loss, in its order
 
 
@@ -144,8 +144,8 @@ class PlannedTrainer(_Trl):  # type: ignore[misc]  # trl ships no types
     def grade(self, completions: list[str], prompt_id: list[str], answer: list[str]) -> list[float]:
         """Grade the rollouts; a verdict that the grader cannot give is rewarded with 0 and counted."""
         self.record.prompt_ids = list(prompt_id)
-        self.record.correct = [v.correct for v in self.grader.grade(completions, answer)]
-        return [1.0 if correct else 0.0 for correct in self.record.correct]
+        self.record.verdicts = self.grader.grade(completions, answer)
+        return [verdict.reward for verdict in self.record.verdicts]
 
     def _compute_loss(self, model: object, inputs: Batch) -> "torch.Tensor":
         """Return TRL's loss, scaled as the algorithm wants it; rollouts without a gradient stay out of the model."""
@@ -195,7 +195,10 @@ class PlannedTrainer(_Trl):  # type: ignore[misc]  # trl ships no types
         totals.n_rollouts += len(n_tokens)
         totals.n_generated_tokens += sum(n_tokens)
         totals.n_prefill_tokens += rollouts.n_prefill_tokens
-        totals.n_unknown += record.correct.count(None)
+        failures = [v.failure for v in record.verdicts if v.failure]
+        totals.n_unknown += sum(v.correct is None for v in record.verdicts) - len(failures)
+        totals.n_reward_errors += len(failures)
+        totals.first_reward_error = totals.first_reward_error or next(iter(failures), "")
         metrics = {
             "completion_tokens_mean": sum(n_tokens) / len(n_tokens),
             "truncated_frac": sum(i[-1] not in self.eos_token_ids for i in rollouts.completion_ids) / len(n_tokens),
@@ -238,8 +241,10 @@ def trained_groups(record: StepRecord, group_size: int) -> list[TrainedGroup]:
         ids = record.prompt_ids[start : start + group_size]
         if len(set(ids)) != 1:
             raise BackendError(f"one group holds rollouts of several prompts: {', '.join(sorted(set(ids)))}")
-        n_correct = sum(correct is True for correct in record.correct[start : start + group_size])
-        groups.append(TrainedGroup(ids[0], len(ids), n_correct))
+        verdicts = record.verdicts[start : start + group_size]
+        is_scored = any(v.score is not None for v in verdicts)
+        rewards = tuple(v.reward for v in verdicts) if is_scored else None
+        groups.append(TrainedGroup(ids[0], len(ids), sum(v.correct is True for v in verdicts), rewards))
     return groups
 
 

@@ -11,6 +11,7 @@ from saerl_core.config.openrlhf_layout import gpu_layout
 from saerl_core.config.run import OpenRlhfConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.records import PolicyRef, TrainJob
+from saerl_core.rollouts.reward_pool import RewardPool
 from saerl_core.training.held_out import held_out_prompts
 from saerl_core.training.openrlhf.files import copy_code, explained
 from saerl_core.training.openrlhf.job_file import OPENRLHF_VERSION
@@ -32,11 +33,24 @@ def check_job(job: TrainJob) -> None:
     own_variables(settings)
     if settings.python is not None:
         probe(interpreter(settings), settings)
+        _check_function(job, interpreter(settings))
     elif settings.image is None:
         raise ConfigError(
             "training.openrlhf.python is not set, and no image either; set it to the interpreter of the trainer's "
             "environment (docs/openrlhf.md says how to make one)"
         )
+
+
+def _check_function(job: TrainJob, python: Path) -> None:
+    """Refuse a user's reward function that the trainer's interpreter cannot import; it is not called."""
+    if job.grading.kind != "python":
+        return
+    env = trainer_environment(python, job.work_dir, job.work_dir, job.config.openrlhf.env)
+    pool = RewardPool(job.grading, [os.getcwd()], python=str(python), variables=env)
+    try:
+        pool.start()
+    finally:
+        pool.close()
 
 
 def interpreter(settings: OpenRlhfConfig) -> Path:

@@ -28,6 +28,7 @@ class JobFile(BaseModel):
     group_size: int = Field(ge=2)
     first_step: int = Field(default=0, ge=0)  # 0-based step that this attempt starts at
     grading: GradingConfig
+    function_folders: tuple[str, ...] = ()  # where a user's reward function is looked for, before the installed ones
     special_tokens: tuple[str, ...] = ()  # texts of the tokenizer's special tokens: a completion ends at the first
     n_gpus: int = Field(ge=1)  # that Ray has to have
     driver_pid: int | None = None  # the trainer ends when this process is gone; None: it runs on another machine

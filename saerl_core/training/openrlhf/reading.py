@@ -28,6 +28,7 @@ class GradedRollout:
     prompt_id: str
     correct: bool | None  # None: the grader could not tell, or the reward function failed
     error: str  # empty where the reward function worked
+    reward: float  # in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class AuditReader:
                 prompt_id=str(row["id"]),
                 correct=row["correct"],
                 error=str(row["error"] or ""),
+                reward=float(row["reward"]),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise BackendError(
@@ -96,10 +98,9 @@ class AuditReader:
             self.update()
         rollouts = self._steps.pop(step)
         self._check(step, batch, group_size, rollouts)
-        correct = Counter(r.slot for r in rollouts if r.correct)
         failed = [r.error for r in rollouts if r.error]
         return GradedStep(
-            groups=[TrainedGroup(prompt_id, group_size, correct[slot]) for slot, prompt_id in enumerate(batch)],
+            groups=[_group(prompt_id, [r for r in rollouts if r.slot == slot]) for slot, prompt_id in enumerate(batch)],
             n_unknown=sum(r.correct is None and not r.error for r in rollouts),
             n_errors=len(failed),
             first_error=failed[0] if failed else "",
@@ -126,3 +127,9 @@ class AuditReader:
                     f"{step}, but training.group_size is {group_size}: it may have had no room to write them down "
                     f"(free disk space), else the trainer's log in {self.folder.parent} says why"
                 )
+
+
+def _group(prompt_id: str, rollouts: list[GradedRollout]) -> TrainedGroup:
+    return TrainedGroup(
+        prompt_id, len(rollouts), sum(r.correct is True for r in rollouts), tuple(r.reward for r in rollouts)
+    )

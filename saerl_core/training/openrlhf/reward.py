@@ -48,7 +48,7 @@ class Seen:
 
 
 class RewardFunction:
-    """Grades one rollout a call: 1.0 for a correct answer, else 0.0; safe to call from any thread."""
+    """Grades one rollout a call: 1.0 for a correct answer, else 0.0, or what a user's function says; thread-safe."""
 
     def __init__(self, job: JobFile, answers: dict[str, str]) -> None:
         self._job = job
@@ -59,8 +59,15 @@ class RewardFunction:
 
     @classmethod
     def from_job(cls, path: str | Path) -> "RewardFunction":
-        """Read what the driver wrote; `BackendError` ends OpenRLHF before it trains, while that is still heard."""
+        """Read what the driver wrote; an error ends OpenRLHF before it trains, while that is still heard.
+
+        Raises:
+            BackendError: a file cannot be read.
+            ConfigError: a user's reward function cannot be imported here, or is not that of the driver.
+        """
         job = JobFile.load(Path(path))
+        with Grader(job.grading, job.function_folders) as grader:
+            grader.start()  # a user's function that is not there, or is another one
         return cls(job, _read_answers(job.answers_file))
 
     def __call__(self, queries: object, prompts: object, labels: object, *args: object, **kwargs: object) -> Reward:
@@ -91,8 +98,15 @@ class RewardFunction:
             raise BackendError(f"the rollout does not begin with its prompt '{place.prompt_id}'; was it cut to fit?")
         with self._graders.borrowed() as grader:
             verdict: Verdict = grader.grade([completion], [self._answers[place.prompt_id]])[0]
-        reward = 1.0 if verdict.correct else 0.0
-        return Seen(place.step, place.slot, place.prompt_id, reward, verdict.reason, correct=verdict.correct)
+        return Seen(
+            step=place.step,
+            slot=place.slot,
+            id=place.prompt_id,
+            reward=verdict.reward,
+            reason=verdict.reason,
+            error=verdict.failure or None,
+            correct=verdict.correct,
+        )
 
     def _write(self, seen: Seen) -> None:
         """Append a line; the file is closed again, because another machine sees only what a closed file holds."""
@@ -108,6 +122,7 @@ class _Graders:
 
     def __init__(self, job: JobFile) -> None:
         self._config = job.grading.model_copy(update={"n_workers": 1})
+        self._folders = job.function_folders
         self._idle: queue.LifoQueue[Grader | None] = queue.LifoQueue()
         for _ in range(job.grading.n_workers):
             self._idle.put(None)
@@ -116,7 +131,7 @@ class _Graders:
     def borrowed(self) -> Iterator[Grader]:
         grader = self._idle.get()
         try:
-            grader = grader or Grader(self._config)
+            grader = grader or Grader(self._config, self._folders)
             yield grader
         finally:
             self._idle.put(grader)

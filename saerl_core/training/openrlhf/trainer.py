@@ -138,6 +138,7 @@ def _job_file(
         group_size=job.config.group_size,
         first_step=session.next_step,
         grading=job.grading,
+        function_folders=(os.getcwd(),),
         special_tokens=special_tokens,
         n_gpus=gpu_layout(job.config).total,
         driver_pid=os.getpid() if job.config.openrlhf.launch == "process" else None,

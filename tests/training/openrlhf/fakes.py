@@ -14,6 +14,8 @@ def fake_python(folder: Path, version: str | None = "0.11.2") -> Path:
         "#!/bin/sh\n"
         'if [ "$2" = saerl_core.training.openrlhf.probe ]; then\n'
         f"  echo '{{\"openrlhf\": {found}}}'\n"
+        'elif [ "$1" = -P ]; then\n'  # a program by its path
+        f'  exec "{sys.executable}" "$@"\n'
         "else\n"
         "  shift 2\n"
         f'  exec "{sys.executable}" "{FAKE_TRAINER}" "$@"\n'

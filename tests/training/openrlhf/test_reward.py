@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from saerl_core.config.run import GradingConfig
-from saerl_core.errors import BackendError
+from saerl_core.errors import BackendError, ConfigError
 from saerl_core.rollouts.grading import Grader
 from saerl_core.training.openrlhf.loader import Place
 from saerl_core.training.openrlhf.reward import RewardFunction, completion_of
@@ -111,6 +111,37 @@ def test_a_monster_is_unknown_and_harms_no_other(tmp_path):
         ("answer too large", None),
         ("equal", True),
     ]
+
+
+def test_a_function_of_ones_own(tmp_path):
+    body = "def grade(completion, answer):\n    return {'7': 0.25, '8': 'no'}[completion]\n"
+    (tmp_path / "own.py").write_text(body)
+    grading = GradingConfig(kind="python", function="own:grade")
+    reward = function(tmp_path, grading=grading, function_folders=(str(tmp_path),))
+    got = [reward(["q" + answer], ["q"], [LABEL]) for answer in ("7", "8", "9")]
+    assert [g["rewards"] for g in got] == [g["scores"] for g in got] == [0.25, 0.0, 0.0]
+    assert [g["extra_logs"]["reward_error"] for g in got] == [0.0, 1.0, 1.0]
+    right, *failed = audit(tmp_path)
+    assert (right["reward"], right["correct"], right["reason"], right["error"]) == (
+        0.25,
+        False,
+        "below correct_from",
+        None,
+    )
+    assert [line["error"] for line in failed] == [
+        "it returned 'no', which is no number in [0, 1]",
+        "it raised KeyError: '9' (own.py:2: return {'7': 0.25, '8': 'no'}[completion])",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"), [({"function": "absent:grade"}, "there is no module 'absent'"), ({"code": "0"}, "was edited")]
+)
+def test_a_function_that_the_trainer_does_not_have_ends_it_at_once(tmp_path, changes, words):
+    (tmp_path / "own.py").write_text("def grade(completion, answer): return 1\n")
+    grading = GradingConfig(**{"kind": "python", "function": "own:grade", **changes})
+    with pytest.raises(ConfigError, match=words):
+        function(tmp_path, grading=grading, function_folders=(str(tmp_path),))
 
 
 def test_called_from_many_threads(tmp_path):
