@@ -68,7 +68,8 @@ def _saved(plan: str, prompts: Path | None, given: ExportOptions) -> _Planned:
     if prompts is None:
         raise ConfigError(f"{plan} holds a plan without texts; name the prompts that it was made from with --prompts")
     options = ExportOptions(given.prompt_format, given.grading or "math", given.group_size)
-    return load_plan(plan), _table(prompts), options
+    found = load_plan(plan)
+    return found, _table(prompts, set(found.decisions["prompt_id"])), options
 
 
 def _run(plan: str, prompts: Path | None, given: ExportOptions) -> _Planned:
@@ -86,18 +87,22 @@ def _run(plan: str, prompts: Path | None, given: ExportOptions) -> _Planned:
     return found.plan, found.prompts, options
 
 
-def _table(path: Path) -> pd.DataFrame:
-    """Read a file of prompts: a table with ids as it is, any other layout as `load_prompts` reads it."""
+def _table(path: Path, ids: set[str]) -> pd.DataFrame:
+    """Read a file of prompts: a table with the plan's ids as it is, any other as `load_prompts` reads it."""
     from saerl_core.face import load_prompts
 
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(f"--prompts is '{path}', but there is no such file")
     table = _with_ids(path)
-    return load_prompts(path).train if table is None else table
+    if table is None or ids.isdisjoint(table["prompt_id"].astype(str)):  # ids of the file's own, unknown to the plan
+        return load_prompts(path).train
+    return table
 
 
 def _with_ids(path: Path) -> pd.DataFrame | None:
     try:
+        if path.is_dir():
+            return None
         if path.suffix == ".parquet":
             table = pd.read_parquet(path)
         elif path.suffix == ".jsonl":

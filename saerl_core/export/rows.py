@@ -91,6 +91,11 @@ def _texts(prompts: pd.DataFrame, planned: list[str]) -> dict[str, tuple[str, st
     ids = prompts["prompt_id"].astype(str)
     texts = dict(zip(ids, zip(prompts["prompt"], prompts["answer"], strict=True), strict=True))
     wanted = list(dict.fromkeys(planned))
+    twice = ids[ids.duplicated() & ids.isin(wanted)]
+    if len(twice):
+        raise DataError(
+            f"prompt {twice.iloc[0]} stands more than once among the prompts; each prompt_id must be unique"
+        )
     unknown = [p for p in wanted if p not in texts]
     if unknown:
         raise DataError(

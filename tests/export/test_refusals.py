@@ -1,6 +1,7 @@
 """What cannot be exported is refused in one sentence, and nothing is written over."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 import pandas as pd
@@ -11,12 +12,11 @@ from pipelines.commands.export import export
 from saerl_core import export_plan, make_plan, save_plan
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.export.formats import FORMATS, NO_ORDER
-from saerl_core.export.records import PlannedRow
 from saerl_core.plan.realised import realised
 from saerl_core.plans import FixedPlan
 from saerl_core.records import PromptFormat
 from saerl_core.tables import CONSUMED
-from tests.export.conftest import SIZE, STEPS, json_lines, order_of
+from tests.export.conftest import json_lines, order_of
 
 
 def refused(plan, prompts, folder, error, told, name="jsonl", **options):
@@ -76,6 +76,7 @@ def test_a_batch_that_is_not_full(damage, told, plan, prompts, tmp_path):
             lambda t: t.assign(prompt=pd.Series(["\ud800", *t["prompt"][1:]], dtype=object)),
             "1 of the 12 planned prompts have no prompt .* p00",
         ),
+        (lambda t: pd.concat([t, t[3:5]]), "prompt p03 stands more than once among the prompts"),
         (lambda t: t.drop(columns="answer"), "the prompts have no column 'answer'"),
     ],
 )
@@ -129,9 +130,11 @@ def test_a_folder_that_cannot_be_written(plan, prompts, tmp_path):
     refused(plan, prompts, tmp_path / "file" / "below", DataError, told)
 
 
-def test_a_row_of_the_file_is_where_the_plan_says():
-    assert list(PlannedRow.__dataclass_fields__) == ["row", "step", "slot", "prompt_id", "prompt", "answer"]
-    assert SIZE * STEPS > 12, "the plan of these tests uses prompts twice"
+def test_the_order_is_that_of_steps_and_slots_not_of_the_table(plan, prompts, tmp_path):
+    assert max(Counter(order_of(plan)).values()) == 2, "a prompt that is used twice stands there twice"
+    shuffled = replace(plan, table=plan.table.sample(frac=1, random_state=0))
+    export_plan(shuffled, prompts.sample(frac=1, random_state=1), "jsonl", tmp_path / "out")
+    assert [row["prompt_id"] for row in json_lines(tmp_path / "out" / "prompts.jsonl")] == order_of(plan)
 
 
 # --- the command
@@ -165,6 +168,16 @@ def test_prompts_of_any_layout_that_is_recognised(tmp_path):
     assert done.exit_code == 0, done.output
     assert isinstance(plan, FixedPlan)
     assert [row["prompt_id"] for row in json_lines(tmp_path / "out" / "prompts.jsonl")] == order_of(plan)
+
+
+def test_a_file_with_other_ids_of_its_own_is_read_as_any_layout(tmp_path):
+    rows = [{"prompt_id": f"mine-{i}", "prompt": f"How much is {i} plus 1?", "answer": str(i + 1)} for i in range(4)]
+    pd.DataFrame(rows).to_json(tmp_path / "mine.jsonl", orient="records", lines=True)
+    plan = make_plan(tmp_path / "mine.jsonl", "vanilla", prompts_per_step=2)
+    assert not {row["prompt_id"] for row in rows} & set(plan.table["prompt_id"])
+    save_plan(plan, tmp_path / "plan")
+    done = call(tmp_path / "plan", "--format", "jsonl", "--out", tmp_path / "out", "--prompts", tmp_path / "mine.jsonl")
+    assert done.exit_code == 0, done.output
 
 
 def test_the_command_says_what_is_missing(plan, tmp_path):

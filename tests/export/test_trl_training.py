@@ -20,13 +20,19 @@ def model(tmp_path_factory):
     return tiny_policy(tmp_path_factory.mktemp("model") / "tiny", context=1024).path
 
 
-def started_as_the_page_says(folder, model, output, **environment):
-    """Run the command of README.md."""
+def started_as_the_page_says(folder, model, output, launcher=()):
+    """Run the command of README.md, with a launcher of several processes where one is given."""
     command = re.search(r"`(python train\.py MODEL OUTPUT_DIR)`", (folder / "README.md").read_text()).group(1)
     words = shlex.split(command.replace("MODEL", str(model)).replace("OUTPUT_DIR", str(output)))
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", **environment}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, *words[1:]], cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, *launcher, *words[1:]],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
 
@@ -67,3 +73,13 @@ def test_a_shuffle_is_seen_and_stops_the_training(exported, plan, model, tmp_pat
     assert re.search(r"step \d trains on row \d+, which the plan has in step \d", done.stderr)
     trained = trained_order(tmp_path / "trained")
     assert trained != planned_order(plan)[: len(trained)]
+
+
+@pytest.mark.slow
+def test_two_processes_share_every_step(exported, plan, model, tmp_path):
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = started_as_the_page_says(exported("trl"), model, tmp_path / "trained", launcher)
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = [line for n in ("", "-1") for line in json_lines(tmp_path / "trained" / f"rollouts{n}.jsonl")]
+    trained = sorted((line["step"], line["row"], line["prompt_id"]) for line in lines)
+    assert trained == [(step, i, p) for i, (step, p) in enumerate(planned_order(plan)) for _ in range(4)]
