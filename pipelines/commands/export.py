@@ -80,11 +80,22 @@ def _run(plan: str, prompts: Path | None, given: ExportOptions) -> _Planned:
     found = planned_run(plan)
     own = found.options
     options = ExportOptions(
-        given.prompt_format or own.prompt_format,
+        _over(given.prompt_format, own.prompt_format),
         given.grading or own.grading,
         own.group_size if given.group_size is None else given.group_size,
     )
     return found.plan, found.prompts, options
+
+
+def _over(given: PromptFormat | None, own: PromptFormat | None) -> PromptFormat | None:
+    """Return a run's format with what was given on the command line in its place, piece by piece."""
+    if given is None or own is None:
+        return given or own
+    return PromptFormat(
+        given.chat_template or own.chat_template,
+        own.system_prompt if given.system_prompt is None else given.system_prompt,
+        given.prompt_suffix or own.prompt_suffix,
+    )
 
 
 def _table(path: Path, ids: set[str]) -> pd.DataFrame:

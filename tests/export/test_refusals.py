@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from pipelines.commands.export import export
+from pipelines.commands.export import _over, export
 from saerl_core import export_plan, make_plan, save_plan
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.export.formats import FORMATS, NO_ORDER
@@ -178,6 +178,14 @@ def test_a_file_with_other_ids_of_its_own_is_read_as_any_layout(tmp_path):
     save_plan(plan, tmp_path / "plan")
     done = call(tmp_path / "plan", "--format", "jsonl", "--out", tmp_path / "out", "--prompts", tmp_path / "mine.jsonl")
     assert done.exit_code == 0, done.output
+
+
+def test_an_option_changes_its_own_piece_of_a_runs_format():
+    own = PromptFormat(True, "Be brief.", " Think.")
+    assert _over(None, own) == own
+    assert _over(PromptFormat(False, None, " ="), own) == PromptFormat(True, "Be brief.", " =")
+    assert _over(PromptFormat(True, "Be long.", ""), own) == PromptFormat(True, "Be long.", " Think.")
+    assert _over(own, None) == own
 
 
 def test_the_command_says_what_is_missing(plan, tmp_path):
