@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from pipelines.commands.compare import compare
+from pipelines.commands.export import export
 from pipelines.commands.inspect import inspect
 from pipelines.commands.retrain import COMMANDS
 from pipelines.commands.server import deliver, server
@@ -130,6 +131,7 @@ def where() -> None:
 
 
 main.add_command(compare)
+main.add_command(export)
 main.add_command(inspect)
 main.add_command(server)
 main.add_command(deliver)

@@ -12,6 +12,7 @@ Where a line of code lives – a room is named after a stage of the data's way:
 | `signals`    | features, labels                        | quality, clusters, difficulty: one table each             |
 | `plan`       | signals                                 | `BatchPlan` and the `Curriculum` that hands it out        |
 | `training`   | a curriculum, prompts, a base policy    | `TrainResult`: checkpoint, log, what was really consumed  |
+| `export`     | a plan, its prompts                     | data and settings for a trainer that keeps a given order  |
 | `evaluation` | policies, held-out prompts              | scores with standard errors                               |
 | `compare`    | trials of several arms and seeds         | gains with intervals, savings, the answer in words        |
 | `promotion`  | outcomes of candidate and champion      | the gate's verdict in words; whether to retrain at all    |
@@ -22,7 +23,8 @@ Rooms meet only through the modules beside this file: `records`, `plans`, `table
 `features`, `rollouts.sampler`, `policy` and the trainer backends, nowhere else; trl only in `training.embedded`.
 import-linter holds these borders in `make check`.
 
-Users import from here what `__all__` names (glue in `face`): prompts, plans, curricula, verdicts, comparisons.
+Users import from here what `__all__` names (glue in `face`): prompts, plans, exports, curricula, verdicts,
+comparisons.
 """
 
 from importlib import import_module
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from saerl_core.compare.statistics import sentence as sentence
     from saerl_core.compare.trials import Point as Point
     from saerl_core.compare.trials import Trial as Trial
+    from saerl_core.face import export_plan as export_plan
     from saerl_core.face import grade as grade
     from saerl_core.face import load_prompts as load_prompts
     from saerl_core.face import make_plan as make_plan
@@ -48,6 +51,7 @@ _FACE = {
     "Point": "compare.trials:Point",
     "Trial": "compare.trials:Trial",
     "compare_trials": "compare.statistics:compare_trials",
+    "export_plan": "face:export_plan",
     "grade": "face:grade",
     "load_plan": "plan.storage:load_plan",
     "load_prompts": "face:load_prompts",
@@ -62,6 +66,7 @@ __all__ = [
     "Point",
     "Trial",
     "compare_trials",
+    "export_plan",
     "grade",
     "load_plan",
     "load_prompts",

@@ -17,6 +17,8 @@ from pydantic import ValidationError
 from saerl_core.config.load import validate
 from saerl_core.config.run import GradingConfig, PlanConfig, PromptsConfig, StrategySettings
 from saerl_core.errors import ConfigError, DataError
+from saerl_core.export.records import ExportOptions
+from saerl_core.export.write import export_plan as write_export
 from saerl_core.face_signals import SIGNAL_COLUMNS, Signal, described, pool_of, signal_tables, vectors_for, warn
 from saerl_core.plan.build import plan_batches
 from saerl_core.plan.inputs import PlanInputs
@@ -25,7 +27,7 @@ from saerl_core.plans import BatchPlan
 from saerl_core.prompts.load import load_prompts as load_configured
 from saerl_core.prompts.read import format_of, read_rows
 from saerl_core.prompts.rows import RawRow
-from saerl_core.records import PromptSet, PromptVectors
+from saerl_core.records import PromptFormat, PromptSet, PromptVectors
 from saerl_core.rollouts.grading import Grader, Verdict
 from saerl_core.rollouts.same_answers import same_answers
 
@@ -101,6 +103,31 @@ def make_plan(  # noqa: PLR0913 (prompts, sizes and one argument a signal, all b
     warn(tables.missing, row.signals, config.strategy)
     notes = (*tables.notes, *described(tables.missing), *about, *report.notes)
     return replace(plan, notes=notes)
+
+
+def export_plan(
+    plan: BatchPlan,
+    prompts: PromptSet | PromptsConfig | str | Path | pd.DataFrame | Rows,
+    format: str,
+    folder: Path | str,
+    *,
+    prompt_format: PromptFormat | None = None,
+    grading: Kind = "math",
+    group_size: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a plan for a trainer that keeps a given order: its data and settings, `plan.json`, a page how to start.
+
+    Formats: docs/export.md. `prompts` are those that the plan was made from. `prompt_format` says how the policy reads
+    them (`saerl_core.records.PromptFormat`), `grading` how a reward is given where the export has one, `group_size` how
+    many completions a prompt gets. `overwrite` replaces the files of an earlier export in the folder, and no others.
+
+    Raises:
+        ConfigError: there is no such format, the trainer keeps no order, or the folder is in use.
+        DataError: the plan has no order yet or does not go with the prompts, or the folder cannot be written.
+    """
+    options = ExportOptions(prompt_format, grading, group_size)
+    write_export(plan, _table(prompts), format, Path(folder), options, overwrite=overwrite)
 
 
 @overload

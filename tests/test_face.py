@@ -26,6 +26,7 @@ SIGNATURES = {  # the face: a change here is a change for every notebook
     "Point": "step n_rollouts n_tokens seconds accuracy",
     "Trial": "arm seed curve items label_rollouts=0 zero_std_frac=()",
     "compare_trials": "trials baseline seed=0 n_bootstrap=10000 axes=('n_rollouts', 'n_tokens', 'step', 'seconds')",
+    "export_plan": "plan prompts format folder * prompt_format=None grading='math' group_size=None overwrite=False",
     "grade": "completions golds kind='math'",
     "load_plan": "folder",
     "load_prompts": "source * columns=None answer_after=None seed=0",

@@ -1,9 +1,12 @@
 """The whole DAG in process, on a small configuration: what it leaves in ZenML, in MLflow and on disk."""
 
 import copy
+import json
 
 import pytest
+from click.testing import CliRunner
 
+from pipelines.commands.export import export
 from tests.pipelines.small import SMALL
 from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
@@ -132,6 +135,19 @@ def test_the_planned_order_was_trained(first_run):
         assert list(rows["prompt_id"]) == plan.batch(step)
 
 
+def test_a_run_is_exported_with_the_format_and_grading_of_its_policy(first_run, tmp_path):
+    plan = first_run.steps["plan_batches"].outputs["plan"][0].load()
+    command = [first_run.name, "--format", "jsonl", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(export, command)
+    assert done.exit_code == 0, done.output
+    card = json.loads((tmp_path / "out" / "plan.json").read_text())
+    assert [row["prompt_id"] for row in card["rows"]] == [p for s in range(plan.n_steps) for p in plan.batch(s)]
+    assert (card["grading"], card["group_size"], card["prompt_format"]["chat_template"]) == ("task_world", 4, False)
+    assert "a run has its prompts already" in CliRunner().invoke(export, [*command, "--prompts", "mine.jsonl"]).output
+    unknown = CliRunner().invoke(export, ["no-such-run", *command[1:]])
+    assert "'no-such-run' is neither a folder with a plan nor a run" in unknown.output
+
+
 def test_edited_training_code_trains_again(vanilla_run, monkeypatch, tmp_path, saerl_home):
     """The training of the same plan is finished and lies in its folder: it must not be taken for that of other code."""
     import shutil
@@ -173,6 +189,10 @@ def test_an_online_order_is_proved_and_its_forecasts_are_logged(vanilla_run, mlf
     handed_out = run.steps["train_policy"].outputs["handed_out"][0].load()
     consumed = run.steps["train_policy"].outputs["consumed"][0].load()
     assert handed_out[["step", "slot", "prompt_id"]].equals(consumed[["step", "slot", "prompt_id"]])
+    from pipelines.planned import planned_run
+
+    found = planned_run("latest")
+    assert (found.name, list(found.plan.table["prompt_id"])) == (run.name, list(consumed["prompt_id"]))
     page = (saerl_home / "report.html").read_text()
     assert "Planned order was trained: 4 of 4 batches identical" in page
     assert "The Brier score of its predictions" in page

@@ -1,0 +1,34 @@
+"""Plain JSON lines: for a training loop of your own, or a trainer that is not in the table."""
+
+from pathlib import Path
+
+from saerl_core.export.files import write_jsonl
+from saerl_core.export.records import Format, PlanExport
+
+
+def write(plan: PlanExport, folder: Path) -> None:
+    """Write one row a use of a prompt."""
+    rows = (
+        {
+            "row": row.row,
+            "step": row.step,
+            "slot": row.slot,
+            "prompt_id": row.prompt_id,
+            "prompt": plan.text_or_messages(row),
+            "answer": row.answer,
+        }
+        for row in plan.rows
+    )
+    write_jsonl(folder / FORMAT.data, rows)
+
+
+FORMAT = Format(
+    title="JSON lines",
+    data="prompts.jsonl",
+    write=write,
+    start="Read `prompts.jsonl` from top to bottom; the rows with the same `step` are one batch.",
+    keeps="reading the file from top to bottom, without a shuffle",
+    breaks="A data loader that shuffles, that drops or packs rows, or a batch size other than that of the plan.",
+    feedback="Keep `prompt_id`, `step` and the reward of every completion.",
+    ran="the file is the order",
+)

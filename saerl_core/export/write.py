@@ -1,0 +1,122 @@
+"""Write an exported folder: the trainer's data and settings, `plan.json`, a page."""
+
+from pathlib import Path
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from saerl_core.errors import ConfigError, DataError
+from saerl_core.export.formats import find
+from saerl_core.export.readme import readme
+from saerl_core.export.records import ExportOptions, PlanExport
+from saerl_core.export.rows import collect
+from saerl_core.plans import BatchPlan
+
+_CARD, _README = "plan.json", "README.md"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Row(_Model):
+    row: int
+    step: int
+    slot: int
+    prompt_id: str
+
+
+class _Reads(_Model):
+    chat_template: bool
+    system_prompt: str | None
+    prompt_suffix: str
+
+
+class _Card(_Model):
+    """What plan.json holds."""
+
+    format: str
+    strategy: str
+    order: str
+    plan_hash: str
+    seed: int
+    prompts_per_step: int
+    n_steps: int
+    group_size: int | None
+    grading: str
+    prompt_format: _Reads | None
+    files: tuple[str, ...]  # of the folder, this one apart
+    rows: tuple[_Row, ...]
+
+
+def export_plan(
+    plan: BatchPlan, prompts: pd.DataFrame, name: str, folder: Path, options: ExportOptions, *, overwrite: bool = False
+) -> PlanExport:
+    """Write a plan for a trainer; `prompts` has the columns prompt_id, prompt and answer.
+
+    The folder is made where it is missing. `overwrite` replaces the files of an earlier export in it, and no others.
+
+    Raises:
+        ConfigError: there is no such format, or the folder is in use.
+        DataError: the plan has no order, does not go with the prompts, or the folder cannot be written.
+    """
+    form = find(name)
+    export = collect(plan, prompts, options)
+    try:
+        _make_room(folder, overwrite)
+        before = _files(folder)
+        form.write(export, folder)
+        (folder / _README).write_text(readme(form, export), encoding="utf-8")
+        card = _card(name, export, sorted(_files(folder) - before))
+        (folder / _CARD).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(
+            f"the plan could not be exported to {folder}: {error}; free some space or choose another folder"
+        ) from error
+    return export
+
+
+def _card(name: str, export: PlanExport, files: list[str]) -> _Card:
+    reads = export.options.prompt_format
+    return _Card(
+        format=name,
+        strategy=export.strategy,
+        order=export.order,
+        plan_hash=export.plan_hash,
+        seed=export.seed,
+        prompts_per_step=export.prompts_per_step,
+        n_steps=export.n_steps,
+        group_size=export.group_size,
+        grading=export.options.grading,
+        prompt_format=None
+        if reads is None
+        else _Reads(
+            chat_template=reads.chat_template, system_prompt=reads.system_prompt, prompt_suffix=reads.prompt_suffix
+        ),
+        files=tuple(files),
+        rows=tuple(_Row(row=r.row, step=r.step, slot=r.slot, prompt_id=r.prompt_id) for r in export.rows),
+    )
+
+
+def _make_room(folder: Path, overwrite: bool) -> None:
+    """Make the folder; remove the files of an earlier export, where that was asked for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not any(folder.iterdir()):
+        return
+    if not overwrite:
+        raise ConfigError(
+            f"folder {folder} is not empty; choose another one, or replace an earlier export in it with overwrite"
+        )
+    try:
+        old = _Card.model_validate_json((folder / _CARD).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ConfigError(
+            f"folder {folder} holds other files than an export, so nothing in it is overwritten; choose another folder"
+        ) from error
+    for name in (*old.files, _CARD):
+        if ".." not in Path(name).parts and not Path(name).is_absolute():  # a card may have been edited
+            (folder / name).unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
