@@ -93,18 +93,24 @@ def calibrate_difficulty(  # noqa: PLR0913 (it reads the tables of four stages)
         )
         return _table(prompts, task.pool, task.clusters, task.labels.known, constant), report
     out_of_fold, final = _fit_all(_spaces(task.pool, features, controls), task, config, seed)
-    chosen = name_of(space)
-    predicted = final[chosen].copy()
-    predicted[task.rows] = out_of_fold[chosen]
     n_active = np.diff(features.rows([str(p) for p in task.pool["prompt_id"]]).indptr).astype(np.float64)
     report = _report(task, out_of_fold, final, config, seed)
     extra = {**_ceiling(task, pass_rates, config, seed), "spearman_n_active": spearman(task.y, n_active[task.rows])}
-    known = np.full(len(predicted), np.nan) if space == "random" else task.labels.known
-    if space == "random":
-        predicted = stage_rng(seed, "difficulty_random").permutation(predicted)
-    table = _table(prompts, task.pool, task.clusters, known, predicted)
     more = {"values": {**report.values, **extra}, "notes": (*report.notes, *space_notes(space))}
-    return table, report.model_copy(update=more)
+    known, predicted = _chosen(out_of_fold, final, task, space, seed)
+    return _table(prompts, task.pool, task.clusters, known, predicted), report.model_copy(update=more)
+
+
+def _chosen(
+    out_of_fold: Predictions, final: Predictions, task: _Task, space: Space, seed: int
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Return the labels that count and the predictions of one feature set; `random` knows no label."""
+    name = name_of(space)
+    predicted = final[name].copy()
+    predicted[task.rows] = out_of_fold[name]
+    if space != "random":
+        return task.labels.known, predicted
+    return np.full(len(predicted), np.nan), stage_rng(seed, "difficulty_random").permutation(predicted)
 
 
 def _prepare(

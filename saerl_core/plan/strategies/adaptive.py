@@ -1,8 +1,9 @@
 """Strategy `adaptive`: train on the prompts whose groups are expected to teach most now.
 
 A group whose rewards are all equal has no gradient. The pass-rate model says what is believed of every prompt's rate
-for the policy as it is, and the batch is what is most likely to give groups with both rewards under one posterior
-draw. All evidence is counted in rollouts: one setting serves every group and batch size.
+for the policy as it is, and the batch is what has the largest p (1 - p) under one posterior draw. All evidence is
+counted in rollouts: one setting serves every group and batch size. Choosing by the chance of a live group instead, which
+knows how sure the model is, comes back to the prompts that it knows and did worse on dev (docs/benchmark.md).
 """
 
 from typing import Annotated, Literal
@@ -26,7 +27,7 @@ class AdaptiveSettings(OnlineSettings, VectorsConfig):
     """What is known of a prompt, how fast it is forgotten, whom the strategy tries."""
 
     name: Literal["adaptive"] = "adaptive"
-    worth: Literal["live", "spread"] = "live"  # of a prompt: the chance of a group with both rewards, or p (1 - p)
+    worth: Literal["live", "spread"] = "spread"  # of a prompt: the chance of a group with both rewards, or p (1 - p)
     prior_rollouts: PositiveFloat = 120.0  # what the prior on the weights is worth
     half_life_rollouts: PositiveFloat = 2500.0  # after as many, evidence counts half: the policy changes
     noise: Annotated[float, Field(ge=0.0)] = 0.24  # variance of one rollout's reward; 0: no Thompson sampling
