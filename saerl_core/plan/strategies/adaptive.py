@@ -2,8 +2,8 @@
 
 A group whose rewards are all equal has no gradient. The pass-rate model says what is believed of every prompt's rate
 for the policy as it is, and the batch is what has the largest p (1 - p) under one posterior draw. All evidence is
-counted in rollouts: one setting serves every group and batch size. Choosing by the chance of a live group instead, which
-knows how sure the model is, comes back to the prompts that it knows and did worse on dev (docs/benchmark.md).
+counted in rollouts: one setting serves every group and batch size. Choosing by the chance of a live group instead,
+which knows how sure the model is, comes back to the prompts that it knows, and did worse on dev (docs/benchmark.md).
 """
 
 from typing import Annotated, Literal
