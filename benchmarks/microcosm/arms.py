@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from saerl_core.config.run import PromptsConfig, RunConfig, TaskWorldConfig
+from saerl_core.config.signals import Space
 
 Recipe = Literal["standard", "frugal"]
 
@@ -30,6 +31,12 @@ class BenchmarkArm:
     batch: Mapping[str, int] = field(default_factory=lambda: {"mixed": 32, "hard": 32})
     recipe: Mapping[str, Recipe] = field(default_factory=lambda: {"mixed": "frugal", "hard": "frugal"})
     is_main: bool = False
+    space: Space = "sae"  # of quality, clusters and difficulty
+
+    @property
+    def is_oracle(self) -> bool:
+        """Tell whether the arm may know the truth."""
+        return str(self.strategy["name"]).startswith("oracle_")
 
     def sizes(self, recipe: Recipe, pool: str) -> tuple[int, int]:
         """Return prompts a step and rollouts a prompt."""
@@ -45,9 +52,24 @@ _ROWS = (
     BenchmarkArm("adaptive_dense", {"name": "adaptive", "features": "dense"}, is_main=True),
     BenchmarkArm("adaptive_random_sae", {"name": "adaptive", "features": "random_sae"}, is_main=True),
     BenchmarkArm("adaptive_likelihood", {"name": "adaptive", "features": "none"}, is_main=True),
-    BenchmarkArm("mopps", {"name": "mopps"}),
-    BenchmarkArm("bandit", {"name": "bandit"}),
-    BenchmarkArm("difficulty", {"name": "difficulty"}),
+    BenchmarkArm("saerl_random", {"name": "saerl", "grouping": "cluster"}, space="random"),
+    BenchmarkArm("saerl_surface", {"name": "saerl", "grouping": "cluster"}, space="surface"),
+    *(
+        BenchmarkArm(name, {"name": name})
+        for name in (
+            "difficulty",
+            "pass_rate_band",
+            "learnability",
+            "prepo",
+            "irds",
+            "mopps",
+            "bandit",
+            "skip_solved",
+            "oracle_quality",
+            "oracle_learnability",
+        )
+    ),
+    BenchmarkArm("vanilla_dapo", {"name": "vanilla"}, training={"algorithm": "dapo"}, batch=_VANILLA_BATCH),
 )
 ARMS: Mapping[str, BenchmarkArm] = {row.name: row for row in _ROWS}
 

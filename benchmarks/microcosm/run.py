@@ -16,6 +16,7 @@ from saerl_core.trials.pool import Failure, Progress, run_trials
 from saerl_core.trials.prepare import prepare_trials
 
 RESULTS = Path(__file__).resolve().parent / "results"
+_AT_ONCE = 18  # trials that are planned before any of them starts
 
 
 @dataclass(frozen=True)
@@ -76,18 +77,19 @@ def run(
     todo = [w for w in wanted if w.key not in there]
     say(f"{len(wanted) - len(todo)} of {len(wanted)} trials stand in {path.name}; {len(todo)} are left")
     known: dict[tuple[str, int], PoolSignals] = {}
-    folders: dict[Path, Wanted] = {}
-    for w in todo:
-        here = (w.pool, w.base)
-        if here not in known:
-            say(f"signals of pool {w.pool}, base {w.base}")
-            known[here] = pool_signals(w.pool, w.base, root / "signals")
-        folders[_prepare(w, known[here], split, root / "trials")] = w
-    book = _Book(folders, path, split, say)
-    failures = run_trials(list(folders), n_workers, book).failures if folders else ()
+    failures: list[Failure] = []
+    for start in range(0, len(todo), _AT_ONCE):
+        folders: dict[Path, Wanted] = {}
+        for w in todo[start : start + _AT_ONCE]:
+            here = (w.pool, w.base)
+            if here not in known:
+                say(f"signals of pool {w.pool}, base {w.base}")
+                known[here] = pool_signals(w.pool, w.base, root / "signals")
+            folders[_prepare(w, known[here], split, root / "trials")] = w
+        failures += run_trials(list(folders), n_workers, _Book(folders, path, split, say)).failures
     for failure in failures:
         say(f"FAILED: {failure.arm}, seed {failure.seed}: {failure.reason}")
-    return failures
+    return tuple(failures)
 
 
 def _prepare(w: Wanted, known: PoolSignals, split: str, root: Path) -> Path:
@@ -101,7 +103,8 @@ def _prepare(w: Wanted, known: PoolSignals, split: str, root: Path) -> Path:
         arms=(arm,), baseline=arm.name, seeds=(w.seed,), budget_rollouts=w.budget,
         n_evaluations=w.budget // EVERY_ROLLOUTS, split=split, n_samples=N_SAMPLES,
     )  # fmt: skip
-    (folder,) = prepare_trials(known.inputs(split), resolve_arms(known.config, compare), compare, root, known.embed)
+    inputs = known.inputs(split, w.arm.space, oracle=w.arm.is_oracle)
+    (folder,) = prepare_trials(inputs, resolve_arms(known.config, compare), compare, root, known.embed)
     return folder
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from benchmarks.microcosm.arms import run_config
 from saerl_core.config.run import RunConfig, VectorsConfig
+from saerl_core.config.signals import Space
 from saerl_core.features.extract import extract_features
 from saerl_core.features.likelihood import policy_likelihood
 from saerl_core.features.sae import obtain_sae
@@ -26,8 +27,10 @@ from saerl_core.signals.vectors import prompt_vectors
 from saerl_core.trials.folders import write_whole
 from saerl_core.trials.prepare import TrialInputs
 
-_TABLES = ("prompts", "dev", "test", "quality", "clusters", "difficulty")
+_SHARED = ("prompts", "dev", "test")
+_SIGNALS = ("quality", "clusters", "difficulty")
 _CARD = "card.json"  # written last: it says that the folder is whole
+_TRUE_ROLLOUTS = 16  # a prompt, for what only oracles know; not charged to anybody
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,27 @@ class PoolSignals:
     label_tokens: int
     embedded: dict[str, PromptVectors] = field(default_factory=dict)  # what was asked for so far
 
-    def inputs(self, split: str) -> TrialInputs:
-        """Return what trials share, scored on `dev` or `test`."""
-        t = self.tables
-        joined = PlanInputs(
-            prompts=t["prompts"], quality=t["quality"], clusters=t["clusters"], difficulty=t["difficulty"]
-        )
-        return TrialInputs(joined, t[split], self.policy, self.config.grading, self.label_rollouts, self.label_tokens)
+    def inputs(self, split: str, space: Space = "sae", *, oracle: bool = False) -> TrialInputs:
+        """Return what trials share, scored on `dev` or `test`; `oracle`: the pool's true pass rates are known."""
+        t, folder = self.tables, self.folder if space == "sae" else self.folder / space
+        if not (folder / _CARD).is_file():
+            _make(self.config, self.folder, space)
+        signals = {name: pd.read_parquet(folder / f"{name}.parquet") for name in _SIGNALS}
+        prompts = t["prompts"].assign(known_pass_rate=self._true_rates()) if oracle else t["prompts"]
+        joined = PlanInputs(prompts=prompts, **signals)
+        labels = (0, 0) if space == "random" else (self.label_rollouts, self.label_tokens)
+        return TrialInputs(joined, t[split], self.policy, self.config.grading, *labels)
+
+    def _true_rates(self) -> pd.Series:
+        path = self.folder / "true_rates.parquet"
+        if not path.is_file():
+            pool = self.tables["prompts"]
+            c = self.config.pass_rates.model_copy(update={"n_labelled": len(pool), "n_rollouts": _TRUE_ROLLOUTS})
+            clusters = pd.read_parquet(self.folder / "clusters.parquet")
+            rates, _ = measure_pass_rates(pool, clusters, self.policy, c, self.config.grading, self.config.seed + 7)
+            rates.to_parquet(path, index=False)
+        known = pd.read_parquet(path).set_index("prompt_id")["pass_rate"]
+        return self.tables["prompts"]["prompt_id"].map(known).fillna(0.0)
 
     def embed(self, wanted: VectorsConfig) -> PromptVectors:
         """Return the vectors that a strategy asks for; each kind is made once."""
@@ -73,15 +90,17 @@ def pool_signals(pool: str, base: int, root: Path) -> PoolSignals:
     """Return the signals of a pool and a base policy; a whole folder is read, another one is made anew."""
     folder = root / f"{pool}-{base}"
     if not (folder / _CARD).is_file():
-        _make(run_config(pool, base), folder)
+        _make(run_config(pool, base), folder, "sae")
     card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
     policy = PolicyRef(**{**card["policy"], "prompt_format": PromptFormat(**card["policy"]["prompt_format"])})
-    tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in _TABLES}
+    tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in _SHARED}
     return PoolSignals(folder, run_config(pool, base), tables, policy, card["label_rollouts"], card["label_tokens"])
 
 
-def _make(c: RunConfig, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def _make(c: RunConfig, folder: Path, space: Space) -> None:
+    """Compute everything up to the signals of a space; what is in the folder already is found again, not repeated."""
+    own = folder if space == "sae" else folder / space
+    own.mkdir(parents=True, exist_ok=True)
     found = load_prompts(c.prompts, 0, same_answers)
     held_out = pd.concat([found.dev, found.test], ignore_index=True)
     policy, _ = prepare_policy(c.policy, found.train, folder / "policy", c.seed, held_out=held_out)
@@ -90,19 +109,24 @@ def _make(c: RunConfig, folder: Path) -> None:
     corrupted = corrupt_prompts(found.train, c.quality, c.seed)
     bad, bad_controls, _ = extract_features(corrupted, policy, sae, c.features, c.seed, controls=True)
     quality, _, _ = train_quality_probe(
-        found.train, features, corrupted, bad, c.quality, c.seed, controls=controls, corrupted_controls=bad_controls
-    )
-    clusters, _ = cluster_prompts(found.train, features, c.clusters, c.seed)
+        found.train, features, corrupted, bad, c.quality, c.seed,
+        controls=controls, corrupted_controls=bad_controls, space=space,
+    )  # fmt: skip
+    clusters, _ = cluster_prompts(found.train, features, c.clusters, c.seed, controls, space)
     rates, report = measure_pass_rates(found.train, clusters, policy, c.pass_rates, c.grading, c.seed)
-    difficulty, _ = calibrate_difficulty(found.train, features, controls, clusters, rates, c.difficulty, c.seed)
-    save_features(features, folder / "features")
-    save_control_features(controls, folder / "controls")
-    tables = (found.train, found.dev, found.test, quality, clusters, difficulty)
-    for name, table in zip(_TABLES, tables, strict=True):
-        table.to_parquet(folder / f"{name}.parquet", index=False)
+    difficulty, _ = calibrate_difficulty(
+        found.train, features, controls, clusters, rates, c.difficulty, c.seed, space=space
+    )
+    for name, signal in zip(_SIGNALS, (quality, clusters, difficulty), strict=True):
+        signal.to_parquet(own / f"{name}.parquet", index=False)
+    if space == "sae":
+        save_features(features, folder / "features")
+        save_control_features(controls, folder / "controls")
+        for name, table in zip(_SHARED, (found.train, found.dev, found.test), strict=True):
+            table.to_parquet(folder / f"{name}.parquet", index=False)
     card = {
         "policy": asdict(policy),
         "label_rollouts": report.n_rollouts,
         "label_tokens": report.n_generated_tokens,
     }
-    write_whole(folder / _CARD, json.dumps(card, indent=1))
+    write_whole(own / _CARD, json.dumps(card, indent=1))
