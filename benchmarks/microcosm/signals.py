@@ -9,6 +9,7 @@ import pandas as pd
 from benchmarks.microcosm.arms import run_config
 from saerl_core.config.run import RunConfig, VectorsConfig
 from saerl_core.config.signals import Space
+from saerl_core.disk import write_text
 from saerl_core.features.extract import extract_features
 from saerl_core.features.likelihood import policy_likelihood
 from saerl_core.features.sae import obtain_sae
@@ -24,7 +25,6 @@ from saerl_core.signals.corruptions import corrupt_prompts
 from saerl_core.signals.difficulty import calibrate_difficulty
 from saerl_core.signals.quality import train_quality_probe
 from saerl_core.signals.vectors import prompt_vectors
-from saerl_core.trials.folders import write_whole
 from saerl_core.trials.prepare import TrialInputs
 
 _SHARED = ("prompts", "dev", "test")
@@ -129,4 +129,4 @@ def _make(c: RunConfig, folder: Path, space: Space) -> None:
         "label_rollouts": report.n_rollouts,
         "label_tokens": report.n_generated_tokens,
     }
-    write_whole(own / _CARD, json.dumps(card, indent=1))
+    write_text(own / _CARD, json.dumps(card, indent=1))

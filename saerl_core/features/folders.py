@@ -1,14 +1,12 @@
 """Writing a folder so that a reader sees all of it or nothing."""
 
 import contextlib
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from safetensors import SafetensorError
 
+from saerl_core.disk import whole_folder
 from saerl_core.errors import DataError
 
 
@@ -20,21 +18,10 @@ def atomic_folder(folder: Path, what: str, last: str) -> Iterator[Path]:
     tells a reader that the rest is complete) at the end; other files there are left alone. `DataError` when the disk
     is full or the place cannot be written; nothing half-written stays behind then.
     """
-    temporary: Path | None = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        temporary.chmod(0o755)
-        yield temporary
-        if not folder.exists():
-            temporary.rename(folder)
-            return
-        for file in sorted(temporary.iterdir(), key=lambda f: f.name == last):
-            os.replace(file, folder / file.name)
+        with whole_folder(folder, last=last) as building:
+            yield building
     except (OSError, SafetensorError) as error:  # safetensors reports a full disk in its own type
         raise DataError(
             f"{what} could not be saved in '{folder}': {error}; free some space or choose another folder"
         ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)

@@ -1,12 +1,11 @@
 """Save a policy so that a folder is either complete or not there, and name it by its content."""
 
 import hashlib
-import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from saerl_core.disk import whole_folder
 from saerl_core.errors import BackendError, DataError
 from saerl_core.policy.loading import quiet_loading
 from saerl_core.records import PolicyRef
@@ -60,19 +59,10 @@ def save_policy(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", 
     from safetensors import SafetensorError
 
     out_dir = Path(out_dir)
-    building: Path | None = None
     try:
-        out_dir.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}-", dir=out_dir.parent))
-        with quiet_loading():
+        with whole_folder(out_dir) as building, quiet_loading():
             model.save_pretrained(building)
             tokenizer.save_pretrained(building)
-        building.chmod(0o755)
-        if out_dir.is_dir():
-            shutil.rmtree(out_dir)
-        os.replace(building, out_dir)
     except (OSError, SafetensorError) as error:
-        if building is not None:
-            shutil.rmtree(building, ignore_errors=True)
         raise _not_written(out_dir, error) from error
     return PolicyRef(str(out_dir), policy_id_of(out_dir))

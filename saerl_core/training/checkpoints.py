@@ -1,7 +1,6 @@
 """Folders that are complete or absent: checkpoints, the finished run, the published policy. No torch."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 import pandas as pd
 from safetensors import SafetensorError
 
+from saerl_core.disk import remove, whole_folder
 from saerl_core.errors import BackendError
 from saerl_core.training.session import TrainingSession
 
@@ -49,23 +49,12 @@ def complete_folder(target: Path, what: str) -> Iterator[Path]:
     A kill inside the block leaves what was there before. Whatever the file system refuses becomes a `BackendError`;
     `what` names the thing for its message.
     """
-    staging = target.with_name(f".{target.name}.part")
     try:
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-        yield staging
-        _sync(staging)
-        if target.exists():
-            _remove(target)
-        staging.rename(target)
+        with whole_folder(target, synced=True) as building:
+            yield building
     except BackendError:
         raise
-    except (
-        OSError,
-        RuntimeError,
-        SafetensorError,
-    ) as error:  # each library names a full disk its way
-        shutil.rmtree(staging, ignore_errors=True)
+    except (OSError, RuntimeError, SafetensorError) as error:  # each library names a full disk its way
         raise BackendError(
             f"could not save {what} in {target.parent}: {error}; what was saved before is intact: free disk space "
             "and start "
@@ -120,7 +109,7 @@ def checkpoints(root: Path) -> list[Path]:
 def prune(root: Path, keep: int = KEEP) -> None:
     """Delete all but the newest checkpoints."""
     for folder in checkpoints(root)[:-keep]:
-        _remove(folder)
+        remove(folder)
 
 
 def copy_policy(checkpoint: Path, target: Path) -> None:
@@ -128,18 +117,3 @@ def copy_policy(checkpoint: Path, target: Path) -> None:
     for file in checkpoint.iterdir():
         if file.is_file() and file.name not in STATE_FILES:
             shutil.copy2(file, target / file.name)
-
-
-def _remove(folder: Path) -> None:
-    """Delete a folder so that a kill half way leaves nothing that looks complete."""
-    doomed = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(doomed, ignore_errors=True)
-    folder.rename(doomed)
-    shutil.rmtree(doomed)
-
-
-def _sync(folder: Path) -> None:
-    for file in folder.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pandas as pd
 
 from saerl_core.compare.trials import Point, Trial
 from saerl_core.config.run import GradingConfig, TrainingConfig
+from saerl_core.disk import write_text
 from saerl_core.records import PolicyRef
 
 _JOB, _CURVE, _TRIAL, _ITEMS, _ERROR = "job.json", "curve.jsonl", "trial.json", "items.parquet", "error.txt"
@@ -53,7 +53,7 @@ class TrialJob:
             "prompts_file": str(self.prompts_file),
             "held_out_file": str(self.held_out_file),
         }
-        write_whole(folder / _JOB, json.dumps(card, indent=1, default=str))
+        write_text(folder / _JOB, json.dumps(card, indent=1, default=str))
 
 
 def read_job(folder: Path) -> TrialJob:
@@ -104,7 +104,7 @@ def write_trial(folder: Path, trial: Trial) -> None:
         "label_rollouts": trial.label_rollouts,
         "zero_std_frac": list(trial.zero_std_frac),
     }
-    write_whole(folder / _TRIAL, json.dumps(card, indent=1))
+    write_text(folder / _TRIAL, json.dumps(card, indent=1))
     (folder / _ERROR).unlink(missing_ok=True)
 
 
@@ -116,10 +116,3 @@ def read_trial(folder: Path) -> Trial | None:
     curve = tuple(Point(**point) for point in card["curve"])
     items = pd.read_parquet(folder / _ITEMS)
     return Trial(card["arm"], card["seed"], curve, items, card["label_rollouts"], tuple(card["zero_std_frac"]))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there as a whole or not at all."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)

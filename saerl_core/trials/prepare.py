@@ -9,6 +9,7 @@ import pandas as pd
 
 from saerl_core.config.compare import CompareConfig
 from saerl_core.config.run import GradingConfig, VectorsConfig
+from saerl_core.disk import whole_file
 from saerl_core.errors import DataError
 from saerl_core.plan.build import plan_batches
 from saerl_core.plan.code import strategy_code
@@ -110,7 +111,6 @@ def _shared(table: pd.DataFrame, root: Path) -> Path:
     path = root / "shared" / f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.parquet"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        table.to_parquet(part, index=False)
-        part.replace(path)
+        with whole_file(path) as part:
+            table.to_parquet(part, index=False)
     return path

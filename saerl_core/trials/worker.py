@@ -12,7 +12,7 @@ import time
 import traceback
 from pathlib import Path
 
-from saerl_core.trials.folders import write_whole
+from saerl_core.disk import write_text
 from saerl_core.trials.run import run_trial
 
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -33,7 +33,7 @@ def main() -> None:
         try:
             run_trial(folder, lambda step: say(step=step))
         except Exception as error:  # noqa: BLE001 (an arm that fails is a row of the table; the others go on)
-            write_whole(folder / "error.txt", traceback.format_exc())
+            write_text(folder / "error.txt", traceback.format_exc())
             say(error=f"{type(error).__name__}: {error}")
         else:
             say(done=True)

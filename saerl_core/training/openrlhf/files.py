@@ -5,7 +5,6 @@ lies in it too, as it was when the attempt began.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 import saerl_core
+from saerl_core.disk import write_text
 from saerl_core.errors import BackendError, DataError
 from saerl_core.policy.loading import load_tokenizer
 from saerl_core.policy.prompt_format import render
@@ -110,13 +110,6 @@ def write_inputs(job: TrainJob, root: Path) -> RenderedPrompts:
         _write_lines(root / ANSWERS, ({"prompt_id": str(i), "answer": str(a)} for i, a in pairs))
         write_text(root / REWARD, reward)
     return RenderedPrompts(texts, tokenizer)
-
-
-def write_text(path: Path, content: str) -> None:
-    """Write a file so that a reader sees the old one or the new one."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(content, encoding="utf-8")
-    os.replace(part, path)
 
 
 @contextmanager

@@ -1,11 +1,11 @@
 """What the driver tells the trainer about one attempt: a JSON file in the folder that both see."""
 
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from saerl_core.config.run import GradingConfig
+from saerl_core.disk import write_text
 from saerl_core.errors import BackendError
 
 OPENRLHF_VERSION = "0.11.2"  # private names of this version are used; another one may have renamed them
@@ -47,10 +47,8 @@ class JobFile(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write the file so that a reader sees all of it or nothing."""
-        part = path.with_name(f".{path.name}.part")
         try:
-            part.write_text(self.model_dump_json(indent=1), encoding="utf-8")
-            os.replace(part, path)
+            write_text(path, self.model_dump_json(indent=1))
         except OSError as error:
             raise BackendError(
                 f"could not write {path}: {error}; free disk space and start the same command again"

@@ -15,13 +15,13 @@ what a killed attempt wrote is never taken for an answer. No torch, no ray: both
 """
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from saerl_core.disk import write_text
 from saerl_core.errors import BackendError
 
 _POLL_S = 0.05
@@ -81,9 +81,7 @@ class Mailbox:
 
     def _write(self, name: str, content: dict[str, object]) -> None:
         try:
-            part = self.folder / f".{name}.part"
-            part.write_text(json.dumps(content), encoding="utf-8")
-            os.replace(part, self.folder / name)
+            write_text(self.folder / name, json.dumps(content))
         except OSError as error:
             raise BackendError(
                 f"could not write {name} in {self.folder}: {error}; free disk space and start the same command again"

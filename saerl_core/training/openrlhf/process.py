@@ -15,6 +15,7 @@ from types import FrameType
 
 import psutil
 
+from saerl_core.disk import whole_file
 from saerl_core.errors import BackendError, ConfigError
 
 MARK = "SAERL_TRAINER_OF"  # environment variable that every process of a trainer inherits: the folder it works for
@@ -123,10 +124,11 @@ class TrainerProcess:
             if not any(line != without(line, self._secrets) for line in stream):
                 return
             stream.seek(0)
-            part = self.log.with_name(f".{self.log.name}.part")
-            with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as clean:
+            with (
+                whole_file(self.log) as part,
+                part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as clean,
+            ):
                 clean.writelines(without(line, self._secrets) for line in stream)
-        os.replace(part, self.log)
 
 
 def disk_hint(folder: Path) -> str:

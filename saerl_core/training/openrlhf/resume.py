@@ -8,8 +8,9 @@ every rank has saved; a checkpoint newer than `latest` is half-written. OpenRLHF
 import shutil
 from pathlib import Path
 
+from saerl_core.disk import write_text
 from saerl_core.training import checkpoints as store
-from saerl_core.training.openrlhf.files import CHECKPOINTS, SESSIONS, explained, write_text
+from saerl_core.training.openrlhf.files import CHECKPOINTS, SESSIONS, explained
 
 _TAG = "global_step"
 _LATEST = "latest"
