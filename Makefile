@@ -8,7 +8,7 @@ TRAINER_PIP := $(TRAINER)/bin/pip install --quiet --disable-pip-version-check -c
 export ZENML_ANALYTICS_OPT_IN := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install setup demo openrlhf-cpu-env test check audit format ui server clean
+.PHONY: help install setup demo openrlhf-cpu-env test check benchmark benchmark-report audit format ui server clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -48,6 +48,12 @@ check: $(STAMP)  ## formatting, lint, types, architecture: the one definition of
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+benchmark: $(STAMP) ## the public benchmark: run what its results lack, two trials at a time; stop it at will
+	$(BIN)/python -m benchmarks.microcosm test
+
+benchmark-report: $(STAMP) ## tables of README and docs/benchmark.md and the figure, from the results alone
+	$(BIN)/python -m benchmarks.microcosm report
 
 AUDITOR := .venv-audit
 $(AUDITOR)/bin/pip-audit:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.microcosm test | dev`: run what the results lack, two trials at a time; stop it at will."""
+"""`python -m benchmarks.microcosm test | dev | report`: run what the results lack, or make tables of them."""
 
 import argparse
 import json
@@ -10,6 +10,7 @@ from itertools import product
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two trials at a time on two cores
 
 from benchmarks.microcosm.arms import ARMS, BASES, POOLS, TEST_SEEDS
+from benchmarks.microcosm.report import write
 from benchmarks.microcosm.run import RESULTS, Wanted, run, with_settings
 
 
@@ -27,7 +28,7 @@ def planned() -> list[Wanted]:
 def main() -> None:
     """Run the test, or one setting on the dev split."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.microcosm", description=__doc__)
-    parser.add_argument("split", choices=["dev", "test"])
+    parser.add_argument("split", choices=["dev", "test", "report"])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--arm", choices=sorted(ARMS), help="dev: the arm that is tried")
     parser.add_argument("--label", help="dev: the name under which the setting stands in dev.jsonl")
@@ -37,6 +38,9 @@ def main() -> None:
     parser.add_argument("--pools", default=",".join(POOLS))
     parser.add_argument("--seeds", default="0,1")
     asked = parser.parse_args()
+    if asked.split == "report":
+        print("written:", ", ".join(write()))
+        return
     if asked.split == "test":
         wanted = planned()
     else:

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.microcosm.arms import POOLS
 from benchmarks.microcosm.run import RESULTS, read_lines
 from saerl_core.compare.statistics import Comparison, Row, Saving, compare_trials
 from saerl_core.compare.trials import Point, Trial, smoothed
@@ -95,6 +97,33 @@ def _interval(lo: float | None, hi: float | None, scale: float, digits: str) -> 
     return "" if lo is None or hi is None else f" [{lo * scale:{digits}}, {hi * scale:{digits}}]"
 
 
+def dev_table(path: Path = RESULTS / "dev.jsonl") -> list[str]:
+    """Return what was tried on dev as Markdown, in the order of the first run: final accuracy by pool and seed.
+
+    Final is the mean of the last three evaluations.
+    """
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    settings: dict[tuple[str, str], str] = {}
+    for row in read_lines(path):
+        key = (str(row["arm"]), str(row["recipe"]))
+        last = [float(a) for _, _, a in row["curve"][-3:]]  # type: ignore[index]
+        cell = f"{100 * sum(last) / len(last):.1f}"
+        found.setdefault(key, {}).setdefault(str(row["pool"]), []).append(cell)
+        settings[key] = _told(row["settings"])
+    pools = list(POOLS)
+    lines = [f"| tried | settings | {' | '.join(pools)} |", f"|---|---|{'---|' * len(pools)}"]
+    for key, cells in found.items():
+        each = " | ".join(", ".join(cells.get(pool, [])) for pool in pools)
+        lines.append(f"| {key[0]} | {settings[key]} | {each} |")
+    return lines
+
+
+def _told(settings: object) -> str:
+    given: dict[str, Any] = settings  # type: ignore[assignment]
+    own = ", ".join(f"{k} {v}" for k, v in given["strategy"].items() if k != "name")
+    return f"{given['batch']} x {given['group']}{', ' if own else ''}{own}"
+
+
 def figure(results: Sequence[PoolResult], arms: Iterable[str], path: Path) -> None:
     """Draw accuracy over generated rollouts, a panel a pool: means over the runs with 95 % bands (bootstrap)."""
     import matplotlib as mpl
@@ -134,13 +163,24 @@ def write(path: Path = RESULTS / "test.jsonl") -> list[str]:
     """Write the tables into README and docs/benchmark.md, draw the figure; return what was written."""
     results = compared(path)
     text = "\n\n".join("\n".join([f"Pool `{r.pool}`:", "", *table(r)]) for r in results)
+    tables = {"benchmark table": text, "dev table": "\n".join(dev_table())}
     written = []
     for page in (ROOT / "README.md", ROOT / "docs" / "benchmark.md"):
-        begin, end = "<!-- benchmark table -->", "<!-- end of benchmark table -->"
-        content = page.read_text(encoding="utf-8")
-        if begin in content:
-            head, rest = content.split(begin, 1)
-            page.write_text(f"{head}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
+        content = before = page.read_text(encoding="utf-8")
+        for name, table_text in tables.items():
+            content = _between(content, f"<!-- {name} -->", f"<!-- end of {name} -->", table_text)
+        if content != before:
+            page.write_text(content, encoding="utf-8")
             written.append(page.name)
+    if not results:
+        return written
     figure(results, (STANDARD, TUNED, "saerl_cluster", "adaptive"), ROOT / "docs" / "benchmark.svg")
     return [*written, "benchmark.svg"]
+
+
+def _between(content: str, begin: str, end: str, text: str) -> str:
+    """Put a text between two marks; a page without them stays as it is."""
+    if begin not in content or end not in content:
+        return content
+    head, rest = content.split(begin, 1)
+    return f"{head}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}"
