@@ -40,8 +40,9 @@ $(TRAINER)/.installed: deploy/openrlhf-cpu.txt pyproject.toml
 
 openrlhf-cpu-env: $(TRAINER)/.installed ## create .venv-openrlhf, in which the tests train with OpenRLHF on a CPU
 
-test: $(STAMP)   ## the whole test suite
-	$(BIN)/python -m pytest
+# A file's tests stay together in one process: they share what is expensive to make.
+test: $(STAMP)   ## the whole test suite, as many processes as there are cores
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(STAMP)  ## formatting, lint, types, architecture: the one definition of clean
 	$(BIN)/ruff format --check .
