@@ -90,7 +90,8 @@ def find(name: str) -> Strategy:
 
 def rests_on_labels(settings: StrategySettings) -> bool:
     """Tell whether a strategy goes by the difficulty, which is learnt from rollouts where the data bring no labels."""
-    reads = {"difficulty", "calibrated"} & set(find(settings.name).signals)
+    row = STRATEGIES.get(settings.name) or find(settings.name)
+    reads = {"difficulty", "calibrated"} & set(row.signals)
     return bool(reads) and bool(getattr(settings, "use_difficulty", True))
 
 
