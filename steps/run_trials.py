@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 from typing import Annotated
 
 import pandas as pd
@@ -13,12 +14,13 @@ from saerl_core.environment import state_dir
 from saerl_core.errors import BackendError
 from saerl_core.features.likelihood import policy_likelihood
 from saerl_core.plan.inputs import PlanInputs
-from saerl_core.records import ControlFeatures, PassRatesReport, PolicyRef, PromptVectors, SaeFeatures
+from saerl_core.records import ControlFeatures, PassRatesReport, PolicyRef, PromptVectors, SaeFeatures, SaeRef
 from saerl_core.signals.vectors import prompt_vectors
 from saerl_core.trials.arms import resolve_arms
 from saerl_core.trials.pool import Progress
 from saerl_core.trials.pool import run_trials as run_them
 from saerl_core.trials.prepare import TrialInputs, prepare_trials
+from steps._spaces import PoolRead, other_signals
 from tracking.runtime import stage
 
 logger = logging.getLogger("saerl")
@@ -35,7 +37,9 @@ def run_trials(
     features: SaeFeatures,
     controls: ControlFeatures,
     policy: PolicyRef,
+    sae: SaeRef,
     config: RunConfig,
+    pass_rates: pd.DataFrame | None = None,
     pass_rates_report: PassRatesReport | None = None,
 ) -> tuple[
     Annotated[pd.DataFrame, "trial_curves"],
@@ -49,7 +53,7 @@ def run_trials(
             held_out, policy, config.grading,
             pass_rates_report.n_rollouts if pass_rates_report is not None else 0,
             pass_rates_report.n_generated_tokens if pass_rates_report is not None else 0,
-            config.torch_threads,
+            config.torch_threads, config.signals.space,
         )  # fmt: skip
 
         def embed(wanted: VectorsConfig) -> PromptVectors:
@@ -60,6 +64,8 @@ def run_trials(
             return prompt_vectors(prompts, features, controls, table, wanted, config.seed)
 
         arms = resolve_arms(config, config.compare)
+        read = PoolRead(prompts, features, controls, policy, sae, pass_rates)
+        inputs = replace(inputs, others=other_signals({arm.space for arm in arms}, read, config))
         folders = prepare_trials(inputs, arms, config.compare, state_dir() / "trials", embed)
         outcome = run_them(folders, config.compare.workers, _Lines())
         if not outcome.trials:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from saerl_core.config.base import Positive, Section
+from saerl_core.config.signals import Space
 from saerl_core.plan.strategies.base import StrategySettings
 from saerl_core.plan.strategies.lookup import known_names, settings_of
 
@@ -15,6 +16,7 @@ class ArmConfig(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
     plan: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
+    space: Space | None = None  # in place of the run's own signals.space
 
     @property
     def strategy(self) -> StrategySettings | None:
@@ -58,4 +60,4 @@ class CompareConfig(Section):
 
 
 def _same(one: ArmConfig, other: ArmConfig) -> bool:
-    return (one.plan, one.training) == (other.plan, other.training)
+    return (one.plan, one.training, one.space) == (other.plan, other.training, other.space)

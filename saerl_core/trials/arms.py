@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from saerl_core.config.compare import ArmConfig, CompareConfig
 from saerl_core.config.run import PlanConfig, RunConfig, TrainingConfig
+from saerl_core.config.signals import Space
 from saerl_core.errors import ConfigError
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
@@ -20,6 +21,7 @@ class Arm:
     name: str
     plan: PlanConfig
     training: TrainingConfig
+    space: Space = "sae"  # of quality, clusters and difficulty
 
     @property
     def rollouts_per_step(self) -> int:
@@ -55,6 +57,7 @@ def _resolved(config: RunConfig, compare: CompareConfig, arm: ArmConfig) -> Arm:
         training.model_copy(
             update={"seed": None, "eval_every_steps": int(every), "eval_n_samples": compare.n_samples, "enabled": True}
         ),
+        arm.space or config.signals.space,
     )
 
 

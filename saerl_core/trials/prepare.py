@@ -1,14 +1,15 @@
 """From arms and signals to folders of trials: everything that a worker needs, written before any worker starts."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from saerl_core.config.compare import CompareConfig
 from saerl_core.config.run import GradingConfig, VectorsConfig
+from saerl_core.config.signals import Space
 from saerl_core.disk import whole_file
 from saerl_core.errors import DataError
 from saerl_core.plan.build import plan_batches
@@ -35,6 +36,12 @@ class TrialInputs:
     label_rollouts: int = 0
     label_tokens: int = 0
     torch_threads: int = 1
+    space: Space = "sae"  # of `signals`
+    others: Mapping[Space, PlanInputs] = field(default_factory=dict)  # for arms whose signals come from elsewhere
+
+    def of(self, space: Space) -> PlanInputs:
+        """Return the signals of a space."""
+        return self.signals if space == self.space else self.others[space]
 
 
 def prepare_trials(
@@ -77,10 +84,10 @@ def _prepared(
     files: tuple[Path, Path],
 ) -> Path:
     try:
-        plan, _ = plan_batches(inputs.signals, arm.plan, seed, vectors)
+        plan, _ = plan_batches(inputs.of(arm.space), arm.plan, seed, vectors)
     except DataError as error:
         raise DataError(f"arm '{arm.name}' cannot be planned: {error}") from error
-    labels = rests_on_labels(arm.plan.strategy)
+    labels = rests_on_labels(arm.plan.strategy) and arm.space != "random"
     job = TrialJob(
         arm=arm.name,
         seed=seed,

@@ -17,6 +17,7 @@ ARMS = [
     {"name": "vanilla", "plan": {"strategy": "vanilla"}},
     {"name": "small", "plan": {"strategy": "vanilla"}, "training": {"group_size": 2}},
     {"name": "adaptive", "plan": {"strategy": "adaptive"}},
+    {"name": "dealt", "plan": {"strategy": "saerl"}, "space": "random"},
 ]
 
 
@@ -47,7 +48,7 @@ def test_every_arm_and_seed_is_a_row_a_curve_and_a_run(compared, mlflow_client) 
     assert (curves.groupby(["arm", "seed"])["n_rollouts"].max() == budget).all()
     assert (curves.groupby(["arm", "seed"]).size() == 3).all()  # before training, half way, at the end
     table = pd.read_csv(state_dir() / "comparison.csv")
-    assert table["arm"].tolist() == ["vanilla", "small", "adaptive"]
+    assert table["arm"].tolist() == ["vanilla", "small", "adaptive", "dealt"]
     experiment = mlflow_client.get_experiment_by_name("compare")
     runs = mlflow_client.search_runs([experiment.experiment_id], "tags.`saerl.arm` != ''")
     assert {(r.data.tags["saerl.arm"], r.data.tags["saerl.seed"]) for r in runs} == {
@@ -106,7 +107,7 @@ def test_the_command_line_takes_some_arms_and_seeds() -> None:
     assert (found.seeds, found.workers) == ((0, 1, 2), 1)
     assert narrowed(config, None, "7,9", None).compare.seeds == (7, 9)
     with pytest.raises(
-        ConfigError, match=r"--arms names 'nobody', but the arms are \['vanilla', 'small', 'adaptive'\]"
+        ConfigError, match=r"--arms names 'nobody', but the arms are \['vanilla', 'small', 'adaptive', 'dealt'\]"
     ):
         narrowed(config, "nobody", None, None)
     with pytest.raises(ConfigError, match="--seeds is 'x'"):

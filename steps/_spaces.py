@@ -1,0 +1,54 @@
+"""Signals of a comparison's arms that come from another space than the run's own."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import pandas as pd
+
+from saerl_core.config.run import RunConfig
+from saerl_core.config.signals import Space
+from saerl_core.features.extract import extract_features
+from saerl_core.plan.inputs import PlanInputs
+from saerl_core.records import ControlFeatures, PolicyRef, SaeFeatures, SaeRef
+from saerl_core.signals.clusters import cluster_prompts
+from saerl_core.signals.corruptions import corrupt_prompts
+from saerl_core.signals.difficulty import calibrate_difficulty
+from saerl_core.signals.quality import train_quality_probe
+
+
+@dataclass(frozen=True)
+class PoolRead:
+    """The pool and what was read of it; `pass_rates` None: no arm goes by labels that would have to be measured."""
+
+    prompts: pd.DataFrame
+    features: SaeFeatures
+    controls: ControlFeatures
+    policy: PolicyRef
+    sae: SaeRef
+    pass_rates: pd.DataFrame | None
+
+
+def other_signals(spaces: Collection[Space], read: PoolRead, config: RunConfig) -> dict[Space, PlanInputs]:
+    """Return the signals of those spaces that are not the run's own."""
+    return {space: signals_from(space, read, config) for space in sorted(spaces) if space != config.signals.space}
+
+
+def signals_from(space: Space, read: PoolRead, config: RunConfig) -> PlanInputs:
+    """Return quality, clusters and difficulty of a space, learnt from the same labels as the run's own."""
+    c, seed, prompts = config, config.seed, read.prompts
+    corrupted = bad = bad_controls = None
+    if c.quality.labels == "corruptions":
+        corrupted = corrupt_prompts(prompts, c.quality, seed)
+        bad, bad_controls, _ = extract_features(corrupted, read.policy, read.sae, c.features, seed, controls=True)
+    quality, _, _ = train_quality_probe(
+        prompts, read.features, corrupted, bad, c.quality, seed,
+        controls=read.controls, corrupted_controls=bad_controls, space=space,
+    )  # fmt: skip
+    clusters, _ = cluster_prompts(prompts, read.features, c.clusters, seed, read.controls, space)
+    label = c.difficulty
+    if read.pass_rates is None and label.label == "auto":
+        label = label.model_copy(update={"label": "none"})
+    difficulty, _ = calibrate_difficulty(
+        prompts, read.features, read.controls, clusters, read.pass_rates, label, seed, space=space
+    )
+    return PlanInputs(prompts=prompts, quality=quality, clusters=clusters, difficulty=difficulty)
