@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from saerl_core import load_prompts, make_plan, register_strategy
-from saerl_core.plan.order import Order, cut
+from saerl_core.plan.batches import Order, cut
 from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings
 
 

@@ -1,6 +1,6 @@
 """The table of algorithms: everything that more than one place must know of each.
 
-How an algorithm is spelt stands with its backend (`training.embedded.rules`, `training.openrlhf.algorithms`).
+How an algorithm is spelt stands with its backend (`training.embedded.trl_settings`, `training.openrlhf.algorithms`).
 """
 
 from collections.abc import Mapping

@@ -10,7 +10,7 @@ from saerl_core.config.run import RunConfig, TrainingConfig
 from saerl_core.errors import ConfigError
 from saerl_core.plan.strategies import STRATEGIES
 from saerl_core.report.page import render_report, summary_text
-from saerl_core.training.embedded.rules import rules_of
+from saerl_core.training.embedded.trl_settings import rules_of
 from saerl_core.training.openrlhf.algorithms import SPELLINGS
 from tests.report.checking import read
 from tests.report.factory import full_run

@@ -52,7 +52,7 @@ TRAININGS, EVERY = {"training embedded", "training openrlhf"}, set(STRATEGIES)
 @pytest.mark.parametrize(
     ("file", "wanted"),
     [
-        ("training/embedded/rules.py", {"training embedded"}),
+        ("training/embedded/trl_settings.py", {"training embedded"}),
         ("training/openrlhf/algorithms.py", {"training openrlhf"}),
         ("training/session.py", TRAININGS),
         ("training/a_new_helper.py", TRAININGS),

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from saerl_core.errors import ConfigError
-from saerl_core.features.lens import quiet_sae_lens
 from saerl_core.features.sae_config import WEIGHTS_NAME, LensConfig, read_sae_config, reads_itself
+from saerl_core.features.sae_lens_import import quiet_sae_lens
 from saerl_core.features.sae_weights import check_finite, check_weights
 from saerl_core.seeds import stage_rng
 

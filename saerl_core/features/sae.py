@@ -12,10 +12,9 @@ from saerl_core.features.activations import stream_activations
 from saerl_core.features.buffer import buffer_tokens, token_batches
 from saerl_core.features.encoder import Encoder, open_encoder
 from saerl_core.features.extract import width_mismatch
-from saerl_core.features.folders import atomic_folder
+from saerl_core.features.foreign_sae import fetch_sae
 from saerl_core.features.health import sae_health
 from saerl_core.features.hooks import hook_layer_from
-from saerl_core.features.load import fetch_sae
 from saerl_core.features.models import (
     LowerModel,
     ModelShape,
@@ -27,6 +26,7 @@ from saerl_core.features.models import (
 )
 from saerl_core.features.sae_config import read_sae_config
 from saerl_core.features.sae_folder import CARD_NAME, record_metadata, weights_id, write_card
+from saerl_core.features.saving import atomic_folder
 from saerl_core.features.tokens import TokenizedPrompts, length_batches, tokenize_prompts
 from saerl_core.features.train import SaeTraining, check_width, train_topk
 from saerl_core.policy.loading import load_tokenizer

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from saerl_core.errors import DataError
-from saerl_core.features.folders import atomic_folder
 from saerl_core.features.sae_config import CFG_NAME, WEIGHTS_NAME, read_sae_config
+from saerl_core.features.saving import atomic_folder
 from saerl_core.records import SaeRef
 
 CARD_NAME = "saerl.json"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from scipy.sparse import csr_matrix
 
 from saerl_core.errors import DataError
-from saerl_core.features.folders import atomic_folder
+from saerl_core.features.saving import atomic_folder
 from saerl_core.records import ControlFeatures, FeatureMeta, SaeFeatures
 
 _META, _IDS, _DENSE = "meta.json", "prompt_ids.json", "dense.npy"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from saerl_core.config.run import SaeConfig
 from saerl_core.errors import ConfigError
-from saerl_core.features.lens import quiet_sae_lens
+from saerl_core.features.sae_lens_import import quiet_sae_lens
 from saerl_core.progress import track
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import pandas as pd
 
 from saerl_core.config.run import PlanConfig
 from saerl_core.errors import DataError
+from saerl_core.plan.batches import Batch, Order
 from saerl_core.plan.mixing import swap_tails
-from saerl_core.plan.order import Batch, Order
 from saerl_core.plan.strategies.base import Candidates, StaticStrategy
 from saerl_core.plan.thinning import thin
 from saerl_core.seeds import stage_rng

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from saerl_core.plan.order import Batch
+from saerl_core.plan.batches import Batch
 
 
 def swap_tails(batches: Sequence[Batch], n_swap: int) -> list[tuple[Batch, frozenset[str]]]:

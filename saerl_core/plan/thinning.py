@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from saerl_core.plan.order import Batch
+from saerl_core.plan.batches import Batch
 
 
 def thin(batches: Sequence[Batch], n_steps: int) -> list[Batch]:

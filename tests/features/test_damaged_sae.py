@@ -8,8 +8,8 @@ import pytest
 from saerl_core.config.run import FeaturesConfig, SaeConfig
 from saerl_core.errors import ConfigError
 from saerl_core.features.encoder import open_encoder
-from saerl_core.features.lens import quiet_sae_lens
 from saerl_core.features.sae import obtain_sae
+from saerl_core.features.sae_lens_import import quiet_sae_lens
 
 CFG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 

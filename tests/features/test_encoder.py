@@ -12,7 +12,7 @@ from saerl_core.features.encoder import (
     random_encoder,
     reads_itself,
 )
-from saerl_core.features.lens import quiet_sae_lens
+from saerl_core.features.sae_lens_import import quiet_sae_lens
 
 D_IN, D_SAE = 16, 48
 

@@ -9,7 +9,7 @@ import pytest
 from saerl_core.config.run import FeaturesConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.features.extract import extract_features, pool_all
-from saerl_core.features.lens import quiet_sae_lens
+from saerl_core.features.sae_lens_import import quiet_sae_lens
 from saerl_core.features.tokens import tokenize_prompts
 from saerl_core.policy.loading import load_tokenizer
 from tests.features.conftest import full_hidden, make_pool, save_model

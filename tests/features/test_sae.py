@@ -8,10 +8,10 @@ from saerl_core.config.run import FeaturesConfig, SaeConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.features import buffer, sae_folder
 from saerl_core.features.health import sae_health
-from saerl_core.features.lens import quiet_sae_lens
 from saerl_core.features.models import load_lower_model
 from saerl_core.features.sae import obtain_sae
 from saerl_core.features.sae_config import read_sae_config
+from saerl_core.features.sae_lens_import import quiet_sae_lens
 from saerl_core.features.tokens import tokenize_prompts
 from saerl_core.policy.loading import load_tokenizer
 from tests.features.conftest import SMALL_SAE, full_hidden, make_pool, save_model

@@ -23,7 +23,7 @@ from tests.plan.pools import Row, make_inputs, steps_of
 INPUTS = make_inputs([Row(f"p{i:02}", i % 2, i / 12) for i in range(12)])
 STATIC = """
 from typing import Literal
-from saerl_core.plan.order import Batch, Order, cut
+from saerl_core.plan.batches import Batch, Order, cut
 from saerl_core.plan.strategies.base import StaticStrategy, StrategySettings
 from acme_strategies.helper import HARDEST_FIRST
 

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saerl_core.plan.order import Batch
+from saerl_core.plan.batches import Batch
 from saerl_core.plan.thinning import thin
 
 

@@ -71,7 +71,7 @@ def test_the_generator_names_the_rollouts(model):
 def test_libraries_do_not_start_talking_after_a_quiet_block(monkeypatch):
     import logging
 
-    from saerl_core.training.embedded.quiet import quiet_libraries
+    from saerl_core.training.embedded.library_logs import quiet_libraries
 
     logger = logging.getLogger("trl")
     monkeypatch.setattr(logger, "level", logging.NOTSET)  # as it is before the library is imported

@@ -7,7 +7,7 @@ import pytest
 
 from saerl_core.policy.loading import load_model, load_tokenizer
 from saerl_core.rollouts.grading import Grader
-from saerl_core.training.embedded.quiet import quiet_libraries
+from saerl_core.training.embedded.library_logs import quiet_libraries
 from saerl_core.training.embedded.trainer import build_trainer
 from saerl_core.training.session import TrainingSession
 from tests.training.world import ListCurriculum, tiny_job, tiny_prompts

@@ -43,8 +43,8 @@ def test_the_loader_of_stock_trl_asks_one_batch_ahead(policy, tmp_path):
     from trl import GRPOTrainer
 
     from saerl_core.policy.loading import load_model, load_tokenizer
-    from saerl_core.training.embedded.quiet import quiet_libraries
-    from saerl_core.training.embedded.rules import trl_config
+    from saerl_core.training.embedded.library_logs import quiet_libraries
+    from saerl_core.training.embedded.trl_settings import trl_config
 
     events: list[str] = []
     curriculum, prompts = FeedbackCurriculum(IDS, 4, events), tiny_prompts()

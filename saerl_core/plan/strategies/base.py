@@ -15,8 +15,8 @@ from pydantic import Field
 from saerl_core.config.base import Positive, Section
 from saerl_core.config.vectors import VectorsConfig
 from saerl_core.errors import DataError
+from saerl_core.plan.batches import Order
 from saerl_core.plan.choosers import Chooser
-from saerl_core.plan.order import Order
 
 SIGNALS = ("cluster_id", "difficulty", "calibrated")  # what `PlanInputs.joined` says of a prompt that may be planned
 # beside these, for the oracles of the task world alone: truth, known_pass_rate

@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from saerl_core.plan.order import Order, cut
+from saerl_core.plan.batches import Order, cut
 from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings
 
 

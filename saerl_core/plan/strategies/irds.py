@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from pydantic import Field
 
 from saerl_core.config.vectors import VectorsConfig
-from saerl_core.plan.order import Order, cut
+from saerl_core.plan.batches import Order, cut
 from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings, check_chosen
 
 _FLOOR = 0.05  # of p (1 - p): a prompt that is expected to be solved can still add a direction

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from saerl_core.plan.order import Order, cut
+from saerl_core.plan.batches import Order, cut
 from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings, check_chosen
 
 Share = Annotated[float, Field(gt=0.0, le=1.0)]

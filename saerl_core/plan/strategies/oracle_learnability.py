@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from saerl_core.plan.order import Order
+from saerl_core.plan.batches import Order
 from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings, check_truth
 from saerl_core.plan.strategies.learnability import best_shuffled
 

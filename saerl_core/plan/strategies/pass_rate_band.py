@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from saerl_core.config.base import Unit
-from saerl_core.plan.order import Order, cut
+from saerl_core.plan.batches import Order, cut
 from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings, check_chosen
 
 _ROUNDING = 1e-9  # 1 - (1 - .2) is a little less than .2

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from saerl_core.config.vectors import VectorsConfig
-from saerl_core.plan.order import Order, cut
+from saerl_core.plan.batches import Order, cut
 from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings
 
 _PROMPT_NLL = 0  # column of the vectors below: the log of the prompt's mean negative log-likelihood, standardised

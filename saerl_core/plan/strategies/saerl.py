@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from saerl_core.config.base import Unit
-from saerl_core.plan.order import Batch, Order, cut
+from saerl_core.plan.batches import Batch, Order, cut
 from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings
 
 RESIDUAL = -1  # group of the batches that are cut from the clusters' remainders

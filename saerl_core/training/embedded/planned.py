@@ -13,8 +13,8 @@ from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.protocols import StepMetrics
 from saerl_core.seeds import stage_seed
 from saerl_core.training.embedded.decoding import Rollouts, sample_rollouts
-from saerl_core.training.embedded.live import Batch, live_part
-from saerl_core.training.embedded.rules import Rules
+from saerl_core.training.embedded.trl_settings import Rules
+from saerl_core.training.embedded.zero_advantage import Batch, live_part
 from saerl_core.training.session import PromptRow, TrainedGroup, TrainingSession
 
 if TYPE_CHECKING:

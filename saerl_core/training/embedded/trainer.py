@@ -15,10 +15,10 @@ from saerl_core.protocols import Curriculum, OnStep, StepMetrics
 from saerl_core.records import TrainJob, TrainResult
 from saerl_core.rollouts.grading import Grader
 from saerl_core.training import checkpoints as store
+from saerl_core.training.embedded.library_logs import quiet_libraries
 from saerl_core.training.embedded.planned import PlannedTrainer, planned_trainer
-from saerl_core.training.embedded.quiet import quiet_libraries
-from saerl_core.training.embedded.rules import rules_of, trl_config
 from saerl_core.training.embedded.scores import HeldOutScores
+from saerl_core.training.embedded.trl_settings import rules_of, trl_config
 from saerl_core.training.fingerprint import job_fingerprint
 from saerl_core.training.held_out import held_out_prompts
 from saerl_core.training.intact import newest_intact

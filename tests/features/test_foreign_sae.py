@@ -6,8 +6,8 @@ import pytest
 
 from saerl_core.config.run import FeaturesConfig, SaeConfig
 from saerl_core.errors import ConfigError
-from saerl_core.features.lens import quiet_sae_lens
 from saerl_core.features.sae import obtain_sae
+from saerl_core.features.sae_lens_import import quiet_sae_lens
 from tests.features.conftest import make_pool, save_model
 
 CPU = FeaturesConfig(device="cpu")
@@ -112,7 +112,7 @@ def test_paths_that_lead_nowhere_say_what_to_do(policy, tmp_path):
 @pytest.fixture
 def registry(monkeypatch):
     """sae-lens' registry with one release of ours; nothing else of its loading path is replaced."""
-    from saerl_core.features.lens import quiet_sae_lens
+    from saerl_core.features.sae_lens_import import quiet_sae_lens
 
     with quiet_sae_lens():
         from sae_lens.loading import pretrained_sae_loaders, pretrained_saes_directory

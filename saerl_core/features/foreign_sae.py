@@ -5,8 +5,8 @@ from pathlib import Path
 
 from saerl_core.config.run import SaeConfig
 from saerl_core.errors import ConfigError
-from saerl_core.features.lens import quiet_sae_lens
 from saerl_core.features.sae_config import CFG_NAME, WEIGHTS_NAME, read_sae_config, reads_itself
+from saerl_core.features.sae_lens_import import quiet_sae_lens
 
 # what sae-lens raises on a configuration or weights that it does not expect
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, AssertionError, RuntimeError, OSError)
