@@ -1,19 +1,21 @@
-"""Signals of a comparison's arms that come from another space than the run's own."""
+"""What the arms of a comparison need beside the run's own signals: those of another space, and vectors."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
 import pandas as pd
 
-from saerl_core.config.run import RunConfig
+from saerl_core.config.run import RunConfig, VectorsConfig
 from saerl_core.config.signals import Space
 from saerl_core.features.extract import extract_features
+from saerl_core.features.likelihood import policy_likelihood
 from saerl_core.plan.inputs import PlanInputs
-from saerl_core.records import ControlFeatures, PolicyRef, SaeFeatures, SaeRef
+from saerl_core.records import ControlFeatures, PolicyRef, PromptVectors, SaeFeatures, SaeRef
 from saerl_core.signals.clusters import cluster_prompts
 from saerl_core.signals.corruptions import corrupt_prompts
 from saerl_core.signals.difficulty import calibrate_difficulty
 from saerl_core.signals.quality import train_quality_probe
+from saerl_core.signals.vectors import prompt_vectors
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,15 @@ class PoolRead:
 def other_signals(spaces: Collection[Space], read: PoolRead, config: RunConfig) -> dict[Space, PlanInputs]:
     """Return the signals of those spaces that are not the run's own."""
     return {space: signals_from(space, read, config) for space in sorted(spaces) if space != config.signals.space}
+
+
+def vectors_of(read: PoolRead, config: RunConfig, wanted: VectorsConfig) -> PromptVectors:
+    """Return what a strategy may know of every prompt; the policy reads the pool once where likelihoods are wanted."""
+    table = None
+    if wanted.use_likelihood:
+        sizes = {"batch_tokens": config.features.batch_tokens, "device": config.features.device}
+        table = policy_likelihood(read.prompts, read.policy, config.grading, **sizes).table
+    return prompt_vectors(read.prompts, read.features, read.controls, table, wanted, config.seed)
 
 
 def signals_from(space: Space, read: PoolRead, config: RunConfig) -> PlanInputs:

@@ -3,24 +3,23 @@
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 import pandas as pd
 from zenml import step
 
 from saerl_core.compare.tables import TrialTables, to_tables
-from saerl_core.config.run import RunConfig, VectorsConfig
+from saerl_core.config.run import RunConfig
 from saerl_core.environment import state_dir
 from saerl_core.errors import BackendError
-from saerl_core.features.likelihood import policy_likelihood
 from saerl_core.plan.inputs import PlanInputs
-from saerl_core.records import ControlFeatures, PassRatesReport, PolicyRef, PromptVectors, SaeFeatures, SaeRef
-from saerl_core.signals.vectors import prompt_vectors
+from saerl_core.records import ControlFeatures, PassRatesReport, PolicyRef, SaeFeatures, SaeRef
 from saerl_core.trials.arms import resolve_arms
 from saerl_core.trials.pool import Progress
 from saerl_core.trials.pool import run_trials as run_them
 from saerl_core.trials.prepare import TrialInputs, prepare_trials
-from steps._spaces import PoolRead, other_signals
+from steps._spaces import PoolRead, other_signals, vectors_of
 from tracking.runtime import stage
 
 logger = logging.getLogger("saerl")
@@ -56,17 +55,12 @@ def run_trials(
             config.torch_threads, config.signals.space,
         )  # fmt: skip
 
-        def embed(wanted: VectorsConfig) -> PromptVectors:
-            table = None
-            if wanted.use_likelihood:
-                sizes = {"batch_tokens": config.features.batch_tokens, "device": config.features.device}
-                table = policy_likelihood(prompts, policy, config.grading, **sizes).table
-            return prompt_vectors(prompts, features, controls, table, wanted, config.seed)
-
         arms = resolve_arms(config, config.compare)
         read = PoolRead(prompts, features, controls, policy, sae, pass_rates)
         inputs = replace(inputs, others=other_signals({arm.space for arm in arms}, read, config))
-        folders = prepare_trials(inputs, arms, config.compare, state_dir() / "trials", embed)
+        folders = prepare_trials(
+            inputs, arms, config.compare, state_dir() / "trials", partial(vectors_of, read, config)
+        )
         outcome = run_them(folders, config.compare.workers, _Lines())
         if not outcome.trials:
             raise BackendError(f"all {len(folders)} trials failed; the first: {outcome.failures[0].reason}")
