@@ -47,13 +47,32 @@ _VANILLA_BATCH = {"mixed": 32, "hard": 64}
 _ROWS = (
     BenchmarkArm("vanilla", {"name": "vanilla"}, batch=_VANILLA_BATCH, is_main=True),
     BenchmarkArm("adaptive", {"name": "adaptive"}, is_main=True),
-    BenchmarkArm("saerl_cluster", {"name": "saerl", "grouping": "cluster"}, is_main=True),
+    BenchmarkArm(
+        "saerl_cluster",
+        {"name": "saerl", "grouping": "cluster"},
+        recipe={"mixed": "frugal", "hard": "standard"},
+        is_main=True,
+    ),
     BenchmarkArm("saerl_interleaved", {"name": "saerl", "grouping": "interleaved"}, is_main=True),
     BenchmarkArm("adaptive_dense", {"name": "adaptive", "features": "dense"}, is_main=True),
     BenchmarkArm("adaptive_random_sae", {"name": "adaptive", "features": "random_sae"}, is_main=True),
-    BenchmarkArm("adaptive_likelihood", {"name": "adaptive", "features": "none"}, is_main=True),
-    BenchmarkArm("saerl_random", {"name": "saerl", "grouping": "cluster"}, space="random"),
-    BenchmarkArm("saerl_surface", {"name": "saerl", "grouping": "cluster"}, space="surface"),
+    BenchmarkArm(
+        "adaptive_likelihood",
+        {"name": "adaptive", "features": "none", "explore_frac": 0.2, "max_uses": 6},
+        is_main=True,
+    ),
+    BenchmarkArm(
+        "saerl_random",
+        {"name": "saerl", "grouping": "cluster"},
+        recipe={"mixed": "frugal", "hard": "standard"},
+        space="random",
+    ),
+    BenchmarkArm(
+        "saerl_surface",
+        {"name": "saerl", "grouping": "cluster"},
+        recipe={"mixed": "frugal", "hard": "standard"},
+        space="surface",
+    ),
     *(
         BenchmarkArm(name, {"name": name})
         for name in (
