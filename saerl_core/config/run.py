@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from saerl_core.config.base import Positive, Section, Unit
 from saerl_core.config.compare import ArmConfig, CompareConfig
@@ -159,7 +159,8 @@ class QualityConfig(Section):
 class ClustersConfig(Section):
     """Clusters in SAE space."""
 
-    n_clusters: Annotated[int, Field(ge=1)] = 16
+    # None, or auto: as many as give a cluster four full batches, at most 16
+    n_clusters: Annotated[Positive | None, BeforeValidator(lambda given: None if given == "auto" else given)] = None
     svd_components: Positive = 128
     n_init: Positive = 4
 

@@ -53,6 +53,7 @@ class TrainingConfig(Section):
     lr: Annotated[float, Field(gt=0.0)] = 5e-4
     warmup_steps: Annotated[int, Field(ge=0)] = 5
     kl_coef: Annotated[float, Field(ge=0.0)] = 0.0
+    # clips of the ratio of new to old policy; with our one on-policy step a batch it is 1, so neither ever acts
     clip_low: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     clip_high: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None  # None: the algorithm's own
     temperature: Annotated[float, Field(gt=0.0)] = 1.0

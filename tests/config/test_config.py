@@ -12,7 +12,8 @@ from saerl_core.plan.strategies.mopps import MoppsSettings
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
 FILE = {"prompts": {"source": "file", "path": "pool.jsonl", "eval_path": "eval.jsonl"}}
-PRETRAINED = FILE | {"policy": {"source": "pretrained", "model": "org/model"}, "grading": {"kind": "math"}}
+LENGTHS = {name: {"max_completion_tokens": 64} for name in ("pass_rates", "training", "evaluation")}
+PRETRAINED = FILE | LENGTHS | {"policy": {"source": "pretrained", "model": "org/model"}, "grading": {"kind": "math"}}
 TEXT = {
     "prompts": {"source": "file", "path": "pool.jsonl"},
     "policy": {"source": "text"},
@@ -404,3 +405,11 @@ def test_a_strategy_that_is_given_as_settings_keeps_its_name():
 )
 def test_rollouts_are_spent_on_labels_only_where_something_rests_on_them(parameters, measured):
     assert validate(parameters).may_measure is measured
+
+
+@pytest.mark.parametrize("section", ["pass_rates", "training", "evaluation"])
+def test_the_length_of_a_foreign_models_answers_must_be_said(section):
+    told = message({key: value for key, value in PRETRAINED.items() if key != section})
+    assert f"{section}.max_completion_tokens is not set, and its default of 24 tokens fits the built-in" in told
+    assert "set it to the length that an answer of your model needs" in told
+    assert validate(PRETRAINED) == validate(validate(PRETRAINED).model_dump(mode="json", exclude_unset=True))
