@@ -12,6 +12,7 @@ from pipelines.commands.export import export
 from pipelines.commands.inspect import inspect
 from pipelines.commands.retrain import COMMANDS
 from pipelines.commands.server import deliver, server
+from pipelines.commands.settings import settings as settings_command
 from saerl_core.config.load import load_config
 from saerl_core.config.run import RunConfig
 from saerl_core.config.set import read_settings
@@ -134,6 +135,7 @@ main.add_command(compare)
 main.add_command(export)
 main.add_command(inspect)
 main.add_command(server)
+main.add_command(settings_command)
 main.add_command(deliver)
 
 
