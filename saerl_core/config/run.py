@@ -2,7 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from saerl_core.config.base import Positive, Section, Unit
 from saerl_core.config.compare import ArmConfig, CompareConfig
@@ -60,6 +67,11 @@ class ColumnMap(Section):
     level: str | None = "level"
     pass_rate: str | None = "pass_rate"  # noqa: S105 (the name of a column)
     quality: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out what nobody has written: a step that reads this again must still see that the layout is open."""
+        return {name: value for name, value in handler(self).items() if name in self.model_fields_set}
 
 
 class TaskWorldConfig(Section):
