@@ -441,6 +441,7 @@ def test_advice_about_labels_leads_out_and_not_in_a_circle(base, label):
     try:
         validate(given)
     except ConfigError as error:
-        advised = re.findall(r"set difficulty\.label to '(\w+)'", str(error).replace("\n", " "))
-        assert advised, error
-        validate(merged(given, {"difficulty": {"label": advised[0]}}))
+        advised = re.findall(r"set difficulty\.label to '(\w+)'", str(error))
+    else:
+        return
+    validate(merged(given, {"difficulty": {"label": advised[0]}}))
