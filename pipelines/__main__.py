@@ -12,10 +12,11 @@ from pipelines.commands.export import export
 from pipelines.commands.inspect import inspect
 from pipelines.commands.retrain import COMMANDS
 from pipelines.commands.server import deliver, server
+from pipelines.commands.settings import settings as settings_command
 from saerl_core.config.load import load_config
 from saerl_core.config.run import RunConfig
 from saerl_core.config.set import read_settings
-from saerl_core.environment import apply, project_root, state_dir
+from saerl_core.environment import apply, state_dir
 from saerl_core.errors import SaerlError
 
 CONFIG = click.option(
@@ -127,13 +128,17 @@ def where() -> None:
     if not report.is_file():
         raise click.ClickException(f"there is no {report} yet; run `zenml pipeline run saerl` first")
     click.echo(f"report:    {_short(report)}")
-    click.echo("MLflow UI: make ui   (http://127.0.0.1:5000)")
+    kept = sorted((state_dir() / "reports").glob("*.html"))
+    if kept:
+        click.echo(f"all runs:  {_short(kept[0].parent)} ({len(kept)})")
+    click.echo("MLflow UI: python -m pipelines ui   (http://127.0.0.1:5000)")
 
 
 main.add_command(compare)
 main.add_command(export)
 main.add_command(inspect)
 main.add_command(server)
+main.add_command(settings_command)
 main.add_command(deliver)
 
 
@@ -145,7 +150,7 @@ def _config(path: str | None, settings: tuple[str, ...]) -> RunConfig:
 
 
 def _short(path: Path) -> str:
-    return str(path.relative_to(project_root())) if path.is_relative_to(project_root()) else str(path)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 if __name__ == "__main__":

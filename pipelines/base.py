@@ -10,6 +10,7 @@ from zenml.enums import ExecutionMode, ExecutionStatus
 from zenml.models import PipelineRunResponse
 from zenml.pipelines.pipeline_definition import Pipeline
 
+from pipelines.interrupts import mark_killed_runs, told_when_stopped
 from pipelines.placement import missing_variables, step_operators
 from pipelines.setup import use_running_servers
 from saerl_core.config.load import overridden, validate
@@ -80,9 +81,11 @@ class CommandPipeline(SaerlPipeline):
     """The pipeline as a command: an expected error is one line on stderr and exit code 1, not a traceback."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> PipelineRunResponse | None:
-        """Run the pipeline; errors of saerl end the command."""
+        """Run the pipeline; errors of saerl end the command, and so does who stops it."""
         try:
-            return super().__call__(*args, **kwargs)
+            mark_killed_runs()
+            with told_when_stopped():
+                return super().__call__(*args, **kwargs)
         except SaerlError as error:
             raise click.ClickException(str(error)) from error
 
@@ -99,6 +102,7 @@ def as_saerl_pipeline(name: str) -> Callable[[Callable[..., Any]], SaerlPipeline
 def as_command(pipeline: SaerlPipeline, overrides: Mapping[str, object] | None = None) -> CommandPipeline:
     """Return the pipeline for a command line; `overrides` are its settings, by dotted path."""
     logging.getLogger("zenml.orchestrators.local.local_orchestrator").addFilter(_no_traceback)
+    logging.getLogger("zenml.pipelines.pipeline_definition").addFilter(_no_bad_advice)
     mode = pipeline.configuration.execution_mode
     command = CommandPipeline(name=pipeline.name, entrypoint=pipeline.entrypoint, execution_mode=mode)
     command.overrides = overrides or {}
@@ -110,6 +114,11 @@ def _no_traceback(record: logging.LogRecord) -> bool:
     if record.exc_info and isinstance(record.exc_info[1], SaerlError):
         record.exc_info = None
     return True
+
+
+def _no_bad_advice(record: logging.LogRecord) -> bool:
+    """Drop ZenML's advice that would make every later command need a server (docs/servers.md says what to do)."""
+    return "zenml login --local" not in record.getMessage()
 
 
 def _newest_run() -> PipelineRunResponse | None:

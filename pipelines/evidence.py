@@ -56,10 +56,12 @@ def mlflow_run_id(run: PipelineRunResponse) -> str:
 def candidate_of(run: PipelineRunResponse) -> Candidate:
     """Load what the gate reads of the run's trained policy."""
     items = output(run, _STEP, "item_scores").load()
+    base = items[items["policy"] == "before"]
     return Candidate(
         items=items[items["policy"] == "after"],
         costs=output(run, "write_report", "costs").load(),
         trained_ids=frozenset(output(run, "train_policy", "consumed").load()["prompt_id"]),
+        base=None if base.empty else base,
         matches=output(run, "load_prompts", "contamination_matches").load(),
     )
 

@@ -56,7 +56,8 @@ def signals(c: RunConfig) -> Signals:
     quality, _, quality_report = train_quality_probe(
         prompts, features, controls, policy, sae, c.quality, c.features, seed, threads, space
     )
-    clusters, clusters_report = cluster_prompts(prompts, features, c.clusters, seed, controls, space)
+    batch = c.plan.prompts_per_step if c.clusters.n_clusters is None else None  # no reason to cluster again otherwise
+    clusters, clusters_report = cluster_prompts(prompts, features, c.clusters, seed, controls, space, batch)
     pass_rates, pass_rates_report = _pass_rates(c, prompts, clusters, policy)
     difficulty, difficulty_report = calibrate_difficulty(
         prompts,

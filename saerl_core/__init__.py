@@ -1,6 +1,6 @@
 """Everything that decides or computes in saerl; knows neither ZenML nor MLflow.
 
-Where a line of code lives – a room is named after a stage of the data's way:
+Where a line of code lives – a room is named after a stage that the data pass through:
 
 | room         | takes                                   | gives                                                     |
 |--------------|-----------------------------------------|-----------------------------------------------------------|

@@ -13,7 +13,7 @@ class Algorithm:
 
     name: str
     title: str
-    clip_high: float | None = None  # upper clip where the configuration sets none; None: the lower one
+    clip_high: float | None = None  # upper clip where none is set; None: the lower one. It never acts: ratios are 1
     refused_by: Mapping[str, str] = field(default_factory=dict)  # backend -> why, as it stands after "which"
     has_critic: bool = False
     penalises_length: bool = False  # takes training.openrlhf.overlong_*

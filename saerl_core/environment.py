@@ -13,13 +13,13 @@ from saerl_core.errors import ConfigError
 OFFLINE_BY_DEFAULT = "SAERL_OFFLINE_BY_DEFAULT"  # set where HF_HUB_OFFLINE is our default, not the user's choice
 
 
+_LIBRARY = Path(__file__).resolve().parent.parent  # what this code was imported from
+
+
 def project_root() -> Path:
     """Return the repository: the nearest folder above the working directory that holds saerl.py and pipelines/."""
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "saerl.py").is_file() and (folder / "pipelines").is_dir():
-            return folder
-    return Path(__file__).resolve().parent.parent
+    return next((folder for folder in (here, *here.parents) if _is_clone(folder)), _LIBRARY)
 
 
 def state_dir() -> Path:
@@ -70,15 +70,30 @@ def state_problem() -> str | None:
     return None
 
 
+def clone_problem() -> str | None:
+    """Return in one sentence that this code is another clone's than the one we stand in, or None."""
+    here = project_root().resolve()
+    if here == _LIBRARY or not _is_clone(_LIBRARY):  # an installed library is nobody's clone
+        return None
+    return (
+        f"you are in the clone '{here}', but this environment runs the code of the clone '{_LIBRARY}'; make an "
+        "environment of its own here (`make install`, then `source .venv/bin/activate`), or work in the other clone"
+    )
+
+
+def _is_clone(folder: Path) -> bool:
+    return (folder / "saerl.py").is_file() and (folder / "pipelines").is_dir()
+
+
 def apply() -> None:
     """Set every default that the environment does not have yet.
 
     Raises:
-        ConfigError: the local state would be written where nothing can be written. The command `zenml`, which calls
-            this when it starts, ends with the sentence alone.
+        ConfigError: the local state would be written where nothing can be written, or the code is that of another
+            clone. The command `zenml`, which calls this when it starts, ends with the sentence alone.
     """
     # who has put ZenML's own files elsewhere may import it without any state of ours
-    problem = None if "ZENML_CONFIG_PATH" in os.environ else state_problem()
+    problem = clone_problem() or (None if "ZENML_CONFIG_PATH" in os.environ else state_problem())
     if problem is not None:
         if Path(sys.argv[0]).name == "zenml":
             raise SystemExit(f"Error: {problem}")

@@ -20,6 +20,7 @@ from saerl_core.errors import ConfigError, DataError
 from saerl_core.export.records import ExportOptions
 from saerl_core.export.write import export_plan as write_export
 from saerl_core.face_signals import SIGNAL_COLUMNS, Signal, described, pool_of, signal_tables, vectors_for, warn
+from saerl_core.plan.as_named import naming_notes
 from saerl_core.plan.build import plan_batches
 from saerl_core.plan.inputs import PlanInputs
 from saerl_core.plan.strategies.lookup import find
@@ -101,7 +102,7 @@ def make_plan(  # noqa: PLR0913 (prompts, sizes and one argument a signal, all b
     plan, report = plan_batches(inputs, config, seed, known)
     row = find(config.strategy.name)
     warn(tables.missing, row.signals, config.strategy)
-    notes = (*tables.notes, *described(tables.missing), *about, *report.notes)
+    notes = (*tables.notes, *described(tables.missing), *about, *naming_notes(plan, config), *report.notes)
     return replace(plan, notes=notes)
 
 

@@ -20,10 +20,14 @@ def cluster_prompts(
     seed: int,
     controls: ControlFeatures | None = None,
     space: Space = "sae",
+    prompts_per_step: int | None = None,
 ) -> tuple[Annotated[pd.DataFrame, "clusters"], Annotated[ClustersReport, "clusters_report"]]:
-    """Assign every prompt to a cluster and describe the clusters."""
+    """Assign every prompt to a cluster and describe the clusters.
+
+    The size of a batch decides about the number of clusters where the configuration does not.
+    """
     with stage("cluster_prompts") as clock:
-        clusters, report = cluster(prompts, features, config, seed, controls, space)
+        clusters, report = cluster(prompts, features, config, seed, controls, space, prompts_per_step)
         report = clock.stamp(report)
     track("cluster_prompts", report)
     return clusters, report

@@ -7,6 +7,7 @@ from zenml import step
 
 from materializers import BatchPlanMaterializer
 from saerl_core.config.run import PlanConfig
+from saerl_core.plan.as_named import naming_notes
 from saerl_core.plan.build import plan_batches as plan_them
 from saerl_core.plan.inputs import PlanInputs
 from saerl_core.plan.small_pools import fit_batch_to_pool, with_notes
@@ -44,6 +45,6 @@ def plan_batches(
         inputs = PlanInputs(prompts=marked.prompts, quality=quality, clusters=clusters, difficulty=difficulty)
         config, small = fit_batch_to_pool(inputs, config, is_trained=bool(n_completion_tokens))
         plan, report = plan_them(inputs, config, seed, vectors)
-        report = clock.stamp(with_notes(report, marked.note, small))
+        report = clock.stamp(with_notes(report, marked.note, small, *naming_notes(plan, config)))
     track("plan_batches", report)
     return plan, plan.decisions, report

@@ -1,6 +1,7 @@
 """Write the page, the cost ledger and everything that makes runs comparable; never cached."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -90,6 +91,22 @@ def _log(inputs: ReportInputs, page: str) -> None:
     tags = {"plan_hash": inputs.plan.plan_hash, "sae_id": inputs.sae.sae_id}
     runtime.log_summary(metrics, tags, files)
     runtime.say(summary_text(inputs))
+    runtime.say(_where(inputs))
+
+
+def _where(inputs: ReportInputs) -> str:
+    """Say where the page, the plan and what is odd in the prompts are to be found."""
+    folder = state_dir() / "last_run"
+    return (
+        f"Report: {_kept_page(inputs)} (the newest is always {state_dir() / 'report.html'}).\n"
+        f"Plan: {folder / 'plan.parquet'}; why each prompt is in it or not: {folder / 'plan_decisions.parquet'}.\n"
+        f"Odd prompts: {len(inputs.issues)}, listed in {folder / 'prompt_issues.csv'}."
+    )
+
+
+def _kept_page(inputs: ReportInputs) -> Path:
+    """Return the file that keeps this run's page when the next run writes its own."""
+    return state_dir() / "reports" / f"{re.sub(r'[^A-Za-z0-9._-]', '_', inputs.facts.run_name)}.html"
 
 
 def _log_forecasts(training: TrainingFacts) -> dict[str, float]:
@@ -105,6 +122,8 @@ def _write_files(inputs: ReportInputs, page: str) -> list[Path]:
     folder = state_dir() / "last_run"
     folder.mkdir(parents=True, exist_ok=True)
     (state_dir() / "report.html").write_text(page)
+    _kept_page(inputs).parent.mkdir(exist_ok=True)
+    _kept_page(inputs).write_text(page)
     (folder / "config.json").write_text(inputs.config.model_dump_json(indent=2))
     (folder / "summary.txt").write_text(summary_text(inputs))
     inputs.plan.table.to_parquet(folder / "plan.parquet", index=False)

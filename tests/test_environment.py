@@ -133,3 +133,15 @@ def test_a_fingerprint_sees_contents_names_and_absence(tmp_path):
     folder = fingerprint(str(tmp_path))
     file.rename(tmp_path / "b.jsonl")
     assert fingerprint(str(tmp_path)) != folder
+
+
+def test_another_clones_environment_is_refused(bare, tmp_path):
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "saerl.py").touch()
+    bare.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"^you are in the clone '.*', but this environment runs the code of") as told:
+        apply()
+    assert "make an environment of its own here (`make install`" in str(told.value)
+    assert "ZENML_CONFIG_PATH" not in os.environ
+    bare.setattr("saerl_core.environment._LIBRARY", tmp_path / "site-packages")  # installed, from no clone
+    apply()

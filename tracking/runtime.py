@@ -27,6 +27,7 @@ from saerl_core.records import StageReport
 from saerl_core.stages import STAGES
 from tracking import delivery as tracking
 from tracking.journal import Record
+from tracking.processes import PROCESS_TAG, this_process
 
 R = TypeVar("R", bound=StageReport)
 
@@ -112,6 +113,7 @@ def log_run_facts() -> None:
     # MLflow refuses a parameter that changes; a long value is cut at MLflow's limit
     params = [Record("param", key, str(value)[:500]) for key, value in flatten(config).items()]
     tags = {"saerl.strategy": config.plan.strategy.name, "saerl.seed": str(config.seed), "git_sha": git_sha()}
+    tags[PROCESS_TAG] = this_process()
     tracking.record(params + [Record("tag", key, value) for key, value in tags.items()])
 
 

@@ -163,6 +163,24 @@ def _plan(config: "RunConfig") -> Iterator[str]:
         )
 
 
+def _lengths(config: "RunConfig") -> Iterator[str]:
+    """Yield what no default can know: how long the answers of a model are that we did not make."""
+    if config.policy.source != "pretrained" or config.prompts.source == "task_world":
+        return
+    used = (
+        ("pass_rates", config.pass_rates, config.may_measure),
+        ("training", config.training, config.training.enabled),
+        ("evaluation", config.evaluation, config.evaluation.enabled),
+    )
+    for name, section, is_used in used:
+        if is_used and "max_completion_tokens" not in section.model_fields_set:
+            yield (
+                f"{name}.max_completion_tokens is not set, and its default of {section.max_completion_tokens} tokens "
+                "fits the built-in task world only; set it to the length that an answer of your model needs, for "
+                "example 1024 for worked solutions"
+            )
+
+
 def _evaluation(config: "RunConfig") -> Iterator[str]:
     evaluation, prompts = config.evaluation, config.prompts
     if not evaluation.enabled:
@@ -263,6 +281,7 @@ _CHECKS: tuple[Callable[["RunConfig"], Iterator[str]], ...] = (
     _sae,
     _labels,
     _plan,
+    _lengths,
     training_problems,
     _evaluation,
     _grading,

@@ -19,5 +19,5 @@ class PlanConfig(Section):
     """Which prompts in which batch, in which order."""
 
     strategy: StrategyField = SaerlSettings()  # docs/strategies.md lists all and their settings
-    prompts_per_step: Positive = 32
+    prompts_per_step: Positive = 32  # different prompts in a batch
     n_steps: Positive | None = 60  # None: one epoch

@@ -2,7 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from saerl_core.config.base import Positive, Section, Unit
 from saerl_core.config.compare import ArmConfig, CompareConfig
@@ -61,15 +68,20 @@ class ColumnMap(Section):
     pass_rate: str | None = "pass_rate"  # noqa: S105 (the name of a column)
     quality: str | None = None
 
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out what nobody has written: a step that reads this again must still see that the layout is open."""
+        return {name: value for name, value in handler(self).items() if name in self.model_fields_set}
+
 
 class TaskWorldConfig(Section):
     """The built-in task world: verifiable short problems."""
 
-    n_train: Positive = 2400
+    n_train: Positive = 2400  # problems of the pool
     n_dev: Annotated[int, Field(ge=0)] = 240
     n_test: Positive = 480
-    bad_frac: Unit = 0.2
-    level_weights: tuple[float, float, float, float, float] = (1.0, 1.0, 1.0, 1.0, 1.0)
+    bad_frac: Unit = 0.2  # share of the pool that is broken on purpose
+    level_weights: tuple[float, float, float, float, float] = (1.0, 1.0, 1.0, 1.0, 1.0)  # shares, easiest first
 
 
 class PromptsConfig(Section):
@@ -85,12 +97,12 @@ class PromptsConfig(Section):
     dataset_config: str | None = None
     dataset_split: str = "train"
     eval_path: str | None = None  # held-out prompts with the same columns, for evaluation
-    max_rows: Positive | None = None
-    max_prompt_chars: Positive = 4000
+    max_rows: Positive | None = None  # the first so many rows; None: all
+    max_prompt_chars: Positive = 4000  # longer ones are flagged and not used
     keep_flags: tuple[str, ...] = ()  # flags that shall not make a row unusable, such as swallowed_latex
     decontaminate_against: tuple[str, ...] = ()  # files of evaluation prompts
-    ngram_tokens: Annotated[int, Field(ge=3, le=50)] = 13
-    coverage_threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    ngram_tokens: Annotated[int, Field(ge=3, le=50)] = 13  # of a run of words that two texts share: a leak
+    coverage_threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5  # share of an evaluation text that is found
 
     @field_validator("keep_flags")
     @classmethod
@@ -107,7 +119,7 @@ class PolicyConfig(Section):
 
     source: Literal["task_world", "text", "pretrained"] = "task_world"
     model: str | None = None  # source pretrained: a local folder or a Hub name
-    trust_remote_code: bool = False
+    trust_remote_code: bool = False  # run code that comes with the model: docs/security.md
     chat_template: bool = False  # put every prompt into the tokenizer's chat template, as one user message
     system_prompt: str | None = None  # with chat_template: the system message
     prompt_suffix: str = ""  # appended to every prompt, e.g. how to mark the final answer
@@ -116,7 +128,7 @@ class PolicyConfig(Section):
     n_heads: Positive = 4
     intermediate_size: Positive = 256
     vocab_size: Positive = 2048  # source text: byte-level BPE trained on the pool
-    pretrain_steps: Positive = 1650
+    pretrain_steps: Positive = 1650  # source text: fewer where the pool is small or the held-out loss rises
     sloppy_steps: Annotated[int, Field(ge=0)] = 300  # task world: steps on partly wrong solutions
     batch_size: Positive = 64
 
@@ -131,7 +143,7 @@ class SaeConfig(Section):
     hook_layer: Annotated[int, Field(ge=0)] | None = None  # None: the middle block
     expansion: Positive = 8  # d_sae = expansion * d_in
     k: Positive = 12  # active latents a token
-    train_tokens: Positive = 400_000
+    train_tokens: Positive = 400_000  # activations that the SAE learns from
     batch_size: Positive = 512
     lr: Annotated[float, Field(gt=0.0)] = 3e-3
 
@@ -139,7 +151,7 @@ class SaeConfig(Section):
 class FeaturesConfig(Section):
     """Feature extraction."""
 
-    pooling: Literal["mean", "max", "last"] = "mean"
+    pooling: Literal["mean", "max", "last"] = "mean"  # over the tokens of a prompt
     batch_tokens: Positive = 8192  # padded tokens in one forward pass: the memory bound
     max_prompt_tokens: Positive = 1024
     device: Literal["auto", "cpu", "cuda"] = "auto"  # of the SAE's model, in training and extraction
@@ -149,7 +161,7 @@ class QualityConfig(Section):
     """The quality probe."""
 
     labels: Literal["corruptions", "column"] = "corruptions"
-    n_corruptions: Positive = 800
+    n_corruptions: Positive = 800  # prompts broken on purpose, that the probe learns from
     folds: Annotated[int, Field(ge=2)] = 5
     drop_above: Unit = 0.95  # left out: prompts whose calibrated probability of being broken is above it
     drop_quantile: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None  # instead: this share, the lowest scores
@@ -159,18 +171,19 @@ class QualityConfig(Section):
 class ClustersConfig(Section):
     """Clusters in SAE space."""
 
-    n_clusters: Annotated[int, Field(ge=1)] = 16
-    svd_components: Positive = 128
-    n_init: Positive = 4
+    # None, or auto: as many as give a cluster four full batches, at most 16
+    n_clusters: Annotated[Positive | None, BeforeValidator(lambda given: None if given == "auto" else given)] = None
+    svd_components: Positive = 128  # directions that the features are reduced to before k-means
+    n_init: Positive = 4  # starts of k-means; the best counts
 
 
 class PassRatesConfig(Section):
     """Rollouts on a small labelled subset."""
 
     n_labelled: Positive = 480  # many prompts with few rollouts teach more than few with many, at the same cost
-    n_rollouts: Positive = 4
+    n_rollouts: Positive = 4  # a prompt
     temperature: Annotated[float, Field(gt=0.0)] = 1.0
-    max_completion_tokens: Positive = 24
+    max_completion_tokens: Positive = 24  # for the task world; must be said for a pretrained model
 
 
 class DifficultyConfig(Section):
@@ -205,10 +218,10 @@ class EvaluationConfig(Section):
     enabled: bool = True
     split: Literal["dev", "test"] = "test"
     n_samples: Positive = 8  # completions a prompt
-    ks: tuple[Positive, ...] = (1, 8)
+    ks: tuple[Positive, ...] = (1, 8)  # pass@k is told for each
     temperature: Annotated[float, Field(ge=0.0)] = 1.0
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    max_completion_tokens: Positive = 24
+    max_completion_tokens: Positive = 24  # for the task world; must be said for a pretrained model
     benchmarks: tuple[BenchmarkConfig, ...] = ()  # evaluated in place of `split`
 
 

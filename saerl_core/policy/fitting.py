@@ -1,7 +1,7 @@
 """The training loop of the small LMs: next-token prediction with a weight a token."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _WARMUP_STEPS = 30
 _LOG_EVERY = 25
+_PATIENCE = 2  # looks without a new best
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,49 @@ class Rates:
     decay_frac: float
 
 
+@dataclass
+class EarlyStop:
+    """Ends a training whose loss on texts kept out has risen twice in a row, and gives back the best weights."""
+
+    loss: Callable[[], float]  # on the texts kept out
+    stopped_at: int | None = None  # step; None: it ran to its end
+    best: float = math.inf
+    _weights: "dict[str, torch.Tensor] | None" = None
+    _n_worse: int = 0
+
+    def wants_to_stop(self, model: "PreTrainedModel", step: int) -> bool:
+        """Look at the loss now; true at the second look in a row without a new best."""
+        model.eval()
+        loss = self.loss()
+        model.train()
+        if loss < self.best:
+            self.best, self._n_worse = loss, 0
+            self._weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+            return False
+        self._n_worse += 1
+        if self._n_worse < _PATIENCE:
+            return False
+        self.stopped_at = step
+        return True
+
+    def give_back(self, model: "PreTrainedModel") -> None:
+        """Put the best weights back where the training was stopped."""
+        if self.stopped_at is not None and self._weights is not None:
+            model.load_state_dict(self._weights)
+
+
 def fit(
-    model: "PreTrainedModel", batches: Iterator[TokenBatch], n_steps: int, rates: Rates, bar: "Bar"
+    model: "PreTrainedModel",
+    batches: Iterator[TokenBatch],
+    n_steps: int,
+    rates: Rates,
+    bar: "Bar",
+    stop: EarlyStop | None = None,
 ) -> list[tuple[int, float]]:
     """Train for `n_steps` batches and return (step, loss) at every 25th step and the last; 1-based, nats a token.
 
-    Padding stands on the right, so causal attention needs no mask. `BackendError` when the loss stops being finite.
+    Padding stands on the right, so causal attention needs no mask. With `stop` it may end at any of these steps.
+    `BackendError` when the loss stops being finite.
     """
     import torch
 
@@ -65,6 +103,9 @@ def fit(
         if step % _LOG_EVERY == 0 or step == n_steps:
             curve.append((step, _finite(float(loss.detach()), step)))
             bar.set_postfix(loss=f"{curve[-1][1]:.3f}")
+            if stop is not None and stop.wants_to_stop(model, step):
+                stop.give_back(model)
+                break
     model.eval()
     return curve
 

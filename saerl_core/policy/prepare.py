@@ -47,8 +47,7 @@ def prepare_policy(
 def _from_text(
     config: PolicyConfig, prompts: pd.DataFrame, out_dir: Path, excluded: frozenset[str], seed: int
 ) -> tuple[PolicyRef, PolicyReport]:
-    model, tokenizer, curve, values = text.pretrain(config, prompts, excluded, seed)
-    notes = () if "held_out_loss" in values else ("too few texts to keep some out: the loss is that of training only",)
+    model, tokenizer, curve, values, notes = text.pretrain(config, prompts, excluded, seed)
     report = PolicyReport(
         stage="policy",
         notes=notes,

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from saerl_core.config.run import PolicyConfig
 from saerl_core.errors import DataError
 from saerl_core.ids import normalise_text
-from saerl_core.policy.fitting import Rates, TokenBatch, fit, weighted_loss
+from saerl_core.policy.fitting import EarlyStop, Rates, TokenBatch, fit, weighted_loss
 from saerl_core.policy.model import build_model
 from saerl_core.progress import track
 from saerl_core.seeds import stage_rng, stage_seed
@@ -24,27 +24,35 @@ if TYPE_CHECKING:
 MAX_TOKENS = 2048  # positions that the model is declared for
 SEQUENCE_TOKENS = 256  # of one packed training sequence
 _HELD_OUT_FRAC = 0.05
+_MAX_EPOCHS = 40  # over the pool's text, however many steps are asked for
+_LEAST_STEPS = 50  # the rate warms up over 30
 _MAX_CHARS = 20_000  # of one text: the bound on what a single row can cost
 _RATES = Rates(0.02, 3e-3, 0.8)
 
 
 def pretrain(
     config: PolicyConfig, prompts: pd.DataFrame, held_out: frozenset[str], seed: int
-) -> "tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast, list[tuple[int, float]], dict[str, float]]":
+) -> "tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast, list[tuple[int, float]], dict[str, float], tuple[str, ...]]":
     """Train a fresh model on the texts of the usable prompts that are not in `held_out` (normalised prompts).
 
     A hash of the text keeps 5 % of the texts out of the tokenizer and the model. Returns the model, the tokenizer, the
-    loss curve and values: the loss on the texts kept out in nats a token and in bits a byte, and the sizes. Independent
-    of the row order.
+    loss curve, values (the loss on the texts kept out in nats a token and in bits a byte, and the sizes) and notes. It
+    ends after 40 epochs over the texts, or when the loss on the texts kept out rises: a small pool is learnt by heart
+    otherwise. Independent of the row order.
     """
     learn, keep_out = divide_texts(prompts, held_out)
     tokenizer = train_tokenizer(learn, config.vocab_size)
     model = build_model(config, tokenizer, MAX_TOKENS, stage_seed(seed, "policy.init"))
     stream = _pack(tokenizer, learn)
-    with track(config.pretrain_steps, "pre-training on text", "step") as bar:
+    tokens_a_step = config.batch_size * min(SEQUENCE_TOKENS, len(stream))
+    n_steps = min(config.pretrain_steps, max(_LEAST_STEPS, _MAX_EPOCHS * len(stream) // tokens_a_step))
+    stop = None
+    if keep_out:
+        stop = EarlyStop(lambda: _held_out_loss(model, tokenizer, keep_out, config.batch_size)["held_out_loss"])
+    with track(n_steps, "pre-training on text", "step") as bar:
         batches = _windows(stream, config.batch_size, stage_rng(seed, "policy.text"))
-        curve = fit(model, batches, config.pretrain_steps, _RATES, bar)
-    seen = config.pretrain_steps * config.batch_size * min(SEQUENCE_TOKENS, len(stream))
+        curve = fit(model, batches, n_steps, _RATES, bar, stop)
+    seen = curve[-1][0] * tokens_a_step
     values = {
         "vocab_size": float(len(tokenizer)),
         "n_texts": float(len(learn)),
@@ -53,7 +61,23 @@ def pretrain(
     }
     if keep_out:
         values |= _held_out_loss(model, tokenizer, keep_out, config.batch_size)
-    return model, tokenizer, curve, values
+    return model, tokenizer, curve, values, tuple(_end_notes(config.pretrain_steps, n_steps, stop))
+
+
+def _end_notes(asked: int, n_steps: int, stop: EarlyStop | None) -> Iterator[str]:
+    """Yield why the training took fewer steps than `policy.pretrain_steps`, and that there is no held-out loss."""
+    if stop is not None and stop.stopped_at is not None:
+        yield (
+            f"pre-training stopped at step {stop.stopped_at} of policy.pretrain_steps = {asked}: the loss on the texts "
+            f"kept out had stopped falling at {stop.best:.3f}, and the weights are those of that moment"
+        )
+    elif n_steps < asked:
+        yield (
+            f"pre-training took {n_steps} of policy.pretrain_steps = {asked} steps, {_MAX_EPOCHS} epochs of the pool's "
+            "text: more would learn so small a pool by heart"
+        )
+    if stop is None:
+        yield "too few texts to keep some out: the loss is that of training only"
 
 
 def divide_texts(prompts: pd.DataFrame, held_out: frozenset[str]) -> tuple[list[str], list[str]]:

@@ -3,12 +3,14 @@
 | check         | a candidate passes when                                                                            |
 |---------------|----------------------------------------------------------------------------------------------------|
 | floor         | the lower end of the interval of its pass@1 is above `floor_overall`                               |
+| training      | the interval of its paired gain over its own base policy does not lie below 0                      |
 | gain          | the lower end of the interval of the paired gain is above `min_gain`                               |
 | topic         | no topic's estimated loss is both more than `max_topic_loss` and distinguishable from no loss      |
 | cost          | the ledger's totals stay within `max_rollouts` and `max_generated_tokens`; told where none is set  |
 | contamination | nothing that was trained on matches an evaluation item, nor is one                                 |
 
-Without a champion there is nothing to compare with: gain and topics are left out.
+Without a champion there is nothing to compare with: gain and topics are left out, and the base policy alone says what
+the candidate is worth.
 
 Topics are small, and there are many. A bound on the point estimate alone would reject at random: the more topics, the
 surer one of them falls by chance. An interval that must lie wholly beyond the bound would let real losses pass
@@ -43,7 +45,7 @@ def decide(candidate: Candidate, champion: pd.DataFrame | None, config: GateConf
             f"the gate has {len(values)} evaluation items, below gate.min_prompts = {config.min_prompts}; "
             "evaluate on more prompts"
         )
-    checks = [_floor(values, config, seed)]
+    checks = [_floor(values, config, seed), *_training(candidate, config, seed)]
     rows: tuple[Comparison, ...] = ()
     notes: list[str] = []
     if champion is not None:
@@ -63,6 +65,24 @@ def _floor(values: np.ndarray, config: GateConfig, seed: int) -> Check:
         told=f"pass@1 is {found.mean:.1%} (at least {found.lo:.1%} with {config.confidence:.0%} confidence), which is "
         f"{'above' if passed else 'not above'} the floor of {config.floor_overall:.1%}.",
     )
+
+
+def _training(candidate: Candidate, config: GateConfig, seed: int) -> Iterator[Check]:
+    """Say what training did to the policy that it started from; a clear loss is no candidate for anything."""
+    if candidate.base is None:
+        return
+    table = pairs(candidate.items, candidate.base)
+    before, after = table["champion"].to_numpy(), table["candidate"].to_numpy()
+    found = bootstrap(after - before, config.confidence, config.n_bootstrap, stage_rng(seed, "gate/training"))
+    told = (
+        f"Training took pass@1 from {before.mean():.1%} (base policy) to {after.mean():.1%}: {100 * found.mean:+.1f} "
+        f"points [{100 * found.lo:+.1f}, {100 * found.hi:+.1f}] with {config.confidence:.0%} confidence"
+    )
+    if found.hi < 0:
+        yield Check(name="training", passed=False, told=f"{told}: it made the policy worse.")
+    else:
+        known = "." if found.lo > 0 else ", which cannot be told from no change."
+        yield Check(name="training", passed=True, told=told + known)
 
 
 def _compare(table: pd.DataFrame, config: GateConfig, seed: int) -> Iterator[Comparison]:

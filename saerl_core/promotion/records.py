@@ -16,6 +16,7 @@ class Candidate:
     costs: pd.DataFrame  # tables.COSTS of its run
     trained_ids: frozenset[str]  # prompts that training consumed
     matches: pd.DataFrame  # tables.MATCHES of its pool
+    base: pd.DataFrame | None = None  # as `items`, of the policy that the training started from
 
 
 class _Record(BaseModel):

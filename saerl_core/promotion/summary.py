@@ -43,7 +43,11 @@ def judged(
     """
     lines = [f"# Retraining of {escaped(model_name)}: version {outcome.version} {outcome.verdict}", ""]
     lines += [escaped(outcome.reason), ""]
-    versus = f"version {champion.version}" if champion else "nothing: the first run has only to reach the floor"
+    versus = (
+        f"version {champion.version}"
+        if champion
+        else "nothing: the first run has to reach the floor and not to fall below its own base policy"
+    )
     lines += [
         f"Compared with {versus}. Trained because {', '.join(why)} changed." if why else f"Compared with {versus}."
     ]

@@ -47,7 +47,7 @@ def check_columns(
     beside the columns `seen`.
     """
     present, paths = sorted(set(seen)), set(found)
-    for field, default in ColumnMap().model_dump().items():
+    for field, default in dict(ColumnMap()).items():
         name = getattr(columns, field)
         renamed = name is not None and name != default and (written is None or field in written)
         needed = field in ("prompt", "answer") or renamed
@@ -65,7 +65,7 @@ def check_columns(
 
 def found_paths(values: Mapping[str, object], columns: ColumnMap) -> set[str]:
     """Return the names of the mapping that are paths or templates and that the row has."""
-    names = {name for name in columns.model_dump().values() if name is not None and name not in values}
+    names = {name for name in dict(columns).values() if name is not None and name not in values}
     return {name for name in names if has(values, name)}
 
 

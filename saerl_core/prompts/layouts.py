@@ -35,7 +35,7 @@ class Layout:
     def mapped(self, columns: ColumnMap) -> ColumnMap:
         """Return the columns of the layout; what a person wrote stays."""
         written = {name: getattr(columns, name) for name in columns.model_fields_set}
-        return ColumnMap.model_validate({**ColumnMap().model_dump(), **self.columns, **written})
+        return ColumnMap.model_validate({**dict(ColumnMap()), **self.columns, **written})
 
 
 def _q(prompt: str, answer: str, **others: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ def letter_of_index(raw: RawRow, columns: ColumnMap, answer: str, odd: list[Susp
 
 def options_column(raw: RawRow, columns: ColumnMap) -> str | None:
     """Return a column with several texts that the mapping does not use: options that the prompt may need."""
-    used = {name.partition(".")[0] for name in columns.model_dump().values() if name is not None}
+    used = {name.partition(".")[0] for name in dict(columns).values() if name is not None}
     for name, value in raw.values.items():
         texts = list(value.values()) if isinstance(value, Mapping) else value
         if name in used or f"{{{name}}}" in columns.prompt or not isinstance(texts, (list, tuple)):

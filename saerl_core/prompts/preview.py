@@ -45,7 +45,7 @@ class Preview:
 
     def _read_as(self) -> str:
         marker = f" behind {self.pool.marker!r}" if self.pool.marker else ""
-        names = {field: name for field, name in self.pool.columns.model_dump().items() if name is not None}
+        names = {field: name for field, name in dict(self.pool.columns).items() if name is not None}
         present = {field: any(getattr(row, _FIELDS[field]) is not None for row in self.pool.rows) for field in names}
         return ", ".join(
             f"{field} from {name!r}{marker if field == 'answer' else ''}"
@@ -55,10 +55,10 @@ class Preview:
 
     def yaml(self) -> str:
         """Return the prompts section that reads the file this way."""
-        defaults = ColumnMap().model_dump()
+        defaults = dict(ColumnMap())
         columns = {
             field: name
-            for field, name in self.pool.columns.model_dump().items()
+            for field, name in dict(self.pool.columns).items()
             if name is not None and (name != defaults[field] or field in ("prompt", "answer"))
         }
         section: dict[str, object] = {"source": "file", "path": self.path, "columns": columns}

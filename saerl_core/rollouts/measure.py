@@ -1,9 +1,11 @@
 """Pass rates of a small labelled subset: which prompts to try, and what the policy can do on them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from saerl_core.config.run import GradingConfig, PassRatesConfig
 from saerl_core.errors import DataError
@@ -56,6 +58,10 @@ def _shares(sizes: list[int], n: int) -> list[int]:
         i = max(open_, key=lambda i: (step * (exact[i] - shares[i]), sizes[i], -i))
         shares[i] += step
     return shares
+
+
+_MANY_CUT = 0.2  # share of completions that ended at the bound, above which a note says so
+_NEARLY_ALL = 0.9  # share of labels that are 0 or 1, above which a note says so
 
 
 @dataclass(frozen=True)
@@ -177,6 +183,8 @@ def _report(
             f"{grader.n_unknown} of {grader.n_graded} completions could not be graded: {grader.unknown_told()}"
         )
     rates = np.array([g.n_correct / g.n_graded for g in labelled])
+    cut = float(np.mean([c.truncated for g in groups for c in g.completions]))
+    notes += [*_cut_short(cut, config.max_completion_tokens), *_one_sided(rates)]
     return PassRatesReport(
         stage="pass_rates",
         n_rollouts=grader.n_graded,
@@ -189,10 +197,30 @@ def _report(
             "mean_pass_rate": float(rates.mean()),
             "zero_variance_frac": float(np.mean((rates == 0.0) | (rates == 1.0))),
             "unknown_frac": grader.n_unknown / grader.n_graded,
-            "truncated_frac": float(np.mean([c.truncated for g in groups for c in g.completions])),
+            "truncated_frac": cut,
             **_mean_reward(groups, grader),
         },
     )
+
+
+def _cut_short(cut: float, n_tokens: int) -> Iterator[str]:
+    """Yield the note about completions that ended at the bound: they count as wrong, whatever they led to."""
+    if cut > _MANY_CUT:
+        yield (
+            f"{cut:.0%} of the completions were cut at pass_rates.max_completion_tokens = {n_tokens}, before the "
+            "policy had finished: these pass rates are too low; raise it, and in training and evaluation too"
+        )
+
+
+def _one_sided(rates: Float[np.ndarray, " n"]) -> Iterator[str]:
+    """Yield the note about labels that hardly tell one prompt from another."""
+    right, wrong = float(np.mean(rates == 1.0)), float(np.mean(rates == 0.0))
+    if right + wrong > _NEARLY_ALL:
+        yield (
+            f"{right + wrong:.0%} of the labelled prompts were answered always right ({right:.0%}) or always wrong "
+            f"({wrong:.0%}): such labels say little about difficulty, and such groups train nothing; take prompts "
+            "that fit the policy, or check the grading and the completion length"
+        )
 
 
 def _mean_reward(groups: list[_Group], grader: Grader) -> dict[str, float]:

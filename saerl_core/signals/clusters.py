@@ -20,6 +20,8 @@ from saerl_core.tables import CLUSTERS
 _MINIBATCH_ROWS = 50_000  # above this k-means sees batches
 _SILHOUETTE_ROWS = 2000
 _MAP_ROWS = 1500
+_MOST_CLUSTERS = 16  # where the number is not set
+_BATCHES_A_CLUSTER = 4  # where the number is not set: fewer, and a low-quality prompt left out costs a whole batch
 _PROMPTS_A_CLUSTER = 4  # where the pool is smaller than the number of clusters
 
 
@@ -43,6 +45,7 @@ def cluster_prompts(
     seed: int,
     controls: ControlFeatures | None = None,
     space: Space = "sae",
+    prompts_per_step: int | None = None,
 ) -> tuple[pd.DataFrame, ClustersReport]:
     """Group the pool by spherical k-means: log(1 + x), L2, truncated SVD, L2, k-means.
 
@@ -50,17 +53,18 @@ def cluster_prompts(
     the largest (ties: the one that holds the smallest prompt_id). `centroid_distance` is Euclidean in the embedded
     space, 0 to 2. Independent of the row order. A prompt without any active feature is the zero vector there.
     When fewer different embeddings exist than `n_clusters`, there are as many clusters as embeddings and the report
-    says so; a pool of fewer usable prompts than clusters gets one cluster for every four. Raises `DataError` for a pool
-    without usable prompts.
+    says so; a pool of fewer usable prompts than clusters gets one cluster for every four. Without `n_clusters` there
+    are as many as give each of them four batches of `prompts_per_step`, 1 to 16. Raises `DataError` for a pool without
+    usable prompts.
     """
     pool = prompts.sort_values("prompt_id", ignore_index=True)
     usable = pool["usable"].to_numpy(dtype=bool)
-    config, small = _fit_to_pool(config, int(usable.sum()), len(pool))
+    k, small = _fit_to_pool(config.n_clusters, int(usable.sum()), len(pool), prompts_per_step)
     matrix = features.rows([str(p) for p in pool["prompt_id"]])
     points = embed(
         _space_of(pool, matrix, controls, space), usable, config.svd_components, stage_seed(seed, "cluster_svd")
     )
-    grouping, notes = _group(points, usable, config, stage_seed(seed, "cluster_kmeans"))
+    grouping, notes = _group(points, usable, k, config.n_init, stage_seed(seed, "cluster_kmeans"))
     notes = [*small, *notes]
     n_silent = int((np.diff(matrix.indptr) == 0).sum())
     if n_silent:
@@ -102,18 +106,27 @@ def _table(prompts: pd.DataFrame, pool: pd.DataFrame, grouping: _Grouping) -> pd
     return CLUSTERS.check(table.reindex([str(p) for p in prompts["prompt_id"]]).reset_index())
 
 
-def _fit_to_pool(config: ClustersConfig, n_usable: int, n: int) -> tuple[ClustersConfig, list[str]]:
-    """Return the settings with as many clusters as a small pool can fill, and the sentence that says so."""
+def _fit_to_pool(wanted: int | None, n_usable: int, n: int, prompts_per_step: int | None) -> tuple[int, list[str]]:
+    """Return how many clusters there shall be: those asked for, or what a pool can fill, and the sentence about it."""
     if n_usable == 0:
         raise DataError(f"none of the {n} prompts is usable, so there is nothing to cluster; their flags say why")
-    if n_usable >= config.n_clusters:
-        return config, []
+    if wanted is None and prompts_per_step is not None:
+        k = min(_MOST_CLUSTERS, max(1, n_usable // (_BATCHES_A_CLUSTER * prompts_per_step)))
+        if k == _MOST_CLUSTERS:
+            return k, []
+        return k, [
+            f"clusters.n_clusters is not set: there are {k}, so that {n_usable} usable prompts give a cluster about "
+            f"{_BATCHES_A_CLUSTER} batches of {prompts_per_step}."
+        ]
+    wanted = wanted or _MOST_CLUSTERS
+    if n_usable >= wanted:
+        return wanted, []
     fewer = max(1, n_usable // _PROMPTS_A_CLUSTER)
     note = (
-        f"{n_usable} usable prompts cannot fill clusters.n_clusters = {config.n_clusters}: there are {fewer}, one for "
+        f"{n_usable} usable prompts cannot fill clusters.n_clusters = {wanted}: there are {fewer}, one for "
         f"every {_PROMPTS_A_CLUSTER} prompts."
     )
-    return config.model_copy(update={"n_clusters": fewer}), [note]
+    return fewer, [note]
 
 
 def embed(
@@ -139,15 +152,15 @@ def embed(
 
 
 def _group(
-    points: Float[np.ndarray, "n c"], usable: np.ndarray, config: ClustersConfig, seed: int
+    points: Float[np.ndarray, "n c"], usable: np.ndarray, wanted: int, n_init: int, seed: int
 ) -> tuple[_Grouping, list[str]]:
     train = points[usable]
-    n_different = len(np.unique(np.round(train, 9), axis=0)) if len(train) <= _MINIBATCH_ROWS else config.n_clusters
-    k = min(config.n_clusters, n_different)
+    n_different = len(np.unique(np.round(train, 9), axis=0)) if len(train) <= _MINIBATCH_ROWS else wanted
+    k = min(wanted, n_different)
     notes = []
-    if k < config.n_clusters:
-        notes.append(f"Only {k} different embeddings exist: {k} clusters instead of {config.n_clusters}.")
-    centres = _centres(train, k, config.n_init, seed)
+    if k < wanted:
+        notes.append(f"Only {k} different embeddings exist: {k} clusters instead of {wanted}.")
+    centres = _centres(train, k, n_init, seed)
     distances = np.sqrt(np.maximum(_squared_distances(points, centres), 0.0))
     raw = distances.argmin(axis=1)
     sizes = np.bincount(raw, minlength=k)

@@ -1,5 +1,6 @@
 """A configuration that cannot work is refused before any work starts, in one message: field, value, bound, way out."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from saerl_core.plan.strategies.mopps import MoppsSettings
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
 FILE = {"prompts": {"source": "file", "path": "pool.jsonl", "eval_path": "eval.jsonl"}}
-PRETRAINED = FILE | {"policy": {"source": "pretrained", "model": "org/model"}, "grading": {"kind": "math"}}
+LENGTHS = {name: {"max_completion_tokens": 64} for name in ("pass_rates", "training", "evaluation")}
+PRETRAINED = FILE | LENGTHS | {"policy": {"source": "pretrained", "model": "org/model"}, "grading": {"kind": "math"}}
 TEXT = {
     "prompts": {"source": "file", "path": "pool.jsonl"},
     "policy": {"source": "text"},
@@ -404,3 +406,42 @@ def test_a_strategy_that_is_given_as_settings_keeps_its_name():
 )
 def test_rollouts_are_spent_on_labels_only_where_something_rests_on_them(parameters, measured):
     assert validate(parameters).may_measure is measured
+
+
+@pytest.mark.parametrize("section", ["pass_rates", "training", "evaluation"])
+def test_the_length_of_a_foreign_models_answers_must_be_said(section):
+    told = message({key: value for key, value in PRETRAINED.items() if key != section})
+    assert f"{section}.max_completion_tokens is not set, and its default of 24 tokens fits the built-in" in told
+    assert "set it to the length that an answer of your model needs" in told
+    assert validate(PRETRAINED) == validate(validate(PRETRAINED).model_dump(mode="json", exclude_unset=True))
+
+
+def test_a_layout_that_is_open_stays_open_when_a_step_reads_the_settings_again():
+    """ZenML writes a step's settings as JSON; a full list of columns was taken for columns that a user had named."""
+    config = validate(TEXT | {"prompts": {"source": "file", "path": "pool.jsonl", "columns": {"topic": "subject"}}})
+    again = RunConfig.model_validate_json(config.model_dump_json())
+    assert again == config
+    assert again.prompts.columns.model_fields_set == {"topic"}
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        TEXT,
+        PRETRAINED,
+        FILE | {"policy": {"source": "text"}, "training": {"enabled": False}, "evaluation": {"enabled": False}},
+    ],
+)
+@pytest.mark.parametrize(
+    "label", [{"label": "pass_rate"}, {"label": "known_pass_rate"}, {"label": "level"}, {"label": "likelihood"}]
+)
+def test_advice_about_labels_leads_out_and_not_in_a_circle(base, label):
+    """Follow the advice to set difficulty.label until nothing is refused: once must be enough."""
+    given = merged(base, {"difficulty": label, "prompts": {"columns": {"level": None, "pass_rate": None}}})
+    try:
+        validate(given)
+    except ConfigError as error:
+        advised = re.findall(r"set difficulty\.label to '(\w+)'", str(error))
+    else:
+        return
+    validate(merged(given, {"difficulty": {"label": advised[0]}}))

@@ -66,6 +66,42 @@ def test_literal_command_survives_sigkill_and_resumes(ready, tmp_path):
     found = _call([sys.executable, "-m", "pipelines", "where"], ready)
     assert "report.html" in found.stdout
     assert _resumed_from(ready) > 0
+    assert _statuses(ready).count("KILLED") == 1
+    assert "RUNNING" not in _statuses(ready)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_who_stops_a_run_reads_what_is_lost_and_how_to_go_on(ready, tmp_path, number, code):
+    path = _config(tmp_path, {**SMALL, "seed": code, "plan": {"n_steps": 400, "prompts_per_step": 8}})
+    n_killed = _statuses(ready).count("KILLED")
+    with (tmp_path / "log").open("w") as log:
+        run = subprocess.Popen(
+            [sys.executable, "-m", "pipelines", "run", "-c", path], cwd=ROOT, env=ready, stdout=log, stderr=log
+        )
+        deadline = time.monotonic() + 400
+        while "train grpo" not in (tmp_path / "log").read_text():
+            assert run.poll() is None, (tmp_path / "log").read_text()[-3000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        run.send_signal(number)
+        assert run.wait(60) == code
+    told = (tmp_path / "log").read_text()
+    assert "Start the same command again to go on." in told.replace("\n", " ")
+    assert "login --local" not in told
+    assert "Traceback" not in told
+    assert _statuses(ready).count("KILLED") == n_killed + 1
+
+
+def _statuses(environment):
+    program = (
+        "import mlflow; from pipelines.setup import mlflow_uri; c = mlflow.MlflowClient(mlflow_uri());"
+        "e = c.get_experiment_by_name('saerl');"
+        "print(*[r.info.status for r in c.search_runs([e.experiment_id])])"
+    )
+    done = _call([sys.executable, "-c", f"from saerl_core.environment import apply; apply(); {program}"], environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().splitlines()[-1].split() if done.stdout.strip() else []
 
 
 def _resumed_from(environment):

@@ -62,7 +62,8 @@ def test_what_is_there_needs_no_word(config_of):
             rows(12),
             {
                 "policy": {"source": "pretrained", "model": "m"},
-                "training": {"enabled": True},
+                "training": {"enabled": True, "max_completion_tokens": 64},
+                "pass_rates": {"max_completion_tokens": 64},
                 "grading": {"kind": "exact"},
             },
             r"12 usable prompts, fewer than plan\.prompts_per_step = 32; set it to at most 12",

@@ -8,6 +8,7 @@ import pytest
 
 from saerl_core.config.run import PolicyConfig, TaskWorldConfig
 from saerl_core.errors import DataError
+from saerl_core.policy.fitting import EarlyStop
 from saerl_core.policy.loading import load_model, load_tokenizer
 from saerl_core.policy.prepare import prepare_policy
 from saerl_core.policy.text import divide_texts, train_tokenizer
@@ -84,3 +85,26 @@ def test_no_text_is_refused(pool: pd.DataFrame, tmp_path: Path):
     with pytest.raises(DataError, match="none of 300 prompts"):
         prepare_policy(TINY, pool.assign(usable=False), tmp_path / "p", 0)
     assert not (tmp_path / "p").exists()
+
+
+def test_a_small_pool_is_not_learnt_by_heart(pool: pd.DataFrame, tmp_path: Path):
+    many = TINY.model_copy(update={"pretrain_steps": 100_000, "hidden_size": 32, "intermediate_size": 64})
+    _, report = prepare_policy(many, pool[:40], tmp_path / "small", 0)
+    (note,) = report.notes
+    assert "of policy.pretrain_steps = 100000" in note
+    assert report.loss_curve[-1][0] <= 200
+
+
+def test_a_rising_loss_ends_the_training_with_the_best_weights():
+    import torch
+
+    losses = iter([3.0, 2.0, 2.5, 2.0])
+    model = torch.nn.Linear(1, 1)
+    stop = EarlyStop(lambda: next(losses))
+    ended = []
+    for step in range(25, 125, 25):
+        torch.nn.init.constant_(model.weight, step)
+        ended.append(stop.wants_to_stop(model, step))
+    assert ended == [False, False, False, True]
+    stop.give_back(model)
+    assert (stop.stopped_at, stop.best, model.weight.item()) == (100, 2.0, 50.0)

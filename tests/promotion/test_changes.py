@@ -25,7 +25,8 @@ def repository(tmp_path):
 def config(tmp_path):
     return RunConfig.model_validate(
         {"prompts": {"source": "file", "path": str(tmp_path / "pool.jsonl"), "eval_path": "absent.jsonl"},
-         "policy": {"source": "pretrained", "model": "some/model"}, "grading": {"kind": "math"}}
+         "policy": {"source": "pretrained", "model": "some/model"}, "grading": {"kind": "math"},
+         **{name: {"max_completion_tokens": 64} for name in ("pass_rates", "training", "evaluation")}}
     )  # fmt: skip
 
 

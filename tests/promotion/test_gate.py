@@ -203,3 +203,18 @@ def test_how_often_the_gate_errs():
     assert promoted <= 5  # 1.5 expected
     assert stopped <= 5
     assert worse_topic_kept <= 12  # a topic of 30 prompts that lost 35 points
+
+
+@pytest.mark.parametrize(
+    ("base", "passed", "words"),
+    [
+        ([1] * 40, True, "from 25.0% (base policy) to 50.0%: +25.0 points [+25.0, +25.0] with 95% confidence."),
+        ([2] * 40, True, "+0.0 points [+0.0, +0.0] with 95% confidence, which cannot be told from no change."),
+        ([3] * 40, False, "-25.0 points [-25.0, -25.0] with 95% confidence: it made the policy worse."),
+    ],
+)
+def test_the_verdict_says_what_training_did_to_the_base_policy(base, passed, words):
+    ours = dataclasses.replace(candidate([2] * 40), base=items(base, policy="before"))
+    verdict = decide(ours, None, CONFIG, 0)
+    assert verdict.passed is passed
+    assert words in verdict.reason

@@ -205,6 +205,7 @@ def hostile_run() -> ReportInputs:
             "policy": {"source": "pretrained", "model": HOSTILE},
             "prompts": {"source": "file", "path": HOSTILE, "eval_path": HOSTILE},
             "grading": {"kind": "exact"},
+            **{name: {"max_completion_tokens": 64} for name in ("pass_rates", "training", "evaluation")},
         }
     )
     match = {

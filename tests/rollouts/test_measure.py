@@ -12,7 +12,7 @@ from saerl_core.config.run import GradingConfig, PassRatesConfig
 from saerl_core.errors import BackendError, DataError
 from saerl_core.records import PolicyRef
 from saerl_core.rollouts import measure
-from saerl_core.rollouts.measure import _shares, choose_labelled, measure_pass_rates
+from saerl_core.rollouts.measure import _cut_short, _one_sided, _shares, choose_labelled, measure_pass_rates
 from saerl_core.rollouts.sampler import Completion, Sampler
 from saerl_core.tables import PASS_RATES
 
@@ -139,7 +139,8 @@ def test_pass_rates_by_hand() -> None:
     assert report.values["zero_variance_frac"] == 2 / 5
     assert report.values["unknown_frac"] == 0.0
     assert (report.n_rollouts, report.n_generated_tokens, report.n_prefill_tokens) == (20, 70, 7)
-    assert report.notes == ()
+    (note,) = report.notes
+    assert note.startswith("50% of the completions were cut at ")
 
 
 @pytest.mark.usefixtures("scripted")
@@ -158,3 +159,15 @@ def test_a_prompt_whose_verdicts_are_all_unknown_gets_no_label() -> None:
     assert "2 of 8 completions could not be graded: 2 x gold not readable" in report.notes[2]
     with pytest.raises(DataError, match="none of the 8 completions could be graded"):
         measure_pass_rates(prompts.assign(answer=" "), clusters, POLICY, config, BOXED, 0)
+
+
+def test_a_policy_that_is_cut_short_is_told() -> None:
+    (note,) = _cut_short(0.25, 24)
+    assert note.startswith("25% of the completions were cut at pass_rates.max_completion_tokens = 24")
+    assert list(_cut_short(0.2, 24)) == []
+
+
+def test_labels_that_tell_nothing_apart_are_told() -> None:
+    (note,) = _one_sided(np.array([1.0] + [0.0] * 19))
+    assert note.startswith("100% of the labelled prompts were answered always right (5%) or always wrong (95%)")
+    assert list(_one_sided(np.array([0.5, 0.0, 1.0, 1.0]))) == []

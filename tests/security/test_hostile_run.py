@@ -73,6 +73,10 @@ def _parameters(folder):
         "prompts": {"source": "file", "path": str(folder / "pool.jsonl"), **held_out},
         "policy": {"source": "pretrained", "model": str(folder / "policy")},
         "sae": {**SMALL["sae"], "train_tokens": 5000},
+        **{
+            name: {**SMALL.get(name, {}), "max_completion_tokens": 24}
+            for name in ("pass_rates", "training", "evaluation")
+        },
         "grading": {"kind": "exact"},
     }
 

@@ -8,7 +8,7 @@ from saerl_core.config.run import ClustersConfig
 from saerl_core.errors import DataError
 from saerl_core.signals import clusters as room
 from saerl_core.signals.cluster_cards import strongest_features
-from saerl_core.signals.clusters import cluster_prompts
+from saerl_core.signals.clusters import _fit_to_pool, cluster_prompts
 from tests.signals.factory import features, noise, pool, shuffled
 
 FOUR = ClustersConfig(n_clusters=4, svd_components=8)
@@ -138,3 +138,19 @@ def test_tiny_shapes(n, d):
     assert set(table["cluster_id"]) == {0}
     assert report.cards[0].main_topic is None
     assert "nmi_topic" not in report.values
+
+
+@pytest.mark.parametrize(
+    ("n_usable", "batch", "k"),
+    [(2400, 32, 16), (2048, 32, 16), (2047, 32, 15), (300, 32, 2), (100, 32, 1), (7, 32, 1), (2400, None, 16)],
+)
+def test_without_a_number_of_clusters_each_gives_four_batches(n_usable, batch, k):
+    found, notes = _fit_to_pool(None, n_usable, n_usable, batch)
+    assert found == k
+    assert bool(notes) == (k < 16)
+
+
+def test_auto_is_no_number(planted):
+    assert ClustersConfig.model_validate({"n_clusters": "auto"}) == ClustersConfig()
+    _, report = cluster_prompts(*planted, ClustersConfig(svd_components=8), 0, prompts_per_step=5)
+    assert report.notes[0].startswith("clusters.n_clusters is not set: there are ")

@@ -75,8 +75,8 @@ class AuditReader:
             )
         except (ValueError, KeyError, TypeError) as error:
             raise BackendError(
-                f"the audit file {file} holds a line that is none ({error}): {line[:200]!r}; the disk may be full or "
-                "the file was edited: start the same command again"
+                f"the audit file {file} holds a line that cannot be read ({error}): {line[:200]!r}; the disk may be "
+                "full or the file was edited: start the same command again"
             ) from error
         self.n_lines += 1
         if rollout.step >= 0:  # evaluation has step -1

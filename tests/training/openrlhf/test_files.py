@@ -182,5 +182,5 @@ def test_a_rollout_that_comes_too_late_is_seen_in_the_next_step(audit, reader):
 @pytest.mark.parametrize("line", ["{", "[]", '{"step": 0}', "\x00\x00"])
 def test_a_damaged_audit_is_named(reader, tmp_path, line):
     (tmp_path / "host-1-0.jsonl").write_text(f"{line}\n")
-    with pytest.raises(BackendError, match="holds a line that is none"):
+    with pytest.raises(BackendError, match="holds a line that cannot be read"):
         reader.update()
