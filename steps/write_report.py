@@ -30,7 +30,7 @@ from saerl_core.records import (
     StageReport,
     TrainingReport,
 )
-from saerl_core.report.inputs import ReportInputs, SaeFacts, TrainingFacts
+from saerl_core.report.inputs import ControlFacts, ReportInputs, SaeFacts, TrainingFacts
 from saerl_core.report.page import render_report
 from saerl_core.report.summary import summary_text
 from saerl_core.stages import STAGES
@@ -52,7 +52,10 @@ def write_report(
     consumed: pd.DataFrame | None = None, handed_out: pd.DataFrame | None = None,
     training_report: TrainingReport | None = None, scores: pd.DataFrame | None = None,
     evaluation_report: EvaluationReport | None = None, benchmarks_report: BenchmarksReport | None = None,
-    vectors_report: StageReport | None = None,
+    vectors_report: StageReport | None = None, items: pd.DataFrame | None = None,
+    control_items: pd.DataFrame | None = None, control_scores: pd.DataFrame | None = None,
+    control_log: pd.DataFrame | None = None, control_plan_report: PlanReport | None = None,
+    control_training_report: TrainingReport | None = None, control_evaluation_report: EvaluationReport | None = None,
 ) -> tuple[Annotated[HTMLString, "report"], Annotated[pd.DataFrame, "costs"]]:
     """Render the page from all records and log every headline metric, so that a cached run is comparable too."""
     with runtime.stage("write_report"):
@@ -68,7 +71,9 @@ def write_report(
             difficulty_report=difficulty_report, plan=plan, plan_report=plan_report,
             costs=COSTS.empty(), pass_rates=pass_rates, pass_rates_report=pass_rates_report,
             training=training, scores=scores, evaluation_report=evaluation_report, benchmarks_report=benchmarks_report,
-            vectors_report=vectors_report,
+            vectors_report=vectors_report, items=items,
+            control=ControlFacts.of(control_items, control_scores, control_log, control_plan_report,
+                                    control_training_report, control_evaluation_report),
         )
         inputs = replace(inputs, costs=costs_table((stage.step, report) for stage, report in inputs.reports()))
         page = render_report(inputs)
