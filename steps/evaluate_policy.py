@@ -36,5 +36,5 @@ def evaluate_policy(
             policy, trained_policy, held_out, config, grading, seed, benchmarks=benchmarks, name=trial or "before"
         )
         report = clock.stamp(report)
-    track("evaluate_policy", report, trial)
+    track("evaluate_policy", report)
     return scores, items, report

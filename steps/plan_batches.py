@@ -50,5 +50,5 @@ def plan_batches(
         config, small = fit_batch_to_pool(inputs, config, is_trained=bool(n_completion_tokens))
         plan, report = plan_them(inputs, config, seed, vectors)
         report = clock.stamp(with_notes(report, marked.note, small))
-    track("plan_batches", report, trial)
+    track("plan_batches", report)
     return plan, plan.decisions, report

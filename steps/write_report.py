@@ -11,7 +11,7 @@ from zenml.types import HTMLString
 
 from saerl_core.environment import state_dir
 from saerl_core.forecasts import brier_by_step, forecast_metrics, forecasts
-from saerl_core.ledger import cost_metrics, costs_table
+from saerl_core.ledger import costs_table
 from saerl_core.plan.realised import realised
 from saerl_core.plans import BatchPlan
 from saerl_core.records import (
@@ -30,10 +30,11 @@ from saerl_core.records import (
     StageReport,
     TrainingReport,
 )
+from saerl_core.report.answer import accuracy_curve, answer_metrics, diagnostics
 from saerl_core.report.inputs import ControlFacts, ReportInputs, SaeFacts, TrainingFacts
 from saerl_core.report.page import render_report
 from saerl_core.report.summary import summary_text
-from saerl_core.stages import STAGES
+from saerl_core.stages import CONTROL
 from saerl_core.tables import COSTS
 from steps._facts import run_facts
 from tracking import runtime
@@ -83,17 +84,17 @@ def write_report(
 
 
 def _log(inputs: ReportInputs, page: str) -> None:
-    metrics = cost_metrics(inputs.costs)
-    for stage, report in inputs.reports():
-        metrics |= report.metrics(stage.prefix)
+    predicted: dict[str, float] = {}
     if inputs.training is not None:
         runtime.log_training_curve(inputs.training.log)
-        metrics |= _log_forecasts(inputs.training)
+        predicted = _log_forecasts(inputs.training)
+    if inputs.control is not None:
+        runtime.log_training_curve(inputs.control.log, CONTROL)
     source = inputs.config.prompts.path or inputs.config.prompts.dataset or "task_world"
     runtime.log_dataset(inputs.train, "prompts", source, "training")
-    files = _write_files(inputs, page)
+    files = _write_files(inputs, page, diagnostics(inputs, predicted))
     tags = {"plan_hash": inputs.plan.plan_hash, "sae_id": inputs.sae.sae_id}
-    runtime.log_summary(metrics, tags, files)
+    runtime.log_summary(answer_metrics(inputs), accuracy_curve(inputs), tags, files)
     runtime.say(summary_text(inputs))
 
 
@@ -102,15 +103,16 @@ def _log_forecasts(training: TrainingFacts) -> dict[str, float]:
     rows = forecasts(training.handed_out, training.consumed)
     for number, score in brier_by_step(rows).items():
         runtime.log_training_step(number, {"forecast_brier": score})
-    return {f"{STAGES['train_policy'].prefix}/{key}": value for key, value in forecast_metrics(rows).items()}
+    return forecast_metrics(rows)
 
 
-def _write_files(inputs: ReportInputs, page: str) -> list[Path]:
+def _write_files(inputs: ReportInputs, page: str, values: str) -> list[Path]:
     """Write what a person opens without ZenML: into the state folder, and from there into MLflow."""
     folder = state_dir() / "last_run"
     folder.mkdir(parents=True, exist_ok=True)
     (state_dir() / "report.html").write_text(page)
     (folder / "config.json").write_text(inputs.config.model_dump_json(indent=2))
+    (folder / "diagnostics.json").write_text(values)
     (folder / "summary.txt").write_text(summary_text(inputs))
     inputs.plan.table.to_parquet(folder / "plan.parquet", index=False)
     inputs.plan.decisions.to_parquet(folder / "plan_decisions.parquet", index=False)
@@ -119,5 +121,5 @@ def _write_files(inputs: ReportInputs, page: str) -> list[Path]:
     (folder / "plan.json").write_text(
         json.dumps({"plan_hash": inputs.plan.plan_hash, "strategy": inputs.plan.strategy})
     )
-    names = ("config.json", "plan.parquet", "plan_decisions.parquet", "plan.json", "costs.csv", "prompt_issues.csv")
-    return [state_dir() / "report.html", *(folder / name for name in names)]
+    names = ("config.json", "diagnostics.json", "plan.parquet", "plan_decisions.parquet", "plan.json", "costs.csv")
+    return [state_dir() / "report.html", *(folder / name for name in (*names, "prompt_issues.csv"))]
