@@ -18,6 +18,12 @@ from saerl_core.config.run import RunConfig
 from saerl_core.errors import BackendError, ConfigError, SaerlError
 from saerl_core.hub import allow_hub
 from saerl_core.rollouts.reward_pool import checked_function
+from saerl_core.stages import CONTROL_STAGES
+
+_CONTROL_FAILED = (
+    " (only the control failed: the policy is trained and evaluated; with control: none its report is written from the "
+    "cache)"
+)
 
 
 class SaerlPipeline(Pipeline):
@@ -135,5 +141,6 @@ def _failure(before: PipelineRunResponse | None) -> BackendError | None:
         if step.status == ExecutionStatus.FAILED and step.exception_info:
             last = step.exception_info.traceback.strip().splitlines()[-1]
             sentence = last.split(": ", 1)[-1] if last.startswith("saerl_core.errors.") else last
-            return BackendError(f"step {name} failed: {sentence}")
+            kept = _CONTROL_FAILED if name in CONTROL_STAGES else ""
+            return BackendError(f"step {name} failed: {sentence}{kept}")
     return None

@@ -10,6 +10,7 @@ from zenml.experiment_trackers import BaseExperimentTracker
 from pipelines import servers
 from saerl_core.environment import state_dir
 from saerl_core.errors import ConfigError
+from tracking.foreign import forget_foreign
 
 STACK = "saerl"
 TRACKER = "saerl_mlflow"
@@ -86,6 +87,7 @@ def use_running_servers() -> None:
     if client.zen_store.type == StoreType.SQL and client.list_stacks(name=STACK).items:
         _tracker(client)  # before anything asks for the active stack: ZenML keeps what it has read
     tracker = client.active_stack.experiment_tracker
+    forget_foreign("" if tracker is None else _uri(tracker))
     if tracker is None or tracker.name == TRACKER:
         return
     uri = _uri(tracker)

@@ -1,9 +1,12 @@
 """The pipeline: prompts -> signals -> plan -> training -> evaluation -> report."""
 
+from typing import Any
+
 from pipelines.base import as_saerl_pipeline
-from pipelines.parts import completion_tokens, signals, vectors
-from saerl_core.config.run import RunConfig, TrainingConfig
+from pipelines.parts import Signals, completion_tokens, signals, vectors
+from saerl_core.config.run import CONTROL_STRATEGY, PlanConfig, RunConfig, TrainingConfig
 from saerl_core.plan.code import strategy_code
+from saerl_core.stages import CONTROL
 from saerl_core.training.fingerprint import training_code
 from steps.evaluate_policy import evaluate_policy
 from steps.plan_batches import plan_batches
@@ -23,7 +26,7 @@ def saerl_pipeline(config: RunConfig) -> None:
         s.prompts, s.quality, s.clusters, s.difficulty, c.plan, train_seed, plan_code, s.policy, completion_tokens(c),
         embedded,
     )  # fmt: skip
-    trained = log = consumed = handed_out = training_report = scores = evaluation_report = None
+    trained = log = consumed = handed_out = training_report = scores = items = evaluation_report = None
     if c.training.enabled:
         trained, log, consumed, handed_out, training_report = train_policy(
             s.prompts, plan, s.policy, training, c.grading, train_seed, threads, train_code,
@@ -31,9 +34,10 @@ def saerl_pipeline(config: RunConfig) -> None:
         )  # fmt: skip
     if c.evaluation.enabled:
         held_out = s.test if c.evaluation.split == "test" else s.dev
-        scores, _, evaluation_report = evaluate_policy(
+        scores, items, evaluation_report = evaluate_policy(
             held_out, s.policy, c.evaluation, c.grading, c.seed, threads, trained, s.benchmarks
         )
+    counterfactual = control(c, s, plan) if c.trains_control else {}
     write_report(
         prompts=s.prompts, test_prompts=s.test, issues=s.issues, matches=s.matches, prompts_report=s.prompts_report,
         policy_report=s.policy_report, sae=s.sae, sae_report=s.sae_report, features_report=s.features_report,
@@ -41,8 +45,36 @@ def saerl_pipeline(config: RunConfig) -> None:
         pass_rates=s.pass_rates, pass_rates_report=s.pass_rates_report, difficulty=s.difficulty,
         difficulty_report=s.difficulty_report, plan=plan, plan_report=plan_report, log=log, consumed=consumed,
         handed_out=handed_out, training_report=training_report, scores=scores, evaluation_report=evaluation_report,
-        benchmarks_report=s.benchmarks_report, vectors_report=vectors_report,
+        benchmarks_report=s.benchmarks_report, vectors_report=vectors_report, items=items, **counterfactual,
     )  # fmt: skip
+
+
+def control(c: RunConfig, s: Signals, plan: Any) -> dict[str, Any]:
+    """Call plan, training and evaluation once more for a plain shuffle: the arguments of the report about it.
+
+    After the evaluation of the main policy, which an error here does not touch. It gets as many steps as `plan`, and
+    answers the same held-out prompts with the same random numbers.
+    """
+    training, train_seed = _training(c)
+    shuffle = PlanConfig.model_validate({**c.plan.model_dump(), "strategy": CONTROL_STRATEGY})
+    code = strategy_code(CONTROL_STRATEGY)
+    order, _, plan_report = plan_batches(
+        s.prompts, s.quality, s.clusters, s.difficulty, shuffle, train_seed, code, s.policy, completion_tokens(c),
+        trial=CONTROL, sizes=plan if c.plan.n_steps is None else None, id="plan_control", after="evaluate_policy",
+    )  # fmt: skip
+    trained, log, _, _, training_report = train_policy(
+        s.prompts, order, s.policy, training, c.grading, train_seed, c.torch_threads,
+        f"{training_code(c.training.backend)}-{code}", s.dev if training.eval_every_steps is not None else None,
+        trial=CONTROL, id="train_control",
+    )  # fmt: skip
+    scores, items, evaluation_report = evaluate_policy(
+        s.test if c.evaluation.split == "test" else s.dev, trained, c.evaluation, c.grading, c.seed, c.torch_threads,
+        benchmarks=s.benchmarks, trial=CONTROL, id="evaluate_control",
+    )  # fmt: skip
+    return {
+        "control_items": items, "control_scores": scores, "control_log": log, "control_plan_report": plan_report,
+        "control_training_report": training_report, "control_evaluation_report": evaluation_report,
+    }  # fmt: skip
 
 
 def _training(c: RunConfig) -> tuple[TrainingConfig, int]:

@@ -1,10 +1,10 @@
 """The table of stages: everything that more than one place must know of each, in the order of the data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-Purpose = Literal["setup", "selection", "training", "evaluation"]
+Purpose = Literal["setup", "selection", "training", "evaluation", "control"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
 
@@ -62,7 +62,15 @@ _ROWS = (
 )  # fmt: skip
 STAGES: Mapping[str, Stage] = {row.step: row for row in _ROWS}
 
+CONTROL = "control"  # the trial that a run trains beside its strategy; what it logs stands under this name
+_OF_CONTROL = {"plan_control": "plan_batches", "train_control": "train_policy", "evaluate_control": "evaluate_policy"}
+CONTROL_STAGES: Mapping[str, Stage] = {  # the same steps once more; `report` is a field of `report.inputs.ControlFacts`
+    name: replace(STAGES[step], step=name, prefix=f"{CONTROL}/{STAGES[step].prefix}", purpose="control")
+    for name, step in _OF_CONTROL.items()
+}
+
 
 def purpose_of(step: str) -> Purpose:
     """Return what a stage's cost is spent on."""
-    return STAGES[step].purpose if step in STAGES else "selection"
+    stage = STAGES.get(step) or CONTROL_STAGES.get(step)
+    return stage.purpose if stage else "selection"

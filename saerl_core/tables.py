@@ -211,6 +211,7 @@ TRAINING_LOG = TableSchema(
         "step_s": Column("float", 0.0),
         "n_rollouts_total": Column("int", 0),
         "n_tokens_total": Column("int", 0),
+        "eval_pass_at_1": Column("float", 0.0, 1.0, nullable=True),  # of held-out prompts, where they were scored
         "consumed_hash": Column("str"),
     },
     key=("step",),
@@ -262,7 +263,7 @@ HANDED_OUT = TableSchema(  # every batch as the curriculum gave it; what an onli
 SCORES = TableSchema(
     "scores",
     {
-        "policy": Column("str"),  # before, after
+        "policy": Column("str"),  # before, after, control
         "benchmark": Column("str"),
         "slice": Column("str"),  # "all", "topic=mod", "level=3"
         "metric": Column("str"),  # "pass@1", "pass@8"; of benchmarks "avg@k" too, which is pass@1 from k samples
@@ -276,7 +277,7 @@ SCORES = TableSchema(
 ITEM_SCORES = TableSchema(  # what `SCORES` are means of: one row a policy and prompt, for paired comparisons
     "item_scores",
     {
-        "policy": Column("str"),  # before, after
+        "policy": Column("str"),  # before, after, control
         "benchmark": Column("str"),
         "prompt_id": _ID,
         "topic": Column("str", nullable=True),

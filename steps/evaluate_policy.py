@@ -21,15 +21,19 @@ def evaluate_policy(
     torch_threads: int,
     trained_policy: PolicyRef | None = None,
     benchmarks: pd.DataFrame | None = None,
+    trial: str = "",
 ) -> tuple[
     Annotated[pd.DataFrame, "scores"],
     Annotated[pd.DataFrame, "item_scores"],
     Annotated[EvaluationReport, "evaluation_report"],
 ]:
-    """Score both policies on the benchmarks, else on `held_out`; without training only the base policy is scored."""
-    with stage("evaluate_policy", torch_threads=torch_threads) as clock:
+    """Score both policies on the benchmarks, else on `held_out`; without training only the base policy is scored.
+
+    The policy of a `trial` is scored alone, under the trial's name.
+    """
+    with stage("evaluate_policy", torch_threads=torch_threads, trial=trial) as clock:
         scores, items, report = evaluate_policies(
-            policy, trained_policy, held_out, config, grading, seed, benchmarks=benchmarks
+            policy, trained_policy, held_out, config, grading, seed, benchmarks=benchmarks, name=trial or "before"
         )
         report = clock.stamp(report)
     track("evaluate_policy", report)

@@ -33,14 +33,19 @@ def plan_batches(
     policy: PolicyRef,
     n_completion_tokens: int | None,
     vectors: PromptVectors | None = None,
+    trial: str = "",
+    sizes: BatchPlan | None = None,
 ) -> tuple[
     Annotated[BatchPlan, "plan"], Annotated[pd.DataFrame, "plan_decisions"], Annotated[PlanReport, "plan_report"]
 ]:
     """Build the plan of the configured strategy; `code` is the hash of its code, for the cache.
 
-    Prompts that leave no room for a completion in the policy's context are left out.
+    Prompts that leave no room for a completion in the policy's context are left out. The plan of a `trial` gets as many
+    steps as that of `sizes`, where one is given.
     """
-    with stage("plan_batches") as clock:
+    with stage("plan_batches", trial=trial) as clock:
+        if sizes is not None:
+            config = config.model_copy(update={"n_steps": sizes.n_steps})
         marked = mark_beyond_context(prompts, policy, n_completion_tokens)
         inputs = PlanInputs(prompts=marked.prompts, quality=quality, clusters=clusters, difficulty=difficulty)
         config, small = fit_batch_to_pool(inputs, config, is_trained=bool(n_completion_tokens))

@@ -56,5 +56,5 @@ def train_policy(
         with kept_files(lambda: log_files(folder)):
             result = train(job, make_curriculum(plan), log_training_step)
         report = clock.stamp(result.report)
-    track("train_policy", report, trial)
+    track("train_policy", report)
     return result.policy, result.log, result.consumed, result.handed_out, report

@@ -12,7 +12,7 @@ from zenml.types import HTMLString
 
 from saerl_core.environment import state_dir
 from saerl_core.forecasts import brier_by_step, forecast_metrics, forecasts
-from saerl_core.ledger import cost_metrics, costs_table
+from saerl_core.ledger import costs_table
 from saerl_core.plan.realised import realised
 from saerl_core.plans import BatchPlan
 from saerl_core.records import (
@@ -31,10 +31,11 @@ from saerl_core.records import (
     StageReport,
     TrainingReport,
 )
-from saerl_core.report.inputs import ReportInputs, SaeFacts, TrainingFacts
+from saerl_core.report.answer import accuracy_curve, answer_metrics, diagnostics
+from saerl_core.report.inputs import ControlFacts, ReportInputs, SaeFacts, TrainingFacts
 from saerl_core.report.page import render_report
 from saerl_core.report.summary import summary_text
-from saerl_core.stages import STAGES
+from saerl_core.stages import CONTROL
 from saerl_core.tables import COSTS
 from steps._facts import run_facts
 from tracking import runtime
@@ -53,7 +54,10 @@ def write_report(
     consumed: pd.DataFrame | None = None, handed_out: pd.DataFrame | None = None,
     training_report: TrainingReport | None = None, scores: pd.DataFrame | None = None,
     evaluation_report: EvaluationReport | None = None, benchmarks_report: BenchmarksReport | None = None,
-    vectors_report: StageReport | None = None,
+    vectors_report: StageReport | None = None, items: pd.DataFrame | None = None,
+    control_items: pd.DataFrame | None = None, control_scores: pd.DataFrame | None = None,
+    control_log: pd.DataFrame | None = None, control_plan_report: PlanReport | None = None,
+    control_training_report: TrainingReport | None = None, control_evaluation_report: EvaluationReport | None = None,
 ) -> tuple[Annotated[HTMLString, "report"], Annotated[pd.DataFrame, "costs"]]:
     """Render the page from all records and log every headline metric, so that a cached run is comparable too."""
     with runtime.stage("write_report"):
@@ -69,7 +73,9 @@ def write_report(
             difficulty_report=difficulty_report, plan=plan, plan_report=plan_report,
             costs=COSTS.empty(), pass_rates=pass_rates, pass_rates_report=pass_rates_report,
             training=training, scores=scores, evaluation_report=evaluation_report, benchmarks_report=benchmarks_report,
-            vectors_report=vectors_report,
+            vectors_report=vectors_report, items=items,
+            control=ControlFacts.of(control_items, control_scores, control_log, control_plan_report,
+                                    control_training_report, control_evaluation_report),
         )
         inputs = replace(inputs, costs=costs_table((stage.step, report) for stage, report in inputs.reports()))
         page = render_report(inputs)
@@ -79,17 +85,17 @@ def write_report(
 
 
 def _log(inputs: ReportInputs, page: str) -> None:
-    metrics = cost_metrics(inputs.costs)
-    for stage, report in inputs.reports():
-        metrics |= report.metrics(stage.prefix)
+    predicted: dict[str, float] = {}
     if inputs.training is not None:
         runtime.log_training_curve(inputs.training.log)
-        metrics |= _log_forecasts(inputs.training)
+        predicted = _log_forecasts(inputs.training)
+    if inputs.control is not None:
+        runtime.log_training_curve(inputs.control.log, CONTROL)
     source = inputs.config.prompts.path or inputs.config.prompts.dataset or "task_world"
     runtime.log_dataset(inputs.train, "prompts", source, "training")
-    files = _write_files(inputs, page)
+    files = _write_files(inputs, page, diagnostics(inputs, predicted))
     tags = {"plan_hash": inputs.plan.plan_hash, "sae_id": inputs.sae.sae_id}
-    runtime.log_summary(metrics, tags, files)
+    runtime.log_summary(answer_metrics(inputs), accuracy_curve(inputs), tags, files)
     runtime.say(summary_text(inputs))
     runtime.say(_where(inputs))
 
@@ -114,10 +120,10 @@ def _log_forecasts(training: TrainingFacts) -> dict[str, float]:
     rows = forecasts(training.handed_out, training.consumed)
     for number, score in brier_by_step(rows).items():
         runtime.log_training_step(number, {"forecast_brier": score})
-    return {f"{STAGES['train_policy'].prefix}/{key}": value for key, value in forecast_metrics(rows).items()}
+    return forecast_metrics(rows)
 
 
-def _write_files(inputs: ReportInputs, page: str) -> list[Path]:
+def _write_files(inputs: ReportInputs, page: str, values: str) -> list[Path]:
     """Write what a person opens without ZenML: into the state folder, and from there into MLflow."""
     folder = state_dir() / "last_run"
     folder.mkdir(parents=True, exist_ok=True)
@@ -125,6 +131,7 @@ def _write_files(inputs: ReportInputs, page: str) -> list[Path]:
     _kept_page(inputs).parent.mkdir(exist_ok=True)
     _kept_page(inputs).write_text(page)
     (folder / "config.json").write_text(inputs.config.model_dump_json(indent=2))
+    (folder / "diagnostics.json").write_text(values)
     (folder / "summary.txt").write_text(summary_text(inputs))
     inputs.plan.table.to_parquet(folder / "plan.parquet", index=False)
     inputs.plan.decisions.to_parquet(folder / "plan_decisions.parquet", index=False)
@@ -133,5 +140,5 @@ def _write_files(inputs: ReportInputs, page: str) -> list[Path]:
     (folder / "plan.json").write_text(
         json.dumps({"plan_hash": inputs.plan.plan_hash, "strategy": inputs.plan.strategy})
     )
-    names = ("config.json", "plan.parquet", "plan_decisions.parquet", "plan.json", "costs.csv", "prompt_issues.csv")
-    return [state_dir() / "report.html", *(folder / name for name in names)]
+    names = ("config.json", "diagnostics.json", "plan.parquet", "plan_decisions.parquet", "plan.json", "costs.csv")
+    return [state_dir() / "report.html", *(folder / name for name in (*names, "prompt_issues.csv"))]

@@ -32,6 +32,19 @@ from tracking.processes import PROCESS_TAG, this_process
 R = TypeVar("R", bound=StageReport)
 
 _ROOT = Path(__file__).resolve().parent.parent
+# MLflow shows one chart a key and one column a parameter: few of both, or the answer is buried.
+_CURVES = frozenset({
+    "reward_mean", "zero_std_frac", "entropy", "kl", "completion_tokens_mean", "truncated_frac", "loss", "grad_norm",
+    "lr", "step_s", "eval_pass_at_1", "forecast_brier", "plan_step",
+})  # fmt: skip
+_PARAMS = (
+    "seed", "control", "prompts.source", "policy.source", "signals.space", "difficulty.label", "plan.strategy",
+    "plan.prompts_per_step", "plan.n_steps", "training.enabled", "training.backend", "training.algorithm",
+    "training.seed", "training.group_size", "training.lr", "training.kl_coef", "evaluation.split",
+    "evaluation.n_samples", "grading.kind",
+)  # fmt: skip
+_MAX_CHANGED = 40  # parameters; all are in the tag `saerl.changed`, and in config.json
+_MAX_TAG = 4900  # MLflow's databases hold 5000 characters of a tag
 _SHARED = ("records.py", "tables.py", "seeds.py", "ids.py")
 logger = logging.getLogger("saerl")
 
@@ -86,14 +99,11 @@ def stage(name: str, *, torch_threads: int | None = None, trial: str = "") -> It
             yield Clock(name)
 
 
-def track(stage_name: str, report: StageReport, trial: str = "") -> None:
-    """Log a report's values to MLflow under the stage's prefix, and to the step's metadata in ZenML."""
+def track(stage_name: str, report: StageReport) -> None:
+    """Log a report's values to the step's metadata in ZenML; MLflow gets them in one file, at the end of the run."""
     for note in report.notes:
         logger.info("note (%s): %s", stage_name, note)
-    metrics = report.metrics(STAGES[stage_name].prefix)
-    with tracking.trial(trial):
-        tracking.record(_headlines(metrics))
-    log_metadata({"seconds": report.seconds, **metrics})
+    log_metadata({"seconds": report.seconds, **report.metrics(STAGES[stage_name].prefix)})
 
 
 def run_config() -> RunConfig:
@@ -110,9 +120,14 @@ def run_name() -> str:
 def log_run_facts() -> None:
     """Log parameters and tags that a person filters by; the same values may be logged again by a later step."""
     config = run_config()
+    values, defaults = flatten(config), flatten(RunConfig())
+    changed = {key: value for key, value in values.items() if defaults.get(key) != value}
+    shown = {f"changed.{key}": changed[key] for key in list(changed)[:_MAX_CHANGED]}
+    shown |= {key: values[key] for key in _PARAMS}
     # MLflow refuses a parameter that changes; a long value is cut at MLflow's limit
-    params = [Record("param", key, str(value)[:500]) for key, value in flatten(config).items()]
-    tags = {"saerl.strategy": config.plan.strategy.name, "saerl.seed": str(config.seed), "git_sha": git_sha()}
+    params = [Record("param", key, str(value)[:500]) for key, value in shown.items()]
+    tags = {"saerl.changed": ", ".join(f"{k}={v}" for k, v in changed.items())[:_MAX_TAG] or "nothing"}
+    tags |= {"saerl.strategy": config.plan.strategy.name, "saerl.seed": str(config.seed), "git_sha": git_sha()}
     tags[PROCESS_TAG] = this_process()
     tracking.record(params + [Record("tag", key, value) for key, value in tags.items()])
 
@@ -146,7 +161,8 @@ def work_dir(stage_name: str, *key: object) -> Path:
 def log_training_step(step: int, metrics: dict[str, float]) -> None:
     """Log one training step; returns as soon as it is on disk, whatever the server does."""
     prefix = STAGES["train_policy"].prefix
-    finite = {f"{prefix}/{k}": float(v) for k, v in metrics.items() if isinstance(v, int | float) and v == v}  # noqa: PLR0124 (NaN is not equal to itself)
+    shown = {k: v for k, v in metrics.items() if k in _CURVES}
+    finite = {f"{prefix}/{k}": float(v) for k, v in shown.items() if isinstance(v, int | float) and v == v}  # noqa: PLR0124 (NaN is not equal to itself)
     tracking.record([Record("metric", key, value, step, curve=True) for key, value in finite.items()])
 
 
@@ -160,10 +176,11 @@ def kept_files(find: Callable[[], list[Path]]) -> Iterator[None]:
             tracking.keep_file(file)
 
 
-def log_training_curve(log: pd.DataFrame) -> None:
+def log_training_curve(log: pd.DataFrame, trial: str = "") -> None:
     """Log the steps of a training that this MLflow run has not seen live: cached, or done before a resume."""
-    for row in log.to_dict("records"):
-        log_training_step(int(row.pop("step")), row)
+    with tracking.trial(trial):
+        for row in log.to_dict("records"):
+            log_training_step(int(row.pop("step")), row)
 
 
 def log_dataset(prompts: pd.DataFrame, name: str, source: str, context: str) -> None:
@@ -174,15 +191,13 @@ def log_dataset(prompts: pd.DataFrame, name: str, source: str, context: str) -> 
     tracking.record([Record("dataset", name, json.dumps({**dataset.to_dict(), "context": context}))])
 
 
-def log_summary(metrics: dict[str, float], tags: dict[str, str], files: list[Path]) -> None:
-    """Log headline metrics, tags and files of the whole run; called by the last step, which is never cached."""
-    tracking.record(_headlines(metrics) + [Record("tag", key, value) for key, value in tags.items()])
+def log_summary(metrics: dict[str, float], curve: dict[int, float], tags: dict[str, str], files: list[Path]) -> None:
+    """Log the answer, its curve over rollouts, tags and files of a run; called by the last step, never cached."""
+    records = [Record("metric", f"answer/{key}", float(value)) for key, value in metrics.items()]
+    records += [Record("metric", "curve/accuracy", value, n, curve=True) for n, value in curve.items()]
+    tracking.record(records + [Record("tag", key, value) for key, value in tags.items()])
     for file in files:
         tracking.keep_file(file)
-
-
-def _headlines(metrics: dict[str, float]) -> list[Record]:
-    return [Record("metric", key, float(value)) for key, value in metrics.items()]
 
 
 def mlflow_run_name() -> str:

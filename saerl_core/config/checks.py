@@ -181,6 +181,15 @@ def _lengths(config: "RunConfig") -> Iterator[str]:
             )
 
 
+def _control(config: "RunConfig") -> Iterator[str]:
+    for section in ("training", "evaluation"):
+        if config.control == "vanilla" and not getattr(config, section).enabled:
+            yield (
+                f"control is 'vanilla', but {section}.enabled is false: there is nothing to compare; set control to "
+                f"'none' or {section}.enabled to true"
+            )
+
+
 def _evaluation(config: "RunConfig") -> Iterator[str]:
     evaluation, prompts = config.evaluation, config.prompts
     if not evaluation.enabled:
@@ -283,6 +292,7 @@ _CHECKS: tuple[Callable[["RunConfig"], Iterator[str]], ...] = (
     _plan,
     _lengths,
     training_problems,
+    _control,
     _evaluation,
     _grading,
 )

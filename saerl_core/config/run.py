@@ -21,6 +21,7 @@ from saerl_core.flags import ALWAYS, UNUSABLE
 from saerl_core.plan.strategies.lookup import rests_on_labels
 
 __all__ = [
+    "CONTROL_STRATEGY",
     "MEAN_BENCHMARK",
     "ArmConfig",
     "BenchmarkConfig",
@@ -51,6 +52,7 @@ __all__ = [
     "VectorsConfig",
 ]
 
+CONTROL_STRATEGY = "vanilla"  # the shuffle that every strategy is measured against
 MEAN_BENCHMARK = "mean"  # in the scores: the unweighted mean over all benchmarks
 
 
@@ -256,6 +258,9 @@ class RunConfig(Section):
 
     seed: Annotated[int, Field(ge=0)] = 0
     torch_threads: Positive = 1
+    control: Literal["auto", "vanilla", "none"] = (
+        "auto"  # what is trained beside the strategy; auto: see trains_control
+    )
     prompts: PromptsConfig = PromptsConfig()
     policy: PolicyConfig = PolicyConfig()
     sae: SaeConfig = SaeConfig()
@@ -284,6 +289,17 @@ class RunConfig(Section):
             return label == "pass_rate"
         strategies = [self.plan.strategy, *(arm.strategy for arm in self.compare.arms)]
         return not self.training.enabled or any(rests_on_labels(s) for s in strategies if s is not None)
+
+    @property
+    def trains_control(self) -> bool:
+        """Whether a plain shuffle is trained and evaluated too; `auto`: on the embedded backend, where it is cheap.
+
+        Never where the strategy is that shuffle, or where nothing is trained or evaluated.
+        """
+        if self.control == "none" or self.plan.strategy.name == CONTROL_STRATEGY:
+            return False
+        is_cheap = self.training.backend == "embedded"
+        return self.training.enabled and self.evaluation.enabled and (is_cheap or self.control == "vanilla")
 
     @model_validator(mode="after")
     def _combinations(self) -> "RunConfig":

@@ -23,7 +23,7 @@ def evaluate_policies(
     seed: int,
     *,
     benchmarks: pd.DataFrame | None = None,
-    device: str = "auto",
+    name: str = "before",
 ) -> tuple[pd.DataFrame, pd.DataFrame, EvaluationReport]:
     """Score both policies on the usable prompts: `tables.SCORES`, `ITEM_SCORES`, the report with the paired gain.
 
@@ -31,6 +31,8 @@ def evaluate_policies(
     held-out split, where it names none. Slices are "all", "topic=..." and "level=..."; pass@1 is always among the
     metrics. Both policies answer the same prompts with the same random numbers, and the gain's standard error is that
     of the differences per prompt. Several benchmarks count alike in the mean over them, however many prompts they have.
+    The first policy stands in the tables under `name`: a policy that is scored on its own, later, is scored on the same
+    prompts with the same random numbers as those before it.
 
     Raises:
         DataError: there is no usable prompt.
@@ -41,7 +43,7 @@ def evaluate_policies(
     outcomes: list[Outcome] = []
     spent = Spent()
     with Grader(grading) as grader:
-        for name, policy in (("before", before), ("after", after)):
+        for called, policy in ((name, before), ("after", after)):
             if policy is None:
                 continue
             sampler = Sampler(
@@ -50,11 +52,10 @@ def evaluate_policies(
                 top_p=config.top_p,
                 max_completion_tokens=config.max_completion_tokens,
                 seed=stage_seed(seed, "evaluation"),
-                device=device,
             )
             if not outcomes:  # both policies answer the same prompts: those that the first can read
                 sets = [_readable(each, sampler) for each in sets]
-            outcomes += [_outcome(name, sampler, grader, each) for each in sets]
+            outcomes += [_outcome(called, sampler, grader, each) for each in sets]
             spent = spent.plus(sampler.n_generated_tokens, sampler.n_prefill_tokens)
         grader.refuse_mostly_failed()
         unknown = grader.unknown_told() if grader.n_unknown else ""

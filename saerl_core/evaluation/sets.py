@@ -41,7 +41,7 @@ class EvalSet:
 class Outcome:
     """One policy's completions on one set, graded: an unknown verdict is not correct, and counted."""
 
-    policy: str  # before, after
+    policy: str  # before, after, control
     eval_set: EvalSet
     n_correct: Int[np.ndarray, " n"]
     n_unknown: int

@@ -59,7 +59,7 @@ def _estimates(outcomes: Sequence[Outcome], eval_set: EvalSet, ks: Iterable[int]
     for name, k in metrics:
         values = {o.policy: o.pass_at(k) for o in outcomes}
         found |= {f"{name}_{policy}": mean_and_stderr(each) for policy, each in values.items()}
-        if "after" in values:
+        if {"before", "after"} <= set(values):
             found[f"gain_{name}"] = mean_and_stderr(values["after"] - values["before"])
     return found
 

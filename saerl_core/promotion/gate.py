@@ -29,6 +29,7 @@ from saerl_core.errors import DataError
 from saerl_core.promotion.paired import bootstrap, pairs, rates
 from saerl_core.promotion.records import Candidate, Check, Comparison, Verdict
 from saerl_core.seeds import stage_rng
+from saerl_core.stages import purpose_of
 
 SMALL = "small topics"
 
@@ -162,6 +163,7 @@ def _points(row: Comparison) -> str:
 
 
 def _costs(costs: pd.DataFrame, config: GateConfig) -> Iterator[Check]:
+    costs = costs[[purpose_of(str(stage)) != "control" for stage in costs["stage"]]]  # the shuffle is no candidate
     for name in ("rollouts", "generated_tokens"):
         spent, bound, unit = int(costs[f"n_{name}"].sum()), getattr(config, f"max_{name}"), name.replace("_", " ")
         within = bound is None or spent <= bound

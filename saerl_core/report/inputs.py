@@ -24,7 +24,7 @@ from saerl_core.records import (
     TrainingReport,
     TrainResult,
 )
-from saerl_core.stages import STAGES, Stage
+from saerl_core.stages import CONTROL_STAGES, STAGES, Stage
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,35 @@ class TrainingFacts:
 
 
 @dataclass(frozen=True)
+class ControlFacts:
+    """What the control left behind: a plain shuffle of the same seed, policy and sizes, on the same held-out items."""
+
+    items: pd.DataFrame  # tables.ITEM_SCORES of policy "control"
+    scores: pd.DataFrame  # tables.SCORES of policy "control"
+    log: pd.DataFrame  # tables.TRAINING_LOG
+    plan_report: PlanReport
+    training_report: TrainingReport
+    evaluation_report: EvaluationReport
+
+    @classmethod
+    def of(
+        cls,
+        items: pd.DataFrame | None,
+        scores: pd.DataFrame | None,
+        log: pd.DataFrame | None,
+        plan_report: PlanReport | None,
+        training_report: TrainingReport | None,
+        evaluation_report: EvaluationReport | None,
+    ) -> "ControlFacts | None":
+        """Put together what the control's steps gave; None where there was none."""
+        if items is None or scores is None or log is None:
+            return None
+        if plan_report is None or training_report is None or evaluation_report is None:
+            return None
+        return cls(items, scores, log, plan_report, training_report, evaluation_report)
+
+
+@dataclass(frozen=True)
 class ReportInputs:
     """The records of one run. What is None was not part of the run, and the page says so."""
 
@@ -98,9 +127,11 @@ class ReportInputs:
     pass_rates_report: PassRatesReport | None = None
     training: TrainingFacts | None = None
     scores: pd.DataFrame | None = None  # tables.SCORES
+    items: pd.DataFrame | None = None  # tables.ITEM_SCORES
     evaluation_report: EvaluationReport | None = None
     benchmarks_report: BenchmarksReport | None = None
     vectors_report: StageReport | None = None
+    control: ControlFacts | None = None
 
     @property
     def training_report(self) -> TrainingReport | None:
@@ -108,8 +139,9 @@ class ReportInputs:
         return self.training.report if self.training else None
 
     def reports(self) -> Iterator[tuple[Stage, StageReport]]:
-        """Yield every stage that ran with its report, in the order of the data."""
-        for stage in STAGES.values():
-            report: StageReport | None = getattr(self, stage.report)
-            if report is not None:
-                yield stage, report
+        """Yield every stage that ran with its report, in the order of the data; the control's last."""
+        for stages, holder in ((STAGES, self), (CONTROL_STAGES, self.control)):
+            for stage in stages.values() if holder is not None else ():
+                report: StageReport | None = getattr(holder, stage.report)
+                if report is not None:
+                    yield stage, report

@@ -21,19 +21,22 @@ from saerl_core.report.blocks import (
     Text,
 )
 from saerl_core.report.charts import bars
+from saerl_core.report.control import versus, versus_sentence
 from saerl_core.report.inputs import ReportInputs
 from saerl_core.stages import PURPOSES, purpose_of
 
 _JUDGED = (QualityReport, DifficultyReport)  # their notes repeat the verdict on the SAE, unless a fallback was taken
-_PURPOSE_COLOURS = {"setup": "c7", "selection": "c0", "training": "c1", "evaluation": "c2"}
+_PURPOSE_COLOURS = {"setup": "c7", "selection": "c0", "training": "c1", "evaluation": "c2", "control": "c3"}
 
 
 def headline(inputs: ReportInputs) -> Section:
     """Build the part that most readers stop at."""
     blocks: list[Block] = []
-    gain = facts.gain_of(inputs)
+    gain, against = facts.gain_of(inputs), versus(inputs)
+    if against is not None:  # the first sentence of the page
+        blocks += [Text(versus_sentence(against), strong=True), Text(what_ran(inputs))]
     if gain is not None:
-        blocks.append(Text(facts.gain_sentence(gain), strong=True))
+        blocks.append(Text(facts.gain_sentence(gain), strong=against is None))
         blocks.append(Text(facts.comparison_advice(inputs)))
     elif inputs.training is None:
         blocks.append(Text("This run curated the pool and stopped at the plan: training is off.", strong=True))
@@ -54,7 +57,7 @@ def headline(inputs: ReportInputs) -> Section:
     ]
     if notes:
         blocks.append(Notes("What the stages want you to know", notes))
-    return Section("headline", "What this run did", blocks, lead=what_ran(inputs))
+    return Section("headline", "What this run did", blocks, lead="" if against else what_ran(inputs))
 
 
 def what_ran(inputs: ReportInputs) -> str:

@@ -146,7 +146,7 @@ def evaluation(inputs: ReportInputs) -> Section:
         metrics = sorted((m for m in rows["metric"].unique() if not m.startswith("avg@")), key=_k_of)
         prefix = f"{benchmark}: " if benchmark in named else ""
         blocks.extend(side_by_side(*(_slices(rows, metric, prefix) for metric in metrics)))
-    blocks.append(_score_table(scores))
+    blocks.append(_score_table(scores, inputs.control.scores if inputs.control else None))
     if not scores["slice"].astype(str).str.startswith("topic=").any():
         blocks.append(Missing("By topic: the held-out prompts name no topic."))
     return Section("evaluation", "Evaluation", blocks, lead=_how_evaluated(inputs.config.evaluation))
@@ -178,7 +178,9 @@ def _slices(rows: pd.DataFrame, metric: str, prefix: str = "") -> Figure | Missi
     )
 
 
-def _score_table(scores: pd.DataFrame) -> Table:
+def _score_table(scores: pd.DataFrame, control: pd.DataFrame | None) -> Table:
+    policies = ["before", "after"] if control is None else ["before", "after", "control"]
+    scores = scores if control is None else pd.concat([scores, control], ignore_index=True)
     wide = scores.set_index(["benchmark", "metric", "slice", "policy"])[["value", "stderr", "n_prompts"]].unstack(
         "policy"
     )
@@ -188,17 +190,21 @@ def _score_table(scores: pd.DataFrame) -> Table:
         row = wide.loc[key]
         cells = {(str(a), str(b)): float(v) for (a, b), v in row.items()}
         old, new = cells.get(("value", "before"), math.nan), cells.get(("value", "after"), math.nan)
-        texts = [
-            _with_error(cells.get(("value", p), math.nan), cells.get(("stderr", p), math.nan))
-            for p in ("before", "after")
-        ]
+        texts = [_with_error(cells.get(("value", p), math.nan), cells.get(("stderr", p), math.nan)) for p in policies]
         n = max(
             cells.get(("n_prompts", p), math.nan)
-            for p in ("before", "after")
+            for p in policies
             if math.isfinite(cells.get(("n_prompts", p), math.nan))
         )
         rows.append([*map(str, key), *texts, numbers.points(new - old), numbers.count(n)])
-    header = ["benchmark", "metric", "slice", "before", "after", "points", "prompts"]
+    header = [
+        "benchmark",
+        "metric",
+        "slice",
+        *("shuffle" if p == "control" else p for p in policies),
+        "points",
+        "prompts",
+    ]
     return Table("All scores", header, rows, n_text=3, folded=len(rows) > 12)
 
 

@@ -1,6 +1,7 @@
 """The closing lines that a person reads in the terminal."""
 
 from saerl_core.report import facts, numbers
+from saerl_core.report.control import versus, versus_sentence
 from saerl_core.report.inputs import ReportInputs
 from saerl_core.report.section_run import what_ran
 
@@ -10,7 +11,8 @@ _N_SLOWEST = 3
 def summary_text(inputs: ReportInputs) -> str:
     """Say in a few plain lines what ran, what it bought, what it cost and where the time went."""
     gain, proof = facts.gain_of(inputs), facts.order_proof(inputs)
-    lines = [what_ran(inputs)]
+    against = versus(inputs)
+    lines = [what_ran(inputs)] if against is None else [versus_sentence(against), what_ran(inputs)]
     if gain is not None:
         lines += [facts.gain_sentence(gain), facts.comparison_advice(inputs)]
     elif inputs.training is None:
@@ -38,6 +40,9 @@ def _cost_line(inputs: ReportInputs) -> str:
         f"Cost: {numbers.count(total['n_rollouts'])} rollouts, {numbers.count(total['n_generated_tokens'])} generated "
         f"tokens, {numbers.duration(float(total['seconds']))}"
     )
+    control = facts.cost_by_purpose(inputs.costs).to_dict("index")["control"]
+    if control["seconds"] > 0:
+        text += f" (the control: {numbers.count(control['n_rollouts'])} and {numbers.duration(control['seconds'])})"
     share = facts.selection_share(inputs.costs, "seconds")
     return text + (
         f"; selection took {numbers.percent(share, 0)} of the time of selection and training."

@@ -122,7 +122,9 @@ class TrainingSession:
         return full
 
     def evaluated(self, step: int, metrics: StepMetrics, n_rollouts: int, n_tokens: int) -> None:
-        """Pass on held-out scores of the policy after `step` in an `on_step` of their own, and count their cost."""
+        """Pass on held-out scores of the policy after `step` in an `on_step` of their own; count cost, keep pass@1."""
+        if 0 <= step < len(self._log):
+            self._log[step]["eval_pass_at_1"] = metrics.get("eval_pass_at_1")
         self.totals.n_eval_rollouts += n_rollouts
         self.totals.n_eval_tokens += n_tokens
         self._on_step(step, metrics)

@@ -171,7 +171,7 @@ def test_real_benchmarks_with_a_tiny_policy(shared_data: Path, tmp_path: Path):
         save_policy(build_model(tiny, tokenizer, 2048, seed), tokenizer, tmp_path / str(seed)) for seed in (0, 1)
     ]
     table, items, report = evaluate_policies(
-        *policies, PROMPTS.empty(), config, GradingConfig(kind="math"), 0, benchmarks=loaded, device="cpu"
+        *policies, PROMPTS.empty(), config, GradingConfig(kind="math"), 0, benchmarks=loaded
     )
     assert {"gsm8k", "math500", MEAN_BENCHMARK} == set(table["benchmark"])
     assert {"avg@2", "avg@3", "pass@1", "pass@2"} == set(table["metric"])

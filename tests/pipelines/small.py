@@ -10,4 +10,5 @@ SMALL = {
     "plan": {"n_steps": 4, "prompts_per_step": 8},
     "training": {"group_size": 4, "save_every_steps": 1},
     "evaluation": {"n_samples": 4, "ks": [1, 4]},
+    "control": "none",
 }

@@ -109,7 +109,8 @@ def _resumed_from(environment):
         "import json, mlflow; from pipelines.setup import mlflow_uri; c = mlflow.MlflowClient(mlflow_uri());"
         "e = c.get_experiment_by_name('saerl');"
         "r = c.search_runs([e.experiment_id], \"attributes.status = 'FINISHED'\")[0];"
-        "print(json.dumps([r.data.metrics['train/resumed_from_step'],"
+        "values = json.load(open(c.download_artifacts(r.info.run_id, 'diagnostics.json')));"
+        "print(json.dumps([values['train_policy']['train/resumed_from_step'],"
         " [m.step for m in c.get_metric_history(r.info.run_id, 'train/reward_mean')]]))"
     )
     done = _call([sys.executable, "-c", f"from saerl_core.environment import apply; apply(); {program}"], environment)

@@ -23,6 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 CONFIG = ROOT / "configs" / "openrlhf_cpu.yaml"
 STEPS = list(range(SMALL["plan"]["n_steps"]))
+NO_CURVES = {  # of MLflow; kl: there is no reference policy here
+    "step", "consumed_hash", "kl", "eval_pass_at_1", "n_rollouts_total", "n_tokens_total",
+}  # fmt: skip
 EVAL_EVERY = 2
 VARIABLE, SECRET = "SAERL_PLANTED_TOKEN", "planted-value-of-a-token"
 IN_ZENML = """
@@ -122,14 +125,13 @@ def test_it_says_that_the_planned_order_was_trained(finished):
 def test_metrics_are_in_mlflow_step_by_step_under_the_names_of_the_embedded_backend(finished):
     curves, embedded = finished.curves("openrlhf"), finished.curves("embedded")
     assert {name: curves.get(name) for name in embedded} == embedded
-    columns = {c for c in TRAINING_LOG.columns if c not in ("step", "consumed_hash", "kl")}  # no reference policy here
+    columns = {c for c in TRAINING_LOG.columns if c not in NO_CURVES}
     assert columns <= embedded.keys()
     assert {name: curves[name] for name in columns} == dict.fromkeys(columns, STEPS)
-    assert curves["eval_pass_at_1"] == curves["eval_pass_at_4"] == STEPS[EVAL_EVERY - 1 :: EVAL_EVERY]
+    assert curves["eval_pass_at_1"] == STEPS[EVAL_EVERY - 1 :: EVAL_EVERY]
     history = finished.mlflow.get_metric_history(finished.runs["openrlhf"].info.run_id, "train/plan_step")
     assert {m.step: m.value for m in history} == {step: float(step) for step in STEPS}
-    for measured in ("timing/generation", "timing/ppo_train", "step_s"):
-        assert finished.runs["openrlhf"].data.metrics[f"train/{measured}"] > 0
+    assert finished.runs["openrlhf"].data.metrics["train/step_s"] > 0
 
 
 def test_the_trainers_log_and_the_report_are_kept(finished):
@@ -148,10 +150,12 @@ def test_the_trained_policy_is_stored_by_the_materializer_and_evaluated(finished
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(stored["files"])
     assert len(set(stored["policy_ids"])) == 2, "training changed the weights"
     assert stored["scored"] == ["after", "before"]
-    metrics = finished.runs["openrlhf"].data.metrics
-    assert {"eval/pass_at_1_before", "eval/pass_at_1_after", "eval/pass_at_4_after"} <= metrics.keys()
-    assert metrics["cost/train_policy_rollouts"] == 4 * 8 * 4
-    assert metrics["train/n_eval_rollouts"] == 2 * 40 * 4  # the dev split, twice
+    run = finished.runs["openrlhf"]
+    assert {"answer/accuracy_before", "answer/accuracy_after"} <= run.data.metrics.keys()
+    found = json.loads(Path(finished.mlflow.download_artifacts(run.info.run_id, "diagnostics.json")).read_text())
+    assert "eval/pass_at_4_after" in found["evaluate_policy"]
+    assert found["costs"]["cost/train_policy_rollouts"] == 4 * 8 * 4
+    assert found["train_policy"]["train/n_eval_rollouts"] == 2 * 40 * 4  # the dev split, twice
 
 
 def test_a_secret_of_the_environment_is_written_nowhere(finished):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -74,19 +75,40 @@ def test_mlflow_holds_what_a_person_compares(first_run, mlflow_client):
     data = run.data
     assert data.params["plan.strategy"] == "saerl"
     assert data.params["training.group_size"] == "4"
-    assert data.params["sae.hook_layer"] == "none"  # defaults are parameters too
+    assert data.params["changed.clusters.n_clusters"] == "5"
+    assert len(data.params) <= 60
+    assert "sae.k=6" in data.tags["saerl.changed"]
     assert {"git_sha", "plan_hash", "sae_id"} <= set(data.tags)
-    for prefix in ("probe/quality", "probe/difficulty", "plan", "train", "eval", "cost", "sae"):
-        assert any(name.startswith(f"{prefix}/") for name in data.metrics), prefix
+    assert len(data.metrics) <= 40
+    answer = [name for name in sorted(data.metrics) if name.startswith("answer/")]
+    assert sorted(data.metrics)[: len(answer)] == answer
+    assert len(answer) <= 8
+    assert {"answer/accuracy_before", "answer/accuracy_after", "answer/gain", "answer/rollouts"} <= set(answer)
+    accuracy = mlflow_client.get_metric_history(run.info.run_id, "curve/accuracy")
+    assert [m.step for m in accuracy] == [0, 4 * 8 * 4]
+    assert accuracy[1].value == data.metrics["answer/accuracy_after"]
     steps = [m.step for m in mlflow_client.get_metric_history(run.info.run_id, "train/reward_mean")]
     assert steps == [0, 1, 2, 3]
     files = {f.path for f in mlflow_client.list_artifacts(run.info.run_id)}
-    assert {"report.html", "plan.parquet", "config.json"} <= files
+    assert {"report.html", "plan.parquet", "config.json", "diagnostics.json"} <= files
     assert [d.dataset.name for d in run.inputs.dataset_inputs]
 
 
+def _diagnostics(client, run):
+    run_id = _mlflow_run(client, run).info.run_id
+    return json.loads(Path(client.download_artifacts(run_id, "diagnostics.json")).read_text())
+
+
+def test_every_value_of_every_stage_is_in_one_file(first_run, mlflow_client):
+    found = _diagnostics(mlflow_client, first_run)
+    assert set(found) == STAGES - {"write_report"} | {"costs", "forecasts"}
+    for step in STAGES - {"write_report"}:
+        metadata = first_run.steps[step].run_metadata
+        assert found[step] == pytest.approx({key: metadata[key] for key in found[step]})
+
+
 def test_cost_ledger_counts_every_rollout(first_run, mlflow_client):
-    metrics = _mlflow_run(mlflow_client, first_run).data.metrics
+    metrics = _diagnostics(mlflow_client, first_run)["costs"]
     assert metrics["cost/measure_pass_rates_rollouts"] == 40 * 4
     assert metrics["cost/train_policy_rollouts"] == 4 * 8 * 4
     assert metrics["cost/evaluate_policy_rollouts"] == 2 * 40 * 4
@@ -198,7 +220,7 @@ def test_an_online_order_is_proved_and_its_forecasts_are_logged(vanilla_run, mlf
     assert "The Brier score of its predictions" in page
     mlflow_run = _mlflow_run(mlflow_client, run)
     assert len(mlflow_client.get_metric_history(mlflow_run.info.run_id, "train/forecast_brier")) == 4
-    assert 0 < mlflow_run.data.metrics["train/forecast_brier_mean"] < 1
+    assert 0 < _diagnostics(mlflow_client, run)["forecasts"]["forecast_brier_mean"] < 1
     other = _statuses(_run(plan={"strategy": {"name": "adaptive", "noise": 0.5}}))
     assert other["embed_prompts"] == "cached", "noise says nothing about the vectors"
     assert other["plan_batches"] == "completed"

@@ -124,23 +124,23 @@ def test_pass_rates_are_measured_on_the_others(short):
     prompts = pool(5, 29, 6, 40, 28)
     config = PassRatesConfig(n_labelled=5, n_rollouts=2, max_completion_tokens=4)
     grading = GradingConfig(kind="exact")
-    table, report = measure_pass_rates(prompts, clusters_of(prompts), short, config, grading, 0, device="cpu")
+    table, report = measure_pass_rates(prompts, clusters_of(prompts), short, config, grading, 0)
     assert list(table["prompt_id"]) == ["p0", "p2", "p4"]
     assert report.notes[0] == (
         "2 of 5 prompts are longer than the policy's context (32 tokens less 4 for the completion), e.g. p1; they got "
         "no label"
     )
     with pytest.raises(DataError, match=r"2 of 2 prompts are longer .* lower pass_rates\.max_completion_tokens"):
-        measure_pass_rates(pool(40, 41), clusters_of(pool(40, 41)), short, config, grading, 0, device="cpu")
+        measure_pass_rates(pool(40, 41), clusters_of(pool(40, 41)), short, config, grading, 0)
 
 
 def test_both_policies_are_evaluated_on_the_same_prompts_that_fit(short):
     config = EvaluationConfig(n_samples=2, ks=(1,), max_completion_tokens=4)
     grading = GradingConfig(kind="exact")
-    _, items, report = evaluate_policies(short, short, pool(5, 40, 6), config, grading, 0, device="cpu")
+    _, items, report = evaluate_policies(short, short, pool(5, 40, 6), config, grading, 0)
     assert list(items["prompt_id"]) == ["p0", "p2"] * 2
     assert report.values["n_prompts"] == 2
     assert "1 of 3 prompts are longer than the policy's context" in report.notes[0]
     assert "e.g. p1; they were not evaluated" in report.notes[0]
     with pytest.raises(DataError, match=r"nothing is left of 'test'"):
-        evaluate_policies(short, None, pool(40), config, grading, 0, device="cpu")
+        evaluate_policies(short, None, pool(40), config, grading, 0)

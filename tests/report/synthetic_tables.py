@@ -159,6 +159,7 @@ def make_training(plan: FixedPlan, rng: np.random.Generator) -> TrainingFacts:
                 "step_s": 0.8 + 0.1 * rng.random(len(steps)),
                 "n_rollouts_total": (steps + 1) * 256,
                 "n_tokens_total": (steps + 1) * 256 * 6,
+                "eval_pass_at_1": np.nan,
                 "consumed_hash": [hashlib.sha256(str(s).encode()).hexdigest() for s in steps],
             }
         )

@@ -57,10 +57,10 @@ def test_everything_that_a_run_logs_arrives_and_the_journal_goes(tracked, tmp_pa
     page.write_text("<p>report</p>")
     with tracking.buffer(wait_s=30, last=True):
         runtime.log_training_step(0, {"reward_mean": 0.5, "kl": float("nan")})
-        runtime.log_summary({"plan/size": 3}, {"plan_hash": "abc"}, [page])
+        runtime.log_summary({"gain": 3}, {256: 0.25}, {"plan_hash": "abc"}, [page])
         tracking.record([Record("param", "seed", "0")])
     run = client.get_run(run_id).data
-    assert run.metrics == {"train/reward_mean": 0.5, "plan/size": 3.0}
+    assert run.metrics == {"train/reward_mean": 0.5, "answer/gain": 3.0, "curve/accuracy": 0.25}
     assert (run.tags["plan_hash"], run.params["seed"]) == ("abc", "0")
     assert [f.path for f in client.list_artifacts(run_id)] == ["page.html"]
     assert not (tmp_path / "tracking" / run_id).exists()
