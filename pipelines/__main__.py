@@ -89,7 +89,7 @@ def show_config(path: str | None, settings: tuple[str, ...]) -> None:
 @SET
 def show_command(path: str | None, settings: tuple[str, ...]) -> None:
     """Print the command that would start the OpenRLHF trainer, as a JSON list; starts nothing."""
-    from saerl_core.training.openrlhf.command import preview_command
+    from saerl_core.training.backends import preview_command
 
     config = _config(path, settings)
     try:

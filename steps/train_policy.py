@@ -10,8 +10,8 @@ from saerl_core.config.run import GradingConfig, TrainingConfig
 from saerl_core.plan.curriculum import make_curriculum
 from saerl_core.plans import BatchPlan
 from saerl_core.records import PolicyRef, TrainingReport, TrainJob
+from saerl_core.training.backends import log_files
 from saerl_core.training.fingerprint import settings_of
-from saerl_core.training.openrlhf.files import log_files
 from saerl_core.training.run import train_policy as train
 from tracking.runtime import kept_files, log_training_step, stage, stage_cache, track, work_dir
 
@@ -53,7 +53,7 @@ def train_policy(
             prompts_per_step=plan.prompts_per_step, seed=seed, curriculum_hash=plan.plan_hash,
             work_dir=folder, eval_prompts=eval_prompts,
         )  # fmt: skip
-        with kept_files(lambda: log_files(folder)):
+        with kept_files(lambda: log_files(config, folder)):
             result = train(job, make_curriculum(plan), log_training_step)
         report = clock.stamp(result.report)
     track("train_policy", report)

@@ -168,7 +168,7 @@ def test_prompts_that_cannot_be_read_are_told(given, options, error, told):
 # --- plans
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if not name.startswith("oracle_")])
 def test_every_strategy_plans_and_its_plan_comes_back(name, pool, tmp_path):
     plan = make_plan(pool, name, prompts_per_step=8, n_steps=4)
     save_plan(plan, str(tmp_path / "plan"))

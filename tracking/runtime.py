@@ -28,6 +28,7 @@ from saerl_core.stages import STAGES
 from tracking import delivery as tracking
 from tracking.journal import Record
 from tracking.processes import PROCESS_TAG, this_process
+from tracking.progress import say_progress
 
 R = TypeVar("R", bound=StageReport)
 
@@ -92,6 +93,7 @@ def stage(name: str, *, torch_threads: int | None = None, trial: str = "") -> It
         import torch
 
         torch.set_num_threads(torch_threads)
+    say_progress()
     last = name == "write_report"
     with tracking.buffer(wait_s=tracking.RUN_WAIT_S if last else tracking.STEP_WAIT_S, last=last):
         log_run_facts()

@@ -1,6 +1,8 @@
-"""From the configuration to a trainer."""
+"""From the configuration to a trainer: the one place that imports a backend by its name."""
 
-from saerl_core.config.run import TrainingConfig
+from pathlib import Path
+
+from saerl_core.config.run import RunConfig, TrainingConfig
 from saerl_core.protocols import Trainer
 
 
@@ -13,3 +15,19 @@ def make_trainer(config: TrainingConfig) -> Trainer:
     from saerl_core.training.openrlhf.trainer import OpenRlhfTrainer
 
     return OpenRlhfTrainer()
+
+
+def log_files(config: TrainingConfig, work_dir: Path) -> list[Path]:
+    """Return the files in which a backend's own processes wrote what they said, the oldest first; often none."""
+    if config.backend == "embedded":
+        return []
+    from saerl_core.training.openrlhf.files import log_files as of_attempts
+
+    return of_attempts(work_dir)
+
+
+def preview_command(config: RunConfig) -> list[str]:
+    """Return the command that the configured backend would start; `ConfigError` for one that starts none."""
+    from saerl_core.training.openrlhf.command import preview_command as preview
+
+    return preview(config)

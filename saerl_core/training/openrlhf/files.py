@@ -76,7 +76,7 @@ def log_file(attempt: Path) -> Path:
 
 
 def log_files(work_dir: Path) -> list[Path]:
-    """Return what the trainer said in each attempt, the oldest first; empty for a backend without such files."""
+    """Return what the trainer said in each attempt, the oldest first."""
     return [log for attempt in attempts(work_dir) if (log := log_file(attempt)).is_file()]
 
 
