@@ -65,3 +65,16 @@ def test_the_page_shows_them_where_there_are_any():
     drawn = dict(page.charts)
     assert drawn["predicted and observed pass rate"] == len(handed_out) + 5, "and the means of the fifths"
     assert drawn["Brier score by step"] == 6
+    assert "Why these prompts" not in page.texts["training"], "the strategy did not say"
+
+
+def test_the_page_says_why_prompts_were_taken():
+    run = full_run(300, n_steps=6)
+    n = len(run.training.handed_out)
+    why = np.where(np.arange(n) % 4 == 0, "explored", "expected to teach")
+    told = run.training.handed_out.assign(predicted=0.4, sd=0.2, n_seen=np.arange(n) % 2 * 4.0, why=why)
+    page = read(render_report(replace(run, training=replace(run.training, handed_out=HANDED_OUT.check(told)))))
+    text = page.texts["training"]
+    assert "Why these prompts" in text
+    assert "0.40 ± 0.20" in text
+    assert "50 % of the prompts had never been tried" in text

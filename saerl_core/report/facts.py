@@ -116,8 +116,8 @@ def comparison_advice(inputs: ReportInputs) -> str:
     """Say what the headline does not show, and where to look for it."""
     if inputs.control is not None:
         return (
-            "Both were trained with the same seed on the same signals; the intervals cover the choice of held-out "
-            "prompts, not the luck of the seed: `saerl compare` trains several."
+            "Strategy and shuffle were trained with the same seed on the same signals; the intervals cover the choice "
+            "of held-out prompts, not the luck of the seed: saerl compare trains several."
         )
     other = "a saerl run" if inputs.plan.strategy == "vanilla" else "a vanilla run"
     return (

@@ -1,19 +1,22 @@
 """What an online strategy expected of the prompts that it chose, against what training saw: part of the training."""
 
+from collections.abc import Hashable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from saerl_core import forecasts
 from saerl_core.report import numbers
-from saerl_core.report.blocks import Block, Figure, Text, figure_or_missing, side_by_side
+from saerl_core.report.blocks import Block, Figure, Table, Text, figure_or_missing, side_by_side
 from saerl_core.report.charts import Series, lines, scatter
 from saerl_core.report.inputs import TrainingFacts
 
-_MAX_POINTS, _N_BINS = 1500, 5
+_MAX_POINTS, _N_BINS, _MAX_CHARS = 1500, 5, 60
 
 
-def forecast_blocks(run: TrainingFacts) -> list[Block]:
-    """Return the sentence and the two figures; nothing where the strategy predicts nothing."""
+def forecast_blocks(run: TrainingFacts, prompts: pd.DataFrame) -> list[Block]:
+    """Return the sentence, the two figures and why prompts were taken; nothing where the strategy predicts nothing."""
     rows = forecasts.forecasts(run.handed_out, run.consumed)
     if rows.empty:
         return []
@@ -26,7 +29,40 @@ def forecast_blocks(run: TrainingFacts) -> list[Block]:
         *side_by_side(
             _reliability(rows), figure_or_missing(Figure("Brier score by step", error, caption=caption), "no step.")
         ),
+        *_reasons(run, prompts),
     ]
+
+
+def _reasons(run: TrainingFacts, prompts: pd.DataFrame) -> list[Block]:
+    """Say of a batch in the beginning, the middle and the end why each prompt was taken, where the strategy says it."""
+    told = run.handed_out[run.handed_out["why"].fillna("") != ""]
+    if told.empty:
+        return []
+    counts = ", ".join(f"{n:,} {why}" for why, n in told["why"].value_counts().items())
+    new = float((told["n_seen"] == 0).mean())
+    steps = sorted(set(told["step"]))
+    shown = told[told["step"].isin({steps[0], steps[len(steps) // 2], steps[-1]})]
+    texts = prompts.set_index("prompt_id")["prompt"]
+    joined = shown.merge(run.consumed[["step", "slot", "n_rollouts", "n_correct"]], on=["step", "slot"], how="left")
+    rows = [_reason(r, texts) for r in joined.sort_values(["step", "slot"]).to_dict("records")]
+    columns = ["step", "prompt", "taken because", "predicted rate ± sd", "rollouts seen before", "right"]
+    caption = f"Of all choices: {counts}; {numbers.percent(new, 0)} of the prompts had never been tried."
+    return [Table("Why these prompts: a first, a middle and a last batch", columns, rows, 3, caption, folded=True)]
+
+
+def _reason(row: dict[Hashable, Any], texts: pd.Series) -> list[str]:
+    return [
+        str(row["step"]),
+        _cut(str(texts.get(row["prompt_id"], row["prompt_id"]))),
+        str(row["why"]),
+        f"{row['predicted']:.2f} ± {row['sd']:.2f}",
+        f"{row['n_seen']:.0f}",
+        f"{row['n_correct']:.0f} of {row['n_rollouts']:.0f}",
+    ]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_CHARS else text[: _MAX_CHARS - 1] + "…"
 
 
 def _words(rows: pd.DataFrame) -> str:

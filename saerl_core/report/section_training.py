@@ -54,7 +54,7 @@ def training(inputs: ReportInputs) -> Section:
     blocks.append(Text(_dead_words(run)))
     curves = [_curve(log, *curve) for curve in _CURVES]
     blocks.extend(side_by_side(_reward(inputs, log), _dead_groups(run), *curves))
-    blocks.extend(forecast_blocks(run))
+    blocks.extend(forecast_blocks(run, inputs.train))
     lead = (
         f"{ALGORITHMS[config.algorithm].title} on the {config.backend} backend: {config.group_size} rollouts a prompt, "
         f"learning rate {config.lr:g}, "
