@@ -68,7 +68,7 @@ class PassRateModel:
         rows, mean = self._rows(index), self.mean(index)
         weights = self.beliefs.noise * np.einsum("ij,ji->i", rows, np.linalg.solve(self._precision(), rows.T))
         own = mean * (1.0 - mean) / (self.concentration(index) + 1.0)
-        return np.asarray(np.sqrt(weights + own))
+        return np.asarray(np.minimum(np.sqrt(weights + own), 0.5))  # no rate within [0, 1] spreads more
 
     def observe(
         self, index: Int64[np.ndarray, " k"], n_rollouts: Int64[np.ndarray, " k"], n_correct: Int64[np.ndarray, " k"]
