@@ -13,6 +13,7 @@ from saerl_core.signals.spaces import control_rows, lengths, log1p, tfidf
 from saerl_core.tables import LIKELIHOOD
 
 _FLOOR = 0.05  # nats a token; below it a likelihood is as good as certain
+_MIN_OF_A_KIND, _MAX_KINDS, _METADATA_SCALE = 10, 100, 2.0
 _LIKELIHOOD_SCALE = 1.5  # standard deviations of a likelihood column, those of the other columns being 1
 
 
@@ -26,8 +27,9 @@ def prompt_vectors(
 ) -> PromptVectors:
     """Return the leading principal components of the chosen features, whitened, then log likelihoods where given.
 
-    `surface` is length and TF-IDF; `none` has no component, so that only likelihoods and what is remembered of a
-    prompt tell it from others. Rows follow `prompts`. Raises `DataError` when a prompt lacks features or likelihood.
+    With `use_metadata` columns of topic and level follow. `surface` is length and TF-IDF; `none` has no component, so
+    that only likelihoods and what is remembered of a prompt tell it from others. Rows follow `prompts`. Raises
+    `DataError` when a prompt lacks features or likelihood.
     """
     ids = [str(p) for p in prompts["prompt_id"]]
     columns = [np.zeros((len(ids), 0))]
@@ -35,6 +37,8 @@ def prompt_vectors(
         columns.append(whitened(_space(prompts, ids, features, controls, config), config.n_components, seed))
     if likelihood is not None:
         columns.append(_log_likelihoods(ids, likelihood))
+    if config.use_metadata:
+        columns.append(metadata(prompts))
     return PromptVectors(tuple(ids), np.hstack(columns))
 
 
@@ -53,6 +57,22 @@ def whitened(matrix: Matrix, n_components: int, seed: int) -> Float64[np.ndarray
     spread = scores.std(axis=0)
     kept = spread > 1e-9 * max(float(spread.max()), 1e-30)
     return np.asarray((scores[:, kept] - scores[:, kept].mean(axis=0)) / spread[kept], dtype=np.float64)
+
+
+def metadata(prompts: pd.DataFrame) -> Float64[np.ndarray, "n d"]:
+    """Return a centred column for each topic, each level and each pair of both; none where the data name neither.
+
+    Kinds that fewer than ten prompts have get no column, and of each sort the most frequent hundred do.
+    """
+    topic, level = prompts["topic"].astype("string"), prompts["level"].astype("string")
+    columns = [np.zeros((len(prompts), 0))]
+    for kind in (topic, level, topic + " " + level):
+        counts = kind.value_counts()
+        names = counts[counts >= _MIN_OF_A_KIND].index[:_MAX_KINDS]
+        if len(names) > 1:
+            found = (kind.to_numpy(dtype=object)[:, np.newaxis] == names.to_numpy(dtype=object)).astype(np.float64)
+            columns.append(_METADATA_SCALE * (found - found.mean(axis=0)))
+    return np.hstack(columns)
 
 
 def surface(texts: list[str]) -> Float64[np.ndarray, "n d"]:

@@ -6,7 +6,8 @@ from scipy.sparse import csr_matrix
 from saerl_core.config.run import VectorsConfig
 from saerl_core.errors import DataError
 from saerl_core.records import ControlFeatures, FeatureMeta, SaeFeatures
-from saerl_core.signals.vectors import prompt_vectors, whitened
+from saerl_core.signals.vectors import metadata, prompt_vectors, whitened
+from tests.signals.factory import pool as pool_of
 
 N = 40
 IDS = [f"p{i}" for i in range(N)]
@@ -69,3 +70,21 @@ def test_components_without_spread_are_left_out():
 def test_one_prompt_has_no_components():
     with pytest.raises(DataError, match="1 x 5 has no components"):
         whitened(np.ones((1, 5)), 3, 0)
+
+
+def test_metadata_are_centred_columns_of_topic_level_and_both():
+    frame = pool_of(60, topic=["a", "b"] * 30, level=([1.0] * 30 + [2.0] * 30))
+    found = metadata(frame)
+    assert found.shape == (60, 2 + 2 + 4)
+    assert np.allclose(found.mean(axis=0), 0.0)
+    assert np.linalg.matrix_rank(found) == 3, "topic, level, and what only both together say"
+
+
+def test_data_without_topics_have_no_metadata():
+    frame = pool_of(60).assign(topic=None, level=np.nan)
+    assert metadata(frame).shape == (60, 0)
+
+
+def test_kinds_that_few_have_get_no_column():
+    frame = pool_of(60, topic=["a"] * 29 + ["b"] * 29 + ["rare", "rarer"]).assign(level=np.nan)
+    assert metadata(frame).shape == (60, 2)
