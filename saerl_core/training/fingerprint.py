@@ -5,33 +5,15 @@ from pathlib import Path
 
 from saerl_core.algorithms import BACKENDS
 from saerl_core.code import CORE, code_hash
+from saerl_core.config.openrlhf import may_change_on_resume
 from saerl_core.config.run import GradingConfig, OpenRlhfConfig, TrainingConfig
 from saerl_core.records import TrainJob
 from saerl_core.training.checkpoints import Fingerprint
 
 _BESIDE = ("rollouts", "policy", "world", "algorithms.py", "seeds.py")  # code outside this room that decides the result
-_BESIDE_OPENRLHF = ("config/openrlhf_flags.py", "config/openrlhf_layout.py")
+_BESIDE_OPENRLHF = ("config/openrlhf.py", "config/openrlhf_flags.py", "config/openrlhf_layout.py")
 # Settings that may change between a run and its resume: where and how fast it runs, not what it trains.
 _FREE = {"enabled", "seed", "save_every_steps", "eval_every_steps", "eval_n_samples", "device", "openrlhf"}
-_FREE_OPENRLHF = {
-    "python",
-    "image",
-    "launch",
-    "ray_address",
-    "env",
-    "env_from",
-    "watchdog_s",
-    "vllm_engines",
-    "vllm_tensor_parallel",
-    "vllm_memory_frac",
-    "packing",
-    "gradient_checkpointing",
-    "attention",
-    "train_micro_batch",
-    "rollout_micro_batch",
-    "max_prompt_tokens",
-    "max_checkpoints",
-}
 
 
 def settings_of(config: TrainingConfig) -> Fingerprint:
@@ -42,8 +24,8 @@ def settings_of(config: TrainingConfig) -> Fingerprint:
     settings = {f"training.{k}": str(v) for k, v in config.model_dump().items() if k not in _FREE}
     if config.backend == "openrlhf":
         inner: OpenRlhfConfig = config.openrlhf
-        named = inner.model_dump().items()
-        settings |= {f"training.openrlhf.{k}": str(v) for k, v in named if k not in _FREE_OPENRLHF}
+        named, free = inner.model_dump().items(), may_change_on_resume()
+        settings |= {f"training.openrlhf.{k}": str(v) for k, v in named if k not in free}
     return settings
 
 

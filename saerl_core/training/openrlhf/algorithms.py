@@ -62,9 +62,6 @@ def algorithm_flags(config: TrainingConfig) -> Iterator[str]:
         yield from ("--algo.kl.use_loss", "--algo.kl.estimator", "k3", "--algo.kl.unbiased_gradient")
     else:
         yield from ("--algo.kl.estimator", "k1")
-    if row.has_critic:
-        yield from ("--algo.advantage.lambd", str(settings.gae_lambda))
-        yield from ("--algo.advantage.gamma", str(settings.gae_gamma))
     if settings.overlong_buffer_tokens is not None:
         yield from ("--reward.overlong_buffer_len", str(settings.overlong_buffer_tokens))
         yield from ("--reward.overlong_penalty_factor", str(settings.overlong_penalty))

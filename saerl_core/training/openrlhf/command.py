@@ -46,7 +46,8 @@ def openrlhf_flags(job: CommandJob) -> list[str]:
         )
     parts = (_models(job), _placement(job.config), _data(job), _batches(job), _optimizer(job), _books(job))
     flags = [flag for part in parts for flag in part]
-    return [*flags, *algorithm_flags(job.config), *job.config.openrlhf.extra_args]
+    own = job.config.openrlhf.flags(has_critic=ALGORITHMS[job.config.algorithm].has_critic)
+    return [*flags, *own, *algorithm_flags(job.config), *job.config.openrlhf.extra_args]
 
 
 def launch_command(job: CommandJob) -> list[str]:
@@ -110,11 +111,7 @@ def _policy_path(config: RunConfig) -> str:
 def _models(job: CommandJob) -> Iterator[str]:
     yield from ("--actor.model_name_or_path", job.policy_path)
     if ALGORITHMS[job.config.algorithm].has_critic:
-        settings = job.config.openrlhf
         yield from ("--critic.model_name_or_path", job.policy_path)
-        yield from ("--critic.value_clip", str(settings.critic_value_clip))
-    if job.config.openrlhf.gradient_checkpointing:
-        yield "--actor.gradient_checkpointing_enable"
     yield from ("--actor.entropy_coef", "0")  # 0 logs the entropy, leaving it out does not
 
 
@@ -124,16 +121,8 @@ def _placement(config: TrainingConfig) -> Iterator[str]:
         yield from (f"--{model}.num_nodes", str(settings.n_nodes))
         yield from (f"--{model}.num_gpus_per_node", str(settings.gpus_per_node))
     yield from ("--vllm.num_engines", str(layout.n_engines))
-    yield from ("--vllm.tensor_parallel_size", str(layout.engine_gpus))
-    yield from ("--vllm.gpu_memory_utilization", str(settings.vllm_memory_frac))
     if settings.colocate:
         yield from ("--train.colocate_all", "--vllm.enable_sleep", "--ds.enable_sleep")
-    yield from ("--ds.zero_stage", str(settings.zero_stage))
-    yield from ("--ds.attn_implementation", settings.attention)
-    if settings.adam_offload:
-        yield "--ds.adam_offload"
-    if settings.packing:
-        yield "--ds.packing_samples"
 
 
 def _data(job: CommandJob) -> Iterator[str]:
@@ -153,12 +142,10 @@ def _data(job: CommandJob) -> Iterator[str]:
 
 
 def _batches(job: CommandJob) -> Iterator[str]:
-    config, settings = job.config, job.config.openrlhf
+    config = job.config
     yield from ("--rollout.batch_size", str(job.prompts_per_step))
     yield from ("--rollout.n_samples_per_prompt", str(config.group_size))
-    yield from ("--rollout.micro_batch_size", str(settings.rollout_micro_batch))
     yield from ("--train.batch_size", str(job.prompts_per_step * config.group_size))
-    yield from ("--train.micro_batch_size", str(settings.train_micro_batch))
     yield from ("--train.num_episodes", "1", "--train.max_epochs", "1")
     yield from ("--train.seed", str(stage_seed(job.seed, "training")))
 
@@ -172,11 +159,8 @@ def _optimizer(job: CommandJob) -> Iterator[str]:
     config = job.config
     # ceil(ratio * n_steps) is taken; half a step less makes it exactly warmup_steps, whatever the rounding
     ratio = max(0.0, config.warmup_steps - 0.5) / job.n_steps
-    rates = {"actor": config.lr}
-    if ALGORITHMS[config.algorithm].has_critic:
-        rates["critic"] = config.openrlhf.critic_lr
-    for model, rate in rates.items():
-        yield from (f"--{model}.adam.lr", str(rate))
+    yield from ("--actor.adam.lr", str(config.lr))
+    for model in ("actor", "critic") if ALGORITHMS[config.algorithm].has_critic else ("actor",):
         yield from (f"--{model}.max_norm", str(config.max_grad_norm))
         yield from (f"--{model}.lr_scheduler", "cosine_warmup_with_min_lr", f"--{model}.min_lr_ratio", "1.0")
         yield from (f"--{model}.lr_warmup_ratio", str(ratio))
@@ -185,7 +169,6 @@ def _optimizer(job: CommandJob) -> Iterator[str]:
 def _books(job: CommandJob) -> Iterator[str]:
     yield from ("--ckpt.path", str(job.work_dir / CHECKPOINTS), "--ckpt.output_dir", str(job.work_dir / FINAL))
     yield from ("--ckpt.save_steps", str(job.config.save_every_steps))
-    yield from ("--ckpt.max_num", str(job.config.openrlhf.max_checkpoints))
     yield from ("--ckpt.best_metric_key", "none")  # it would keep the best and delete the one to resume from
     if job.resume:
         yield "--ckpt.load_enable"
