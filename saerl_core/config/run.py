@@ -12,6 +12,7 @@ from pydantic import (
 
 from saerl_core.config.base import Positive, Section, Unit
 from saerl_core.config.compare import ArmConfig, CompareConfig
+from saerl_core.config.openrlhf import OpenRlhfConfig
 from saerl_core.config.plan import PlanConfig, StrategyField, StrategySettings
 from saerl_core.config.signals import (
     ClustersConfig,
@@ -22,7 +23,7 @@ from saerl_core.config.signals import (
     SaeConfig,
     SignalsConfig,
 )
-from saerl_core.config.training import OpenRlhfConfig, TrainingConfig
+from saerl_core.config.training import TrainingConfig
 from saerl_core.config.vectors import VectorsConfig
 from saerl_core.flags import ALWAYS, UNUSABLE
 from saerl_core.plan.strategies.lookup import rests_on_labels
