@@ -16,7 +16,17 @@ def compare_pipeline(config: RunConfig) -> None:
     s = signals(c)
     held_out = s.test if c.compare.split == "test" else s.dev
     curves, items, failures = run_trials(
-        s.prompts, held_out, s.quality, s.clusters, s.difficulty, s.features, s.controls, s.policy, s.sae, c,
-        s.pass_rates, s.pass_rates_report,
-    )  # fmt: skip
+        s.prompts,
+        held_out,
+        s.quality,
+        s.clusters,
+        s.difficulty,
+        s.features,
+        s.controls,
+        s.policy,
+        s.sae,
+        c,
+        s.pass_rates,
+        s.pass_rates_report,
+    )
     compare_trials(curves, items, failures, c.compare)

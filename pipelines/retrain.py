@@ -131,9 +131,12 @@ def _conclude(
         if entry is None:
             entry = _register(registry, run, inputs, verdict)
         entry = entry.model_copy(
-            update={"verdict": PASSED if verdict.passed else REJECTED, "reason": verdict.reason,
-                    "replaces": champion.version if champion else None}
-        )  # fmt: skip
+            update={
+                "verdict": PASSED if verdict.passed else REJECTED,
+                "reason": verdict.reason,
+                "replaces": champion.version if champion else None,
+            }
+        )
         try:
             entry = _move_alias(registry, entry)
         except OvertakenError as error:

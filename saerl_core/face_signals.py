@@ -31,8 +31,14 @@ _MISSING = {
 }
 _READS = {"clusters": ("cluster_id",), "difficulty": ("difficulty", "calibrated")}
 _FILL: Mapping[str, object] = {
-    "prompt": "", "answer": "", "source": "", "conflict": False, "contamination": 0.0, "flags": "", "usable": True,
-}  # fmt: skip
+    "prompt": "",
+    "answer": "",
+    "source": "",
+    "conflict": False,
+    "contamination": 0.0,
+    "flags": "",
+    "usable": True,
+}
 _WORDS: Mapping[str, float] = {"true": 1.0, "false": 0.0, "": np.nan}
 
 

@@ -52,9 +52,16 @@ def signals_from(space: Space, read: PoolRead, config: RunConfig) -> PlanInputs:
         corrupted = corrupt_prompts(prompts, c.quality, seed)
         bad, bad_controls, _ = extract_features(corrupted, read.policy, read.sae, c.features, seed, controls=True)
     quality, _, _ = train_quality_probe(
-        prompts, read.features, corrupted, bad, c.quality, seed,
-        controls=read.controls, corrupted_controls=bad_controls, space=space,
-    )  # fmt: skip
+        prompts,
+        read.features,
+        corrupted,
+        bad,
+        c.quality,
+        seed,
+        controls=read.controls,
+        corrupted_controls=bad_controls,
+        space=space,
+    )
     clusters, _ = cluster_prompts(prompts, read.features, c.clusters, seed, read.controls, space)
     label = c.difficulty
     if read.pass_rates is None and label.label == "auto":

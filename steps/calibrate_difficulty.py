@@ -39,9 +39,16 @@ def calibrate_difficulty(
             sizes = {"batch_tokens": features_config.batch_tokens, "device": features_config.device}
             scored = policy_likelihood(prompts, policy, grading, **sizes)
         difficulty, report = calibrate(
-            prompts, features, controls, clusters, pass_rates, config, seed,
-            likelihood=scored.table if scored else None, space=space,
-        )  # fmt: skip
+            prompts,
+            features,
+            controls,
+            clusters,
+            pass_rates,
+            config,
+            seed,
+            likelihood=scored.table if scored else None,
+            space=space,
+        )
         if scored is not None:
             notes = (*report.notes, *scored.notes)
             report = report.model_copy(update={"n_prefill_tokens": scored.n_prefill_tokens, "notes": notes})

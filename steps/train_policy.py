@@ -49,10 +49,17 @@ def train_policy(
         key = (plan.plan_hash, policy.policy_id, policy.prompt_format, settings, grading.model_dump_json(), seed, code)
         folder = work_dir("train", *key)
         job = TrainJob(
-            policy=policy, prompts=prompts, config=config, grading=grading, n_steps=plan.n_steps,
-            prompts_per_step=plan.prompts_per_step, seed=seed, curriculum_hash=plan.plan_hash,
-            work_dir=folder, eval_prompts=eval_prompts,
-        )  # fmt: skip
+            policy=policy,
+            prompts=prompts,
+            config=config,
+            grading=grading,
+            n_steps=plan.n_steps,
+            prompts_per_step=plan.prompts_per_step,
+            seed=seed,
+            curriculum_hash=plan.plan_hash,
+            work_dir=folder,
+            eval_prompts=eval_prompts,
+        )
         with kept_files(lambda: log_files(config, folder)):
             result = train(job, make_curriculum(plan), log_training_step)
         report = clock.stamp(result.report)

@@ -45,9 +45,16 @@ def train_quality_probe(
                 corrupted, policy, sae, features_config, seed, controls=True
             )
         quality, probe, report = train(
-            prompts, features, corrupted, corrupted_features, config, seed,
-            controls=controls, corrupted_controls=corrupted_controls, space=space,
-        )  # fmt: skip
+            prompts,
+            features,
+            corrupted,
+            corrupted_features,
+            config,
+            seed,
+            controls=controls,
+            corrupted_controls=corrupted_controls,
+            space=space,
+        )
         report = clock.stamp(report)
     track("train_quality_probe", report)
     return quality, probe, report

@@ -101,8 +101,10 @@ def buffer(*, wait_s: float = STEP_WAIT_S, last: bool = False) -> Iterator[Buffe
             if left:
                 logger.warning(
                     "%d records wait for the MLflow server in %s; they go out at the next step, or with "
-                    "`python -m pipelines deliver`", left, folder,
-                )  # fmt: skip
+                    "`python -m pipelines deliver`",
+                    left,
+                    folder,
+                )
             elif last and not (folder / "rejected.jsonl").exists():
                 shutil.rmtree(folder)
 

@@ -206,8 +206,9 @@ class Buffer:
             if not self.last_error:
                 logger.warning(
                     "the tracking server does not take what is logged (%s); it waits in %s and is delivered later",
-                    type(error).__name__, self.journal.folder,
-                )  # fmt: skip
+                    type(error).__name__,
+                    self.journal.folder,
+                )
             self.last_error = type(error).__name__
             return False
         if self.last_error:

@@ -34,16 +34,44 @@ R = TypeVar("R", bound=StageReport)
 
 _ROOT = Path(__file__).resolve().parent.parent
 # MLflow shows one chart a key and one column a parameter: few of both, or the answer is buried.
-_CURVES = frozenset({
-    "reward_mean", "zero_std_frac", "entropy", "kl", "completion_tokens_mean", "truncated_frac", "loss", "grad_norm",
-    "lr", "step_s", "eval_pass_at_1", "forecast_brier", "plan_step",
-})  # fmt: skip
+_CURVES = frozenset(
+    {
+        "reward_mean",
+        "zero_std_frac",
+        "entropy",
+        "kl",
+        "completion_tokens_mean",
+        "truncated_frac",
+        "loss",
+        "grad_norm",
+        "lr",
+        "step_s",
+        "eval_pass_at_1",
+        "forecast_brier",
+        "plan_step",
+    }
+)
 _PARAMS = (
-    "seed", "control", "prompts.source", "policy.source", "signals.space", "difficulty.label", "plan.strategy",
-    "plan.prompts_per_step", "plan.n_steps", "training.enabled", "training.backend", "training.algorithm",
-    "training.seed", "training.group_size", "training.lr", "training.kl_coef", "evaluation.split",
-    "evaluation.n_samples", "grading.kind",
-)  # fmt: skip
+    "seed",
+    "control",
+    "prompts.source",
+    "policy.source",
+    "signals.space",
+    "difficulty.label",
+    "plan.strategy",
+    "plan.prompts_per_step",
+    "plan.n_steps",
+    "training.enabled",
+    "training.backend",
+    "training.algorithm",
+    "training.seed",
+    "training.group_size",
+    "training.lr",
+    "training.kl_coef",
+    "evaluation.split",
+    "evaluation.n_samples",
+    "grading.kind",
+)
 _MAX_CHANGED = 40  # parameters; all are in the tag `saerl.changed`, and in config.json
 _MAX_TAG = 4900  # MLflow's databases hold 5000 characters of a tag
 _SHARED = ("records.py", "tables.py", "seeds.py", "ids.py")

@@ -23,18 +23,23 @@ _MODEL = click.option(
 
 @click.command()
 @click.option(
-    "-c", "--config", "path", type=click.Path(dir_okay=False), envvar="SAERL_RETRAIN_CONFIG",
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(dir_okay=False),
+    envvar="SAERL_RETRAIN_CONFIG",
     help="A run file; that of --ref, or the defaults, without it. Its section `gate` judges.",
-)  # fmt: skip
+)
 @click.option("--ref", help=f"Git ref or branch: takes run file and stack from {TARGETS_FILE}.")
 @click.option(
     "--force", is_flag=True, envvar="SAERL_RETRAIN_FORCE", help="Train and judge although nothing that matters changed."
 )
 @_STACK
 @click.option(
-    "--summary", type=click.Path(dir_okay=False, path_type=Path),
+    "--summary",
+    type=click.Path(dir_okay=False, path_type=Path),
     help="Write the page with checks, comparison table and links here, as Markdown; without it GitHub's job summary.",
-)  # fmt: skip
+)
 def retrain(path: str | None, ref: str | None, force: bool, stack: str | None, summary: Path | None) -> None:
     """Retrain where data, configuration or code changed, and let the gate decide about the champion.
 

@@ -84,9 +84,16 @@ def _online(
     sizes = {"seed": seed, "prompts_per_step": config.prompts_per_step, "n_steps": n_steps}
     digest = online_hash(candidates.table, candidates.vectors, config.strategy, **sizes)
     plan = OnlinePlan(
-        table, decisions, candidates.table, candidates.vectors, config.strategy, seed, config.prompts_per_step, n_steps,
+        table,
+        decisions,
+        candidates.table,
+        candidates.vectors,
+        config.strategy,
+        seed,
+        config.prompts_per_step,
+        n_steps,
         digest,
-    )  # fmt: skip
+    )
     values = {"n_steps": float(n_steps), "n_candidates": float(len(candidates.table))}
     notes = (f"strategy '{plan.strategy}' chooses every batch from the rewards so far: the order is made in training",)
     return plan, PlanReport(stage="plan", values=values, notes=notes)

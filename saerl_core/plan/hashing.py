@@ -18,9 +18,14 @@ def plan_hash(table: pd.DataFrame) -> str:
 
 
 def online_hash(
-    candidates: pd.DataFrame, vectors: Float[np.ndarray, "n d"], settings: StrategySettings,
-    *, seed: int, prompts_per_step: int, n_steps: int,
-) -> str:  # fmt: skip
+    candidates: pd.DataFrame,
+    vectors: Float[np.ndarray, "n d"],
+    settings: StrategySettings,
+    *,
+    seed: int,
+    prompts_per_step: int,
+    n_steps: int,
+) -> str:
     """Return a sha256 over everything that decides what an online curriculum does, the rewards apart."""
     digest = hashlib.sha256()
     sizes = f"{prompts_per_step} {n_steps} {seed}"

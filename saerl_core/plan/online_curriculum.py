@@ -25,9 +25,17 @@ class OnlineCurriculum:
     """
 
     def __init__(
-        self, chooser: Chooser, prompt_ids: tuple[str, ...], *, strategy: str, plan_hash: str,
-        prompts_per_step: int, n_steps: int, settings: OnlineSettings, seed: int,
-    ) -> None:  # fmt: skip
+        self,
+        chooser: Chooser,
+        prompt_ids: tuple[str, ...],
+        *,
+        strategy: str,
+        plan_hash: str,
+        prompts_per_step: int,
+        n_steps: int,
+        settings: OnlineSettings,
+        seed: int,
+    ) -> None:
         self._chooser, self._ids, self._hash, self._size = chooser, prompt_ids, plan_hash, prompts_per_step
         self._strategy = strategy
         self._n_steps, self._settings, self._seed = n_steps, settings, seed

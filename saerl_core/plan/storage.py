@@ -102,9 +102,17 @@ def _plan(card: _Card, table: pd.DataFrame, decisions: pd.DataFrame, folder: Pat
     sizes = {"seed": card.seed, "prompts_per_step": card.prompts_per_step, "n_steps": card.n_steps}
     digest = online_hash(candidates, vectors, card.settings, **sizes)
     return OnlinePlan(
-        table, decisions, candidates, vectors, card.settings, card.seed, card.prompts_per_step, card.n_steps, digest,
+        table,
+        decisions,
+        candidates,
+        vectors,
+        card.settings,
+        card.seed,
+        card.prompts_per_step,
+        card.n_steps,
+        digest,
         card.notes,
-    )  # fmt: skip
+    )
 
 
 def _sha256(path: Path) -> str:

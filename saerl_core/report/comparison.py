@@ -99,10 +99,18 @@ def comparison_table(comparison: Comparison) -> pd.DataFrame:
     rows = []
     for row in comparison.rows:
         found: dict[str, object] = {
-            "arm": row.arm, "n_seeds": row.n_seeds, "accuracy": row.accuracy, "gain": row.gain.mean,
-            "gain_lo": row.gain.lo, "gain_hi": row.gain.hi, "adjusted_p": row.adjusted_p, "verdict": row.word,
-            "area_gain": row.area_gain.mean, "zero_std_frac": row.zero_std_frac, "label_rollouts": row.label_rollouts,
-        }  # fmt: skip
+            "arm": row.arm,
+            "n_seeds": row.n_seeds,
+            "accuracy": row.accuracy,
+            "gain": row.gain.mean,
+            "gain_lo": row.gain.lo,
+            "gain_hi": row.gain.hi,
+            "adjusted_p": row.adjusted_p,
+            "verdict": row.word,
+            "area_gain": row.area_gain.mean,
+            "zero_std_frac": row.zero_std_frac,
+            "label_rollouts": row.label_rollouts,
+        }
         for saving in row.savings:
             found |= {f"{saving.axis}_ratio": saving.ratio, f"{saving.axis}_reached": saving.reached}
         rows.append(found)

@@ -58,10 +58,17 @@ def versus(inputs: ReportInputs) -> Versus | None:
     lo, hi = np.quantile(np.mean(draws, axis=0), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     labels = inputs.pass_rates_report
     return Versus(
-        inputs.plan.strategy, _mean(ours), _mean(theirs), float(lo), float(hi), len(ours),
-        training.report.n_rollouts, control.training_report.n_rollouts,
-        labels.n_rollouts if labels is not None else 0, share_to_reach(training.log, control.log),
-    )  # fmt: skip
+        inputs.plan.strategy,
+        _mean(ours),
+        _mean(theirs),
+        float(lo),
+        float(hi),
+        len(ours),
+        training.report.n_rollouts,
+        control.training_report.n_rollouts,
+        labels.n_rollouts if labels is not None else 0,
+        share_to_reach(training.log, control.log),
+    )
 
 
 def share_to_reach(log: pd.DataFrame, control: pd.DataFrame) -> float | None:

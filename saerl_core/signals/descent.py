@@ -43,9 +43,17 @@ def _by_gram(x: Float[np.ndarray, "m d"], y: Float[np.ndarray, " m"], l1_ratio: 
     def solve(alpha: float) -> tuple[np.ndarray, float]:
         nonlocal state
         _, weights, _ = enet_path(
-            centred, labels, l1_ratio=l1_ratio, alphas=[alpha], precompute=gram, Xy=products, coef_init=state,
-            tol=_TOLERANCE, max_iter=_SWEEPS, check_input=False,
-        )  # fmt: skip
+            centred,
+            labels,
+            l1_ratio=l1_ratio,
+            alphas=[alpha],
+            precompute=gram,
+            Xy=products,
+            coef_init=state,
+            tol=_TOLERANCE,
+            max_iter=_SWEEPS,
+            check_input=False,
+        )
         state = np.ascontiguousarray(weights[:, 0])
         return state, mean - float(middle @ state)
 

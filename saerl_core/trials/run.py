@@ -52,10 +52,17 @@ def _train(
             on_step(step + 1)
 
     train_job = TrainJob(
-        policy=job.policy, prompts=prompts, config=job.training, grading=job.grading, n_steps=job.n_steps,
-        prompts_per_step=job.prompts_per_step, seed=job.seed, curriculum_hash=job.plan_hash,
-        work_dir=folder / WORK, eval_prompts=held_out,
-    )  # fmt: skip
+        policy=job.policy,
+        prompts=prompts,
+        config=job.training,
+        grading=job.grading,
+        n_steps=job.n_steps,
+        prompts_per_step=job.prompts_per_step,
+        seed=job.seed,
+        curriculum_hash=job.plan_hash,
+        work_dir=folder / WORK,
+        eval_prompts=held_out,
+    )
     return train_policy(train_job, make_curriculum(load_plan(folder / PLAN)), heard)
 
 

@@ -25,7 +25,7 @@ from saerl_core.rollouts.judge.values import (
     Relation,
     Value,
     Words,
-)  # fmt: skip
+)
 
 _UNORDERED = frozenset(("{}", "", "boxes", "pm"))
 _HUNDRED = number(100)
