@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.microcosm.arms import POOLS
+from benchmarks.microcosm.arms import ARMS, POOLS
 from benchmarks.microcosm.run import RESULTS, read_lines
 from saerl_core.compare.statistics import Comparison, Row, Saving, compare_trials
 from saerl_core.compare.trials import Point, Trial, smoothed
@@ -77,6 +77,32 @@ def table(result: PoolResult) -> list[str]:
     return lines
 
 
+def summary(results: Sequence[PoolResult]) -> list[str]:
+    """Return the main arms in one short table: gain over tuned vanilla and rollouts to its final accuracy, by pool."""
+    lines = [
+        "| arm | " + " | ".join(f"{r.pool}: gain, points | rollouts needed" for r in results) + " |",
+        f"|---|{'---|---|' * len(results)}",
+    ]
+    names = [TUNED, STANDARD, *(arm.name for arm in ARMS.values() if arm.is_main and arm.name != "vanilla")]
+    for name in names:
+        cells = []
+        for result in results:
+            row = next((r for r in result.tuned.rows if r.arm == name), None)
+            if row is None:
+                cells += ["", ""]
+            elif name == TUNED:
+                cells += [f"{row.accuracy:.1%} ({row.n_seeds} runs)", "1"]
+            else:
+                gain = f"{row.gain.mean * 100:+.1f}{_interval(row.gain.lo, row.gain.hi, 100, '.1f')}"
+                cells += [gain, _saving(row.saving("n_rollouts"))]
+        lines.append(f"| {_name(name)} | {' | '.join(cells)} |")
+    return lines
+
+
+def _name(arm: str) -> str:
+    return {STANDARD: "shuffle, standard (32 x 8)", TUNED: "**shuffle, tuned**"}.get(arm, f"`{arm}`")
+
+
 def _line(row: Row, against_standard: Row | None) -> str:
     name = {STANDARD: "standard vanilla (32 x 8)", TUNED: "tuned vanilla"}.get(row.arm, f"`{row.arm}`")
     gain = "" if row.arm == TUNED else f"{row.gain.mean * 100:+.1f}{_interval(row.gain.lo, row.gain.hi, 100, '.1f')}"
@@ -90,7 +116,9 @@ def _line(row: Row, against_standard: Row | None) -> str:
 
 
 def _saving(saving: Saving) -> str:
-    return f"{'' if saving.reached else '≥ '}{saving.ratio:.2f}{_interval(saving.lo, saving.hi, 1, '.2f')}"
+    if not saving.reached:
+        return f"never within {saving.ratio:.2f}"
+    return f"{saving.ratio:.2f}{_interval(saving.lo, saving.hi, 1, '.2f')}"
 
 
 def _interval(lo: float | None, hi: float | None, scale: float, digits: str) -> str:
@@ -163,7 +191,11 @@ def write(path: Path = RESULTS / "test.jsonl") -> list[str]:
     """Write the tables into README and docs/benchmark.md, draw the figure; return what was written."""
     results = compared(path)
     text = "\n\n".join("\n".join([f"Pool `{r.pool}`:", "", *table(r)]) for r in results)
-    tables = {"benchmark table": text, "dev table": "\n".join(dev_table())}
+    tables = {
+        "benchmark table": text,
+        "benchmark summary": "\n".join(summary(results)),
+        "dev table": "\n".join(dev_table()),
+    }
     written = []
     for page in (ROOT / "README.md", ROOT / "docs" / "benchmark.md"):
         content = before = page.read_text(encoding="utf-8")
