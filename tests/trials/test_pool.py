@@ -171,3 +171,63 @@ def test_a_worker_in_the_middle_of_a_trial_ends_with_whoever_started_it() -> Non
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < until, "it goes on working in a folder that somebody else may be given"
         time.sleep(0.1)
+
+
+PARENT = """
+    import subprocess, sys
+    from pathlib import Path
+    from saerl_core.trials import pool
+    real = pool.subprocess.Popen
+    pool.subprocess.Popen = lambda command, **how: real([sys.executable, sys.argv[1]], **how)
+    pool.run_trials([Path(folder) for folder in sys.argv[2:]], 2)
+"""
+SLOW = """
+    import json, os, sys, threading, time
+    from pathlib import Path
+    from saerl_core.compare.trials import Point, Trial
+    from saerl_core.trials.folders import read_job, write_trial
+    from saerl_core.trials.worker import _end_with
+    import pandas as pd
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    for line in sys.stdin:
+        folder = Path(json.loads(line))
+        job = read_job(folder)
+        with (folder / "began").open("a") as file:
+            file.write(f"{os.getpid()} ")
+        time.sleep(0.0 if job.arm == "fast" else 2.0)
+        items = pd.DataFrame({"item_id": ["a"], "n_samples": [4], "n_correct": [2]})
+        write_trial(folder, Trial(job.arm, job.seed, (Point(0, 0, 0, 0.0, 0.5),), items))
+        print(json.dumps({"done": True}), flush=True)
+"""
+
+
+def test_a_killed_comparison_goes_on_and_repeats_nothing_that_was_finished(tmp_path: Path) -> None:
+    parent, slow = tmp_path / "parent.py", tmp_path / "slow.py"
+    parent.write_text(textwrap.dedent(PARENT), encoding="utf-8")
+    slow.write_text(textwrap.dedent(SLOW), encoding="utf-8")
+    made = []
+    for seed, arm in enumerate(["fast", "slow", "slow", "slow"]):
+        one = job(arm, seed)
+        made.append(tmp_path / one.key("code"))
+        one.write(made[-1])
+    command = [sys.executable, str(parent), str(slow), *map(str, made)]
+    first = subprocess.Popen(command)
+    until = time.monotonic() + 60
+    while not all((folder / "began").exists() for folder in made[:3]):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    first.kill()
+    first.wait()
+    running = {int(pid) for folder in made for pid in _began(folder)}
+    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in running):
+        assert time.monotonic() < until, "a worker outlives the comparison"
+        time.sleep(0.05)
+    assert subprocess.run(command, check=False).returncode == 0
+    assert all(read_trial(folder) is not None for folder in made)
+    assert len(_began(made[0])) == 1, "it was finished"
+    assert len(_began(made[1])) == 2, "it was running"
+
+
+def _began(folder: Path) -> list[str]:
+    path = folder / "began"
+    return path.read_text(encoding="utf-8").split() if path.exists() else []
