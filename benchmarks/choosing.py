@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python benchmarks/choosing.py [prompts ...]
 
-`adaptive` with 52 columns, 128 prompts a step, groups of 4, 60 steps with made-up rewards. As a ratio within one run: the
-time of a step over that of one product of the vectors with a weight vector, which no choice by predicted rates can do
-without.
+`adaptive` with 52 columns, 128 prompts a step, groups of 4, 60 steps with made-up rewards. As a ratio within one run:
+the time of a step over that of one product of the vectors with a weight vector, which no choice by predicted rates can
+do without.
 """
 
 import json
