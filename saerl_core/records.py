@@ -124,6 +124,7 @@ class ControlFeatures:
     prompt_ids: tuple[str, ...]
     dense: Float[np.ndarray, "n d_in"]
     random_sae: csr_matrix
+    concentration: Float[np.ndarray, " n"] | None = None  # mean cosine of a prompt's tokens; None: not measured
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ _ROWS = (
             "pass_rate_band",
             "learnability",
             "prepo",
+            "gain",
             "irds",
             "mopps",
             "bandit",

@@ -15,7 +15,7 @@ from saerl_core.errors import ConfigError
 from saerl_core.features.activations import ActivationBatch, stream_activations
 from saerl_core.features.encoder import Encoder, LinearEncoder, encode_codes, open_encoder, random_encoder
 from saerl_core.features.models import load_lower_model, read_shape, resolve_device, resolve_model
-from saerl_core.features.pooling import POOLINGS, Pooling, pool_codes, pool_dense
+from saerl_core.features.pooling import POOLINGS, Pooling, angle_concentration, pool_codes, pool_dense
 from saerl_core.features.sae_folder import recorded_l0
 from saerl_core.features.tokens import TokenizedPrompts, length_batches, tokenize_prompts
 from saerl_core.policy.loading import load_tokenizer
@@ -69,6 +69,7 @@ class PooledPool:
     random_sae: dict[Pooling, csr_matrix] = field(default_factory=dict)
     dense: dict[Pooling, Float[np.ndarray, "n d_in"]] = field(default_factory=dict)
     counts: _Counts = field(default_factory=_Counts)
+    concentration: Float[np.ndarray, " n"] | None = None
 
 
 def extract_features(
@@ -92,7 +93,8 @@ def extract_features(
     features = SaeFeatures(tokens.prompt_ids, pooled.sae[config.pooling], meta)
     control = None
     if controls:
-        control = ControlFeatures(tokens.prompt_ids, pooled.dense[config.pooling], pooled.random_sae[config.pooling])
+        of_pooling = (pooled.dense[config.pooling], pooled.random_sae[config.pooling])
+        control = ControlFeatures(tokens.prompt_ids, *of_pooling, pooled.concentration)
     return features, control, _report(features, tokens, pooled.counts, config, time.perf_counter() - start)
 
 
@@ -118,12 +120,14 @@ def pool_all(
     random_rows = _Rows({name: [] for name in poolings})
     n = len(tokens.ids)
     dense = {name: np.zeros((n, model.d_in), dtype=np.float32) for name in poolings} if controls else {}
+    concentration = np.zeros(n) if controls else None
     done: list[Int[np.ndarray, " _"]] = []
     with track(n - counts.n_empty_prompts, "Extracting SAE features", "prompt") as bar:
         for batch in stream_activations(model, tokens, length_batches(tokens.run_lengths, config.batch_tokens)):
             rows.add(_pool_batch(encoder, batch, counts))
-            if control is not None:
+            if control is not None and concentration is not None:
                 random_rows.add(_pool_batch(control, batch, None))
+                concentration[batch.rows] = angle_concentration(batch.hidden, batch.row_of_token, len(batch.rows))
                 for name, values in pool_dense(batch.hidden, batch.row_of_token, len(batch.rows)).items():
                     if name in dense:
                         dense[name][batch.rows] = values
@@ -131,7 +135,7 @@ def pool_all(
             bar.update(len(batch.rows))
     shape = (n, encoder.d_sae)
     random_pooled = random_rows.in_order(done, shape) if control is not None else {}
-    return PooledPool(rows.in_order(done, shape), random_pooled, dense, counts)
+    return PooledPool(rows.in_order(done, shape), random_pooled, dense, counts, concentration)
 
 
 def _whose(tokens: TokenizedPrompts, config: FeaturesConfig) -> str:

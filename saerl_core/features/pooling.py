@@ -58,6 +58,24 @@ def pool_dense(
     return out
 
 
+def angle_concentration(
+    hidden: "Float[torch.Tensor, 'tokens d_in']", row_of_token: Int[np.ndarray, " tokens"], n_rows: int
+) -> Float[np.ndarray, " batch"]:
+    """Return the mean cosine between the activations of two different tokens of each prompt, in [-1, 1].
+
+    With unit vectors u_t of T tokens: (|sum u_t|^2 - T) / (T (T - 1)); 0 for a prompt of fewer than two tokens.
+    Source: the angle concentration of GAIN-RL, arXiv 2506.02281.
+    """
+    values = hidden.cpu().numpy().astype(np.float64)
+    found = np.zeros(n_rows)
+    if len(values):
+        units = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+        rows, starts, counts = np.unique(row_of_token, return_index=True, return_counts=True)
+        squares = (np.add.reduceat(units, starts, axis=0) ** 2).sum(axis=1)
+        found[rows] = np.where(counts > 1, (squares - counts) / np.maximum(counts * (counts - 1), 1), 0.0)
+    return found
+
+
 def _last_token(row_of_token: Int[np.ndarray, " tokens"], n_rows: int) -> Int[np.ndarray, " batch"]:
     last = np.full(n_rows, -1, dtype=np.int64)
     last[row_of_token] = np.arange(len(row_of_token))  # ascending: the last assignment stays

@@ -13,7 +13,7 @@ from saerl_core.errors import DataError
 from saerl_core.features.saving import atomic_folder
 from saerl_core.records import ControlFeatures, FeatureMeta, SaeFeatures
 
-_META, _IDS, _DENSE = "meta.json", "prompt_ids.json", "dense.npy"
+_META, _IDS, _DENSE, _ANGLES = "meta.json", "prompt_ids.json", "dense.npy", "concentration.npy"
 
 
 class _FeaturesCard(BaseModel):
@@ -53,6 +53,8 @@ def save_control_features(controls: ControlFeatures, folder: Path) -> None:
     card = _card(controls.prompt_ids, controls.random_sae, controls.dense, None)
     with atomic_folder(folder, "the control features", last=_META) as temporary:
         np.save(temporary / _DENSE, np.ascontiguousarray(controls.dense, dtype=np.float32), allow_pickle=False)
+        if controls.concentration is not None:
+            np.save(temporary / _ANGLES, controls.concentration.astype(np.float64), allow_pickle=False)
         _write(temporary, controls.prompt_ids, controls.random_sae, card)
 
 
@@ -61,7 +63,8 @@ def load_control_features(folder: Path) -> ControlFeatures:
     card, ids, matrix = _read(folder)
     dense = _array(folder, _DENSE)
     _verify(folder, card, _hash(ids, matrix, dense, None))
-    return ControlFeatures(ids, dense, matrix)
+    angles = _array(folder, _ANGLES) if (folder / _ANGLES).is_file() else None  # earlier versions measured none
+    return ControlFeatures(ids, dense, matrix, angles)
 
 
 def _card(

@@ -33,7 +33,9 @@ def prompt_vectors(
     """
     ids = [str(p) for p in prompts["prompt_id"]]
     columns = [np.zeros((len(ids), 0))]
-    if config.features != "none":
+    if config.features == "angles":
+        columns.append(_angles(ids, controls))
+    elif config.features != "none":
         columns.append(whitened(_space(prompts, ids, features, controls, config), config.n_components, seed))
     if likelihood is not None:
         columns.append(_log_likelihoods(ids, likelihood))
@@ -91,6 +93,19 @@ def _space(
         return surface([str(t) for t in prompts["prompt"]])
     dense, random_sae = control_rows(controls, ids)
     return np.asarray(dense, dtype=np.float64) if config.features == "dense" else _standardised(log1p(random_sae))
+
+
+def _angles(ids: list[str], controls: ControlFeatures) -> Float64[np.ndarray, "n 1"]:
+    """Return the angle concentration of every prompt, standardised; it is a single column."""
+    if controls.concentration is None:
+        raise DataError("the angle concentration of the prompts was not measured; extract their features again")
+    where = {p: i for i, p in enumerate(controls.prompt_ids)}
+    missing = next((p for p in ids if p not in where), None)
+    if missing is not None:
+        raise DataError(f"prompt {missing} has no control features; extract them for the whole pool")
+    found = np.asarray(controls.concentration, dtype=np.float64)[[where[p] for p in ids]]
+    standard: Float64[np.ndarray, " n"] = (found - found.mean()) / max(float(found.std()), 1e-9)
+    return standard[:, np.newaxis]
 
 
 def _standardised(matrix: csr_matrix) -> csr_matrix:

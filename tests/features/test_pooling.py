@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from saerl_core.features.encoder import TokenCodes
-from saerl_core.features.pooling import pool_codes, pool_dense
+from saerl_core.features.pooling import angle_concentration, pool_codes, pool_dense
 
 
 def codes_of(z: np.ndarray) -> TokenCodes:
@@ -39,3 +41,10 @@ def test_poolings_equal_their_dense_definitions(seed, n_tokens):
         assert matrix.dtype == np.float32
         assert matrix.has_sorted_indices
         assert (matrix.data > 0).all()
+
+
+def test_angle_concentration_by_hand():
+    """Two tokens at a right angle: 0; three of which two are the same: (0 + 0 + 1) / 3; a single one: 0."""
+    hidden = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0], [1.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
+    found = angle_concentration(hidden, np.array([0, 0, 1, 1, 1, 3]), 4)
+    assert found == pytest.approx([0.0, 1 / 3, 0.0, 0.0])

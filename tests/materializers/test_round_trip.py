@@ -83,11 +83,13 @@ def test_content_hash_sees_a_changed_value(features):
 
 
 def test_controls(store):
-    controls = ControlFeatures(("a", "b"), np.eye(2, dtype=np.float32), csr_matrix(np.eye(2, dtype=np.float32)))
+    sparse = csr_matrix(np.eye(2, dtype=np.float32))
+    controls = ControlFeatures(("a", "b"), np.eye(2, dtype=np.float32), sparse, np.array([0.5, -0.25]))
     ControlFeaturesMaterializer(store).save(controls)
     loaded = ControlFeaturesMaterializer(store).load(ControlFeatures)
     np.testing.assert_array_equal(loaded.dense, controls.dense)
     assert (loaded.random_sae != controls.random_sae).nnz == 0
+    np.testing.assert_array_equal(loaded.concentration, controls.concentration)
 
 
 def test_probe(store):

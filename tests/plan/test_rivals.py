@@ -9,6 +9,7 @@ from saerl_core.errors import DataError
 from saerl_core.plan.build import plan_batches
 from saerl_core.plan.curriculum import make_curriculum
 from saerl_core.plan.strategies.base import Candidates
+from saerl_core.plan.strategies.gain import GainSettings, order_by_concentration
 from saerl_core.plan.strategies.irds import greedy_log_det
 from saerl_core.plan.strategies.prepo import PrepoSettings, order_by_perplexity
 from saerl_core.plan.strategies.skip_solved import SkipChooser
@@ -52,6 +53,13 @@ def test_perplexity_runs_from_low_to_high():
     vectors = np.array([[0.3, 9.0], [-1.0, 0.0], [0.3, 1.0], [-2.0, 5.0]])
     order = order_by_perplexity(Candidates(table, vectors, 2), PrepoSettings(), np.random.default_rng(0))
     assert [batch.prompt_ids for batch in order.batches] == [("d", "b"), ("a", "c")], "ties by id"
+
+
+def test_concentration_runs_from_high_to_low():
+    table = pd.DataFrame({"prompt_id": ["a", "b", "c", "d"]})
+    vectors = np.array([[0.3], [-1.0], [0.3], [2.0]])
+    order = order_by_concentration(Candidates(table, vectors, 2), GainSettings(), np.random.default_rng(0))
+    assert [batch.prompt_ids for batch in order.batches] == [("d", "a"), ("c", "b")], "ties by id"
 
 
 def test_the_log_determinant_prefers_new_directions():
