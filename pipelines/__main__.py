@@ -10,6 +10,7 @@ import click
 from pipelines.commands.compare import compare
 from pipelines.commands.export import export
 from pipelines.commands.inspect import inspect
+from pipelines.commands.observe import observe
 from pipelines.commands.retrain import COMMANDS
 from pipelines.commands.server import deliver, server
 from pipelines.commands.settings import settings as settings_command
@@ -137,6 +138,7 @@ def where() -> None:
 main.add_command(compare)
 main.add_command(export)
 main.add_command(inspect)
+main.add_command(observe)
 main.add_command(server)
 main.add_command(settings_command)
 main.add_command(deliver)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from saerl_core.face import grade as grade
     from saerl_core.face import load_prompts as load_prompts
     from saerl_core.face import make_plan as make_plan
+    from saerl_core.face import observe_rollouts as observe_rollouts
     from saerl_core.plan.curriculum import make_curriculum as make_curriculum
     from saerl_core.plan.storage import load_plan as load_plan
     from saerl_core.plan.storage import save_plan as save_plan
@@ -57,6 +58,7 @@ _FACE = {
     "load_prompts": "face:load_prompts",
     "make_curriculum": "plan.curriculum:make_curriculum",
     "make_plan": "face:make_plan",
+    "observe_rollouts": "face:observe_rollouts",
     "register_strategy": "plan.strategies.lookup:register",
     "save_plan": "plan.storage:save_plan",
     "sentence": "compare.statistics:sentence",
@@ -72,6 +74,7 @@ __all__ = [
     "load_prompts",
     "make_curriculum",
     "make_plan",
+    "observe_rollouts",
     "register_strategy",
     "save_plan",
     "sentence",

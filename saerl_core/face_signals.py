@@ -133,6 +133,8 @@ def _values(pool: pd.DataFrame, what: str, given: Signal | None) -> pd.Series | 
         name = next((n for n in names if n in pool and pool[n].notna().any()), None)
         return None if name is None else pool[name].reset_index(drop=True).rename(name)
     if isinstance(given, str):
+        if given == "pass_rate" and given not in pool:
+            given = "known_pass_rate"  # what a file's column `pass_rate` is called once its prompts are loaded
         if given not in pool:
             raise DataError(f"{what} is '{given}', but the prompts have no such column; they have {list(pool.columns)}")
         if pool[given].isna().all():
