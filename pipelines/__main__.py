@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pipelines.commands.advise import advise
 from pipelines.commands.compare import compare
 from pipelines.commands.export import export
 from pipelines.commands.inspect import inspect
@@ -135,6 +136,7 @@ def where() -> None:
     click.echo("MLflow UI: python -m pipelines ui   (http://127.0.0.1:5000)")
 
 
+main.add_command(advise)
 main.add_command(compare)
 main.add_command(export)
 main.add_command(inspect)

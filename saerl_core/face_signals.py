@@ -18,7 +18,7 @@ from saerl_core.tables import CLUSTERS, DIFFICULTY, PROMPTS, QUALITY, TableSchem
 
 Signal = str | pd.DataFrame | pd.Series | np.ndarray | Sequence[object]
 
-SIGNAL_COLUMNS = ("quality", "keep", "cluster", "difficulty")  # of rows; they go with the prompts
+SIGNAL_COLUMNS = ("quality", "keep", "cluster", "difficulty", "n_rollouts")  # of rows; they go with the prompts
 _NAMES = {
     "quality": ("keep", "quality", "quality_score", "quality_label"),
     "clusters": ("cluster", "cluster_id"),
