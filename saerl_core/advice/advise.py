@@ -11,7 +11,7 @@ from saerl_core.advice.records import BAND, BEST_SHARE, Advice, Broken, Estimate
 from saerl_core.errors import ConfigError
 
 GROUP_SIZES = (2, 4, 8, 16, 32)
-LABEL_ROLLOUTS = (1, 2, 4, 8, 16)
+LABEL_ROLLOUTS = (2, 4, 8, 16)
 _ALMOST_ZERO = 0.01
 _SURE_BELOW = 0.05
 _DOUBT = 0.05  # 1 - confidence

@@ -45,7 +45,7 @@ def _pool(advice: Advice) -> Iterator[str]:
         return
     yield (
         f"{advice.n_prompts:,} usable prompts have a pass rate, {_percent(advice.mean)} on average, from up to "
-        f"{advice.most_rollouts} rollouts each; the noise of so few is taken out below."
+        f"{advice.most_rollouts} rollouts each; the noise of measuring is taken out below."
     )
 
 
@@ -88,16 +88,16 @@ def _who(name: str) -> str:
 def _broken(advice: Advice) -> Iterator[str]:
     b = advice.broken
     if advice.is_exact:
-        yield f"{b.n_sure:,} prompts look broken or out of reach: their pass rate is below 1 %."
+        yield f"Prompts that look broken or out of reach: {b.n_sure:,} (pass rate below 1 %)."
     elif b.n_sure:
         yield (
-            f"{b.n_sure:,} prompts look broken or out of reach: never solved, and below 5 % with 95 % confidence. "
-            f"{b.n_unsolved:,} were never solved."
+            f"Prompts that look broken or out of reach: {b.n_sure:,} (never solved, below 5 % with 95 % confidence), "
+            f"of {b.n_unsolved:,} that were never solved."
         )
     else:
         yield (
-            f"{b.n_unsolved:,} prompts were never solved; about {b.n_expected:,.0f} of them are expected below 1 %, "
-            "broken or out of reach. No single one is sure: that takes 59 rollouts without a success."
+            f"Prompts that were never solved: {b.n_unsolved:,}, of which about {b.n_expected:,.0f} are expected below "
+            "1 %, broken or out of reach. No single one is sure: that takes 59 rollouts without a success."
         )
 
 
@@ -115,8 +115,8 @@ def _labels(advice: Advice, run: RunSize | None) -> Iterator[str]:
 
 
 def _label(label: Labels, advice: Advice, run: RunSize | None) -> str:
-    if label.share <= 0:
-        return f"{label.cost:,} rollouts, and no rate so coarse lies inside the band"
+    if label.share * advice.n_prompts < 1:
+        return f"{label.cost:,} rollouts, and no prompt is expected inside the band"
     kept = f"{label.cost:,} rollouts, keeps {_percent(label.share)} with {_percent(1 - label.live)} dead groups"
     if label.paid_after is None:
         return f"{kept}; never pays"
@@ -139,4 +139,4 @@ def _big(n: int) -> str:
 
 
 def _money(hours: float, price: Price) -> str:
-    return "" if price.per_hour is None else f", {hours * price.per_hour:,.2f} in money,"
+    return "" if price.per_hour is None else f" ({hours * price.per_hour:,.2f} in money)"

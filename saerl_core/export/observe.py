@@ -15,6 +15,7 @@ from saerl_core.export.logs import Rollout, find_log
 from saerl_core.export.reading import read_log
 from saerl_core.export.records import PlannedRow
 from saerl_core.export.trained import TrainedOrder, trained_order
+from saerl_core.protocols import BatchOutcome
 from saerl_core.tables import Column, TableSchema
 
 MEASURED = TableSchema(  # the planned prompts in the order of their first use
@@ -43,6 +44,7 @@ class ObservedRollouts:
     n_rollouts: int  # in the log, with a reward
     n_joined: int
     order: TrainedOrder
+    outcomes: tuple[BatchOutcome, ...]  # a step each, in order: what an online curriculum learns from
     notes: tuple[str, ...]  # on everything that was left out or is missing
 
     def text(self) -> str:
@@ -68,6 +70,10 @@ def observe(log: Path, plan_folder: Path, name: str | None = None, correct_at: f
         ConfigError: there is no such format, folder or log.
         DataError: the log is of another plan, or its rewards cannot be read.
     """
+    if correct_at is not None and not math.isfinite(correct_at):
+        raise ConfigError(
+            f"correct_at is {correct_at}; give the smallest reward of a correct completion, a finite number"
+        )
     plan = read_exported(plan_folder)
     form = find_log(name or plan.card.format)
     found = read_log(log, form)
@@ -83,7 +89,8 @@ def observe(log: Path, plan_folder: Path, name: str | None = None, correct_at: f
     order = trained_order(plan, [r.step for r in rollouts], joined.ids)
     more = _on_the_join(joined.n_ambiguous, joined.n_unknown, n_joined - len(counted), len(rollouts))
     table = _table(plan, rollouts, correct, joined.ids, counted)
-    return ObservedRollouts(table, len(rollouts), n_joined, order, (*found.notes, *notes, *more))
+    outcomes = _outcomes(rollouts, correct, joined.ids, counted)
+    return ObservedRollouts(table, len(rollouts), n_joined, order, outcomes, (*found.notes, *notes, *more))
 
 
 def _graded(
@@ -183,6 +190,18 @@ def _table(
         for row in first_use.values()
     ]
     return MEASURED.check(pd.DataFrame(rows, columns=list(MEASURED.columns)))
+
+
+def _outcomes(
+    rollouts: Sequence[Rollout], correct: Sequence[bool], ids: Sequence[str | None], counted: Sequence[int]
+) -> tuple[BatchOutcome, ...]:
+    steps: dict[int, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for i in counted:
+        steps[rollouts[i].step][str(ids[i])].append(correct[i])
+    return tuple(
+        BatchOutcome(step, tuple(found), tuple(map(len, found.values())), tuple(map(sum, found.values())))
+        for step, found in sorted(steps.items())
+    )
 
 
 def write_measured(table: pd.DataFrame, path: Path) -> None:

@@ -42,6 +42,8 @@ def read_log(path: Path, form: LogFormat) -> Log:
                 continue
             try:
                 rollout = form.read(line)
+                if rollout is not None and rollout.step < 0:
+                    raise NotALogLineError
             except NotALogLineError:
                 left_out[_OTHER] += 1
                 first.setdefault(_OTHER, f"line {line.number} of {file.name}")

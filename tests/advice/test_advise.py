@@ -109,7 +109,9 @@ def test_never_solved_in_many_rollouts_is_sure():
     """0 of 58 leaves p below 1 - .05^(1/58) = 5.03 %, 0 of 59 below 4.95 %."""
     rates = KnownPassRates(np.array([0.0, 0.0, 0.5]), np.array([58.0, 59.0, 64.0]))
     assert advise(rates).broken.n_sure == 1
-    assert "1 prompts look broken" in in_words(advise(rates))
+    assert "look broken or out of reach: 1 (never solved, below 5 % with 95 % confidence), of 2 that" in in_words(
+        advise(rates)
+    )
 
 
 def test_exact_rates_are_their_own_distribution():
@@ -125,8 +127,8 @@ def test_the_run_in_words():
     said = run_in_words(run, Price(10, 2), dead=0.5)
     assert "10 steps x 4 prompts x 8 = 320 rollouts, and its control, a plain shuffle, as many again" in said
     assert "at most 64,500 generated tokens" in said
-    assert "1.8 GPU-hours, 3.58 in money, of generation" in said
-    assert "Dead groups of a shuffle take 0.9 of these GPU-hours" in said
+    assert "1.8 GPU-hours (3.58 in money) of generation" in said
+    assert "Dead groups of a shuffle take 0.9 of these GPU-hours (1.78 in money)." in said
 
 
 @pytest.mark.parametrize(
@@ -145,6 +147,13 @@ def test_the_run_in_words():
 def test_rubbish_is_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_where_nothing_is_ever_solved_no_band_is_promised():
+    said = in_words(advise(measured([20, 0, 0, 0, 0], 4)))
+    assert "With groups of 8, 100 % of your rollouts will teach nothing" in said
+    assert said.count("no prompt is expected inside the band") == 4
+    assert "Only the prompts measured 0.2 to 0.8: there are none." in said
 
 
 # --- the command
@@ -193,7 +202,7 @@ def test_a_run_file_says_sizes_and_prices(tmp_path):
     assert "With groups of 2, 75 % of your rollouts will teach nothing" in said
     assert "5 steps x 2 prompts x 2 = 20 rollouts." in said
     assert "at most 1,000 generated tokens" in said
-    assert "0.0 GPU-hours, 1.00 in money" in said
+    assert "0.0 GPU-hours (1.00 in money)" in said
     assert "does not pay in this run" in said
     assert called("-c", str(run), "--set", "plan.n_steps=null")[1].count("2 steps x 2 prompts") == 1
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
-from saerl_core import export_plan, load_prompts, make_plan, observe_rollouts
+from pipelines.commands.observe import observe as command
+from saerl_core import export_plan, load_prompts, make_curriculum, make_plan, observe_rollouts
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.export.logs import LOGS
 from saerl_core.export.observe import write_measured
@@ -139,6 +141,17 @@ def test_the_next_plan_starts_from_them(ending, exported, truth, texts, prompts,
         assert planned == sorted(planned, reverse=True)
 
 
+def test_an_online_curriculum_learns_from_them(exported, truth, texts, prompts, tmp_path):
+    own(tmp_path / "log", truth, texts)
+    observed = observe_rollouts(tmp_path / "log", exported("trl"))
+    first = observed.outcomes[0]
+    assert (first.step, first.prompt_ids) == (0, tuple(p for s, p, _ in truth if s == 0))
+    assert (first.n_rollouts, first.n_correct) == ((GROUP,) * SIZE, (0, 1, 2))
+    curriculum = make_curriculum(make_plan(prompts, "mopps", prompts_per_step=SIZE, n_steps=2))
+    assert curriculum.learn_from(observed.outcomes) == len(truth) * GROUP
+    assert len(curriculum.next_batch(0)) == SIZE
+
+
 def test_verl_texts_that_several_prompts_have_are_told_apart_by_step_then_answer(tmp_path):
     rows = [{"prompt": "How much is it?", "answer": str(i)} for i in range(2)]
     rows += [{"prompt": f"How much is {i} plus 1?", "answer": str(i + 1)} for i in range(4)]
@@ -263,6 +276,11 @@ def test_what_is_no_log_is_refused(exported, truth, texts, tmp_path):
     for arguments, error, message in cases:
         with pytest.raises(error, match=message):
             observe_rollouts(*arguments)
+    with pytest.raises(ConfigError, match="correct_at is nan"):
+        observe_rollouts(tmp_path / "log", folder, correct_at=float("nan"))
+    lines(tmp_path / "log" / "rollouts.jsonl", [{"step": -1, "prompt_id": "x", "reward": 1}] * 2)
+    with pytest.raises(DataError, match="none of the 2 lines"):
+        observe_rollouts(tmp_path / "log", folder)
     (tmp_path / "log" / "rollouts.jsonl").write_text("[1]\n\nrubbish\n")
     with pytest.raises(DataError, match="none of the 2 lines"):
         observe_rollouts(tmp_path / "log", folder)
@@ -275,6 +293,17 @@ def test_the_measured_file_goes_where_nothing_is(exported, truth, texts, tmp_pat
     for name, message in (("there.jsonl", "there already"), ("x.csv", r"ends in \.jsonl"), ("no/x.jsonl", "no folder")):
         with pytest.raises(ConfigError, match=message):
             write_measured(table, tmp_path / name)
+
+
+def test_the_command(exported, truth, texts, tmp_path):
+    own(tmp_path / "log", truth, texts)
+    arguments = [str(tmp_path / "log"), "--plan", str(exported("trl")), "--out", str(tmp_path / "measured.jsonl")]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+    assert f"trained as planned in all {STEPS} steps" in done.output
+    assert pd.read_json(tmp_path / "measured.jsonl", lines=True, dtype=False)["n_rollouts"].sum() == len(truth) * GROUP
+    again = CliRunner().invoke(command, arguments)
+    assert (again.exit_code, "there already" in again.output) == (1, True)
 
 
 def test_the_documented_files_are_those_of_the_table():
