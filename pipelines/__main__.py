@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from pipelines.commands.advise import advise
 from pipelines.commands.compare import compare
 from pipelines.commands.export import export
 from pipelines.commands.inspect import inspect
+from pipelines.commands.observe import observe
 from pipelines.commands.retrain import COMMANDS
 from pipelines.commands.server import deliver, server
 from pipelines.commands.settings import settings as settings_command
@@ -134,9 +136,11 @@ def where() -> None:
     click.echo("MLflow UI: python -m pipelines ui   (http://127.0.0.1:5000)")
 
 
+main.add_command(advise)
 main.add_command(compare)
 main.add_command(export)
 main.add_command(inspect)
+main.add_command(observe)
 main.add_command(server)
 main.add_command(settings_command)
 main.add_command(deliver)

@@ -13,6 +13,7 @@ Where a line of code lives – a room is named after a stage that the data pass 
 | `plan`       | signals                                 | `BatchPlan` and the `Curriculum` that hands it out        |
 | `training`   | a curriculum, prompts, a base policy    | `TrainResult`: checkpoint, log, what was really consumed  |
 | `export`     | a plan, its prompts                     | data and settings for a trainer that keeps a given order  |
+| `advice`     | pass rates, the size of a run           | dead groups, what labels cost, what a run generates       |
 | `evaluation` | policies, held-out prompts              | scores with standard errors                               |
 | `compare`    | trials of several arms and seeds         | gains with intervals, savings, the answer in words        |
 | `promotion`  | outcomes of candidate and champion      | the gate's verdict in words; whether to retrain at all    |
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from saerl_core.face import grade as grade
     from saerl_core.face import load_prompts as load_prompts
     from saerl_core.face import make_plan as make_plan
+    from saerl_core.face import observe_rollouts as observe_rollouts
     from saerl_core.plan.curriculum import make_curriculum as make_curriculum
     from saerl_core.plan.storage import load_plan as load_plan
     from saerl_core.plan.storage import save_plan as save_plan
@@ -57,6 +59,7 @@ _FACE = {
     "load_prompts": "face:load_prompts",
     "make_curriculum": "plan.curriculum:make_curriculum",
     "make_plan": "face:make_plan",
+    "observe_rollouts": "face:observe_rollouts",
     "register_strategy": "plan.strategies.lookup:register",
     "save_plan": "plan.storage:save_plan",
     "sentence": "compare.statistics:sentence",
@@ -72,6 +75,7 @@ __all__ = [
     "load_prompts",
     "make_curriculum",
     "make_plan",
+    "observe_rollouts",
     "register_strategy",
     "save_plan",
     "sentence",

@@ -17,6 +17,8 @@ from pydantic import ValidationError
 from saerl_core.config.load import validate
 from saerl_core.config.run import GradingConfig, PlanConfig, PromptsConfig, StrategySettings
 from saerl_core.errors import ConfigError, DataError
+from saerl_core.export.observe import ObservedRollouts
+from saerl_core.export.observe import observe as observe_log
 from saerl_core.export.records import ExportOptions
 from saerl_core.export.write import export_plan as write_export
 from saerl_core.face_signals import SIGNAL_COLUMNS, Signal, described, pool_of, signal_tables, vectors_for, warn
@@ -129,6 +131,22 @@ def export_plan(
     """
     options = ExportOptions(prompt_format, grading, group_size)
     write_export(plan, _table(prompts), format, Path(folder), options, overwrite=overwrite)
+
+
+def observe_rollouts(
+    log: Path | str, plan_folder: Path | str, format: str | None = None, *, correct_at: float | None = None
+) -> ObservedRollouts:
+    """Join a trainer's rollout log with the exported plan that it trained on; `.table` has measured pass rates.
+
+    `format` is the log's, without it that of the export; docs/export.md lists them. A reward of at least `correct_at`
+    is a correct answer. `.table` goes into `make_plan` as prompts, or as the difficulty of a larger pool; `.text()`
+    says whether what was trained is what was planned, and what was left out.
+
+    Raises:
+        ConfigError: there is no such format, folder or log.
+        DataError: the log is of another plan, or its rewards cannot be read.
+    """
+    return observe_log(Path(log), Path(plan_folder), format, correct_at)
 
 
 @overload

@@ -18,7 +18,7 @@ from saerl_core.tables import CLUSTERS, DIFFICULTY, PROMPTS, QUALITY, TableSchem
 
 Signal = str | pd.DataFrame | pd.Series | np.ndarray | Sequence[object]
 
-SIGNAL_COLUMNS = ("quality", "keep", "cluster", "difficulty")  # of rows; they go with the prompts
+SIGNAL_COLUMNS = ("quality", "keep", "cluster", "difficulty", "n_rollouts")  # of rows; they go with the prompts
 _NAMES = {
     "quality": ("keep", "quality", "quality_score", "quality_label"),
     "clusters": ("cluster", "cluster_id"),
@@ -139,6 +139,8 @@ def _values(pool: pd.DataFrame, what: str, given: Signal | None) -> pd.Series | 
         name = next((n for n in names if n in pool and pool[n].notna().any()), None)
         return None if name is None else pool[name].reset_index(drop=True).rename(name)
     if isinstance(given, str):
+        if given == "pass_rate" and given not in pool:
+            given = "known_pass_rate"  # what a file's column `pass_rate` is called once its prompts are loaded
         if given not in pool:
             raise DataError(f"{what} is '{given}', but the prompts have no such column; they have {list(pool.columns)}")
         if pool[given].isna().all():

@@ -35,6 +35,7 @@ SIGNATURES = {  # the face: a change here is a change for every notebook
         "prompts strategy * prompts_per_step=32 n_steps=None seed=0 quality=None clusters=None difficulty=None "
         "vectors=None min_quality=0.5"
     ),
+    "observe_rollouts": "log plan_folder format=None * correct_at=None",
     "register_strategy": "row",
     "save_plan": "plan folder",
     "sentence": "row comparison",

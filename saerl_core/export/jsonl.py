@@ -25,6 +25,8 @@ def write(plan: PlanExport, folder: Path) -> None:
 FORMAT = Format(
     title="JSON lines",
     data="prompts.jsonl",
+    prompt_in="prompt",
+    answer_in="answer",
     write=write,
     start="Read `prompts.jsonl` from top to bottom; the rows with the same `step` are one batch.",
     keeps="reading the file from top to bottom, without a shuffle",

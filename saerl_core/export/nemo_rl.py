@@ -45,6 +45,8 @@ def write(plan: PlanExport, folder: Path) -> None:
 FORMAT = Format(
     title="NeMo-RL",
     data="train.jsonl",
+    prompt_in="input",
+    answer_in="output",
     write=write,
     start="put `defaults: PATH/TO/grpo_math_1B.yaml` on top of `plan.yaml`, add model and environment, and call "
     "NeMo-RL's `examples/run_grpo.py --config plan.yaml` from this folder.",

@@ -1,5 +1,7 @@
 """The page of an exported folder."""
 
+from saerl_core.export.formats import FORMATS
+from saerl_core.export.logs import LOGS
 from saerl_core.export.records import Format, PlanExport
 
 
@@ -16,11 +18,18 @@ def readme(form: Format, plan: PlanExport) -> str:
         f"- **Start**: {form.start}",
         f"- **The order is kept by** {form.keeps}.",
         f"- **What breaks it**: {form.breaks}",
-        f"- **Rewards**: {form.feedback}",
+        f"- **Rewards**: {form.feedback} {_home(form)}",
         f"- **Prompts**: {_prompts(plan)}",
         f"- **Checked**: {form.ran}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _home(form: Format) -> str:
+    """Say how rewards become pass rates for the next plan."""
+    has_reader = form in {FORMATS[name] for name in LOGS}
+    how = "" if has_reader else " with `--format jsonl`, from lines with step (counted from 0), prompt_id and reward,"
+    return f"`saerl observe LOG --plan THIS_FOLDER`{how} makes them pass rates for the next plan."
 
 
 def _prompts(plan: PlanExport) -> str:

@@ -77,6 +77,8 @@ class Format:
 
     title: str  # the trainer, as people write it
     data: str  # the file with one row a use of a prompt
+    prompt_in: str  # dotted path of the prompt in a row: a text, or chat messages that end with it
+    answer_in: str  # dotted path of the answer
     write: Callable[[PlanExport, Path], None]  # data and settings into a folder that exists
     start: str  # how to start, from inside the folder
     keeps: str  # what keeps the order

@@ -39,6 +39,8 @@ def write(plan: PlanExport, folder: Path) -> None:
 FORMAT = Format(
     title="slime",
     data="prompts.jsonl",
+    prompt_in="prompt",
+    answer_in="label",
     write=write,
     start='`source plan_args.sh; export PYTHONPATH="$PLAN_DIR:$PYTHONPATH"; python train.py "${PLAN_ARGS[@]}" ...` in '
     "slime's folder, with the arguments of your model and reward; `train.py`, not `train_async.py`.",

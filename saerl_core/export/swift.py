@@ -38,6 +38,8 @@ def write(plan: PlanExport, folder: Path) -> None:
 FORMAT = Format(
     title="ms-swift",
     data="prompts.jsonl",
+    prompt_in="messages",
+    answer_in="solution",
     write=write,
     start='`source plan_args.sh; swift rlhf --model MODEL "${PLAN_ARGS[@]}" ...` with your reward and sizes such that '
     "per_device_train_batch_size x processes x gradient_accumulation_steps = generation_batch_size.",

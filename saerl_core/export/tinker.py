@@ -17,6 +17,8 @@ def write(plan: PlanExport, folder: Path) -> None:
 FORMAT = Format(
     title="tinker-cookbook",
     data="prompts.jsonl",
+    prompt_in="prompt",
+    answer_in="answer",
     write=write,
     start="from this folder, give `tinker_cookbook.rl.train.Config` a `dataset_builder=plan_dataset.PlanDatasetBuilder("
     "model_name=..., renderer_name=...)` and leave `async_config` and `stream_minibatch_config` at None.",

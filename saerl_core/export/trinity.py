@@ -39,6 +39,8 @@ def write(plan: PlanExport, folder: Path) -> None:
 FORMAT = Format(
     title="Trinity-RFT",
     data="data/train.jsonl",
+    prompt_in="prompt",
+    answer_in="answer",
     write=write,
     start="merge `plan.yaml` into your configuration (model, algorithm, workflow), and call `trinity run --config "
     "YOURS` from this folder.",

@@ -17,6 +17,8 @@ def write(plan: PlanExport, folder: Path) -> None:
 FORMAT = Format(
     title="TRL",
     data="prompts.jsonl",
+    prompt_in="prompt",
+    answer_in="answer",
     write=write,
     start="`python train.py MODEL OUTPUT_DIR`, or `accelerate launch train.py MODEL OUTPUT_DIR`; learning rate, "
     "lengths and the like stand in `train.py`.",

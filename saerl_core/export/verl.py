@@ -66,6 +66,8 @@ def _settings(plan: PlanExport) -> dict[str, object]:
 FORMAT = Format(
     title="verl",
     data="train.parquet",
+    prompt_in="prompt",
+    answer_in="reward_model.ground_truth",
     write=write,
     start='`python -m verl.trainer.main_ppo --config-dir "$PWD" --config-name saerl_plan algorithm.adv_estimator=grpo '
     'data.train_files="$PWD/train.parquet" data.val_files=YOURS actor_rollout_ref.model.path=MODEL`, from this folder, '

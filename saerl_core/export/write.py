@@ -3,50 +3,17 @@
 from pathlib import Path
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from saerl_core.errors import ConfigError, DataError
+from saerl_core.export.card import CARD_NAME, Card, CardRow, Reads
 from saerl_core.export.formats import find
 from saerl_core.export.readme import readme
 from saerl_core.export.records import ExportOptions, PlanExport
 from saerl_core.export.rows import collect
 from saerl_core.plans import BatchPlan
 
-_CARD, _README = "plan.json", "README.md"
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Row(_Model):
-    row: int
-    step: int
-    slot: int
-    prompt_id: str
-
-
-class _Reads(_Model):
-    chat_template: bool
-    system_prompt: str | None
-    prompt_suffix: str
-
-
-class _Card(_Model):
-    """What plan.json holds."""
-
-    format: str
-    strategy: str
-    order: str
-    plan_hash: str
-    seed: int
-    prompts_per_step: int
-    n_steps: int
-    group_size: int | None
-    grading: str
-    prompt_format: _Reads | None
-    files: tuple[str, ...]  # of the folder, this one apart
-    rows: tuple[_Row, ...]
+_README = "README.md"
 
 
 def export_plan(
@@ -68,7 +35,7 @@ def export_plan(
         form.write(export, folder)
         (folder / _README).write_text(readme(form, export), encoding="utf-8")
         card = _card(name, export, sorted(_files(folder) - before))
-        (folder / _CARD).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (folder / CARD_NAME).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise DataError(
             f"the plan could not be exported to {folder}: {error}; free some space or choose another folder"
@@ -76,9 +43,9 @@ def export_plan(
     return export
 
 
-def _card(name: str, export: PlanExport, files: list[str]) -> _Card:
+def _card(name: str, export: PlanExport, files: list[str]) -> Card:
     reads = export.options.prompt_format
-    return _Card(
+    return Card(
         format=name,
         strategy=export.strategy,
         order=export.order,
@@ -90,11 +57,11 @@ def _card(name: str, export: PlanExport, files: list[str]) -> _Card:
         grading=export.options.grading,
         prompt_format=None
         if reads is None
-        else _Reads(
+        else Reads(
             chat_template=reads.chat_template, system_prompt=reads.system_prompt, prompt_suffix=reads.prompt_suffix
         ),
         files=tuple(files),
-        rows=tuple(_Row(row=r.row, step=r.step, slot=r.slot, prompt_id=r.prompt_id) for r in export.rows),
+        rows=tuple(CardRow(row=r.row, step=r.step, slot=r.slot, prompt_id=r.prompt_id) for r in export.rows),
     )
 
 
@@ -108,12 +75,12 @@ def _make_room(folder: Path, overwrite: bool) -> None:
             f"folder {folder} is not empty; choose another one, or replace an earlier export in it with overwrite"
         )
     try:
-        old = _Card.model_validate_json((folder / _CARD).read_bytes())
+        old = Card.model_validate_json((folder / CARD_NAME).read_bytes())
     except (OSError, ValidationError) as error:
         raise ConfigError(
             f"folder {folder} holds other files than an export, so nothing in it is overwritten; choose another folder"
         ) from error
-    for name in (*old.files, _CARD):
+    for name in (*old.files, CARD_NAME):
         if ".." not in Path(name).parts and not Path(name).is_absolute():  # a card may have been edited
             (folder / name).unlink(missing_ok=True)
 

@@ -1,6 +1,6 @@
 """The curriculum around every online chooser: who is eligible, what was handed out, what was predicted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,13 +71,36 @@ class OnlineCurriculum:
                 f"the outcome of step {outcome.step} is not that of the batch that was handed out for it; "
                 "train on exactly that batch, in its order"
             )
-        n_rollouts, n_correct = (np.array(v, dtype=np.int64) for v in (outcome.n_rollouts, outcome.n_correct))
-        self._chooser.observe(outcome.step, index, n_rollouts, n_correct)
-        self._n_rollouts += int(n_rollouts.sum())
-        self._last[index] = self._n_rollouts
-        self._seen[index] += n_rollouts
+        self._learn(outcome, index)
         self._uses[index] += 1
         self._asked, self._next_step = {}, outcome.step + 1
+
+    def learn_from(self, outcomes: Iterable[BatchOutcome]) -> int:
+        """Learn from the steps of an earlier training, in their order; return how many of its rollouts count here.
+
+        Prompts that this plan does not have are passed over; `max_uses` counts the uses of this plan alone. `DataError`
+        once a batch was asked for: what was chosen then rests on what was known then.
+        """
+        if self._asked or self._next_step:
+            raise DataError(
+                f"an earlier training was to be learnt from at step {self._next_step}, after a batch was chosen; do it "
+                "before the first next_batch"
+            )
+        before = self._n_rollouts
+        for outcome in outcomes:
+            index = np.array([self._where.get(p, -1) for p in outcome.prompt_ids], dtype=np.int64)
+            if (index >= 0).any():
+                self._learn(outcome, index)
+        return self._n_rollouts - before
+
+    def _learn(self, outcome: BatchOutcome, index: Indices) -> None:
+        """Take in the prompts of a step that are of this pool; an index of -1 is none."""
+        ours = index >= 0
+        n_rollouts, n_correct = (np.array(v, dtype=np.int64)[ours] for v in (outcome.n_rollouts, outcome.n_correct))
+        self._chooser.observe(outcome.step, index[ours], n_rollouts, n_correct)
+        self._n_rollouts += int(n_rollouts.sum())
+        self._last[index[ours]] = self._n_rollouts
+        self._seen[index[ours]] += n_rollouts
 
     def predictions(self) -> pd.DataFrame:
         """Return what was predicted for every prompt when it was chosen, and why it was: `tables.PREDICTIONS`."""

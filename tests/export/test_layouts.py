@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from saerl_core import observe_rollouts
 from saerl_core.export.formats import FORMATS
 from tests.export.conftest import CHAT, PLAIN, SIZE, STEPS, json_lines, order_of
 
@@ -140,6 +141,8 @@ def test_slime_rewards_are_written_with_their_prompts(exported, monkeypatch):
     log.log_rollouts(1, None, [s for group in groups[SIZE : 2 * SIZE] for s in group], {}, 0.1)
     lines = json_lines(folder / "rollouts.jsonl")
     assert [line["row"] // SIZE for line in lines] == [line["step"] for line in lines] == [0] * 12 + [1] * 12
+    observed = observe_rollouts(folder, folder)
+    assert (observed.n_joined, observed.order.as_planned, observed.order.missing) == (24, True, (2, 3, 4, 5))
 
 
 def test_nemo_rl(exported):

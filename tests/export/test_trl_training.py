@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from saerl_core import observe_rollouts
 from tests.export.conftest import SIZE, STEPS, json_lines, order_of
 from tests.training.world import tiny_policy
 
@@ -56,6 +57,8 @@ def test_the_stock_trainer_trains_in_the_planned_order(exported, plan, model, tm
     assert trained_order(tmp_path / "trained") == planned_order(plan)
     assert len(json_lines(tmp_path / "trained" / "rollouts.jsonl")) == STEPS * SIZE * 4
     assert (tmp_path / "trained" / "model.safetensors").is_file()
+    observed = observe_rollouts(tmp_path / "trained", folder)
+    assert (observed.n_joined, observed.order.as_planned, observed.notes) == (STEPS * SIZE * 4, True, ())
     again = started_as_the_page_says(folder, model, tmp_path / "trained")
     assert again.returncode != 0
     assert "is there already" in again.stderr
@@ -78,8 +81,11 @@ def test_a_shuffle_is_seen_and_stops_the_training(exported, plan, model, tmp_pat
 @pytest.mark.slow
 def test_two_processes_share_every_step(exported, plan, model, tmp_path):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = started_as_the_page_says(exported("trl"), model, tmp_path / "trained", launcher)
+    folder = exported("trl")
+    done = started_as_the_page_says(folder, model, tmp_path / "trained", launcher)
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [line for n in ("", "-1") for line in json_lines(tmp_path / "trained" / f"rollouts{n}.jsonl")]
     trained = sorted((line["step"], line["row"], line["prompt_id"]) for line in lines)
     assert trained == [(step, i, p) for i, (step, p) in enumerate(planned_order(plan)) for _ in range(4)]
+    observed = observe_rollouts(tmp_path / "trained", folder)
+    assert (observed.n_joined, observed.order.as_planned, observed.notes) == (STEPS * SIZE * 4, True, ())

@@ -128,3 +128,20 @@ def test_the_state_of_another_plan_is_refused(make):
     state = make().state_dict()
     with pytest.raises(DataError, match="belongs to plan r, this is plan other"):
         make(plan_hash="other").load_state_dict(state)
+
+
+def test_an_earlier_training_is_learnt_from_before_the_first_batch(make):
+    """What a curriculum chooses behind five steps of somebody else's log is what it chooses behind five of its own."""
+    own, told = make(), make()
+    batches = play(own, 0, 5)
+    foreign = [outcome(step, batch) for step, batch in enumerate(batches)]
+    stranger = BatchOutcome(5, ("elsewhere",), (8,), (8,))
+    mixed = BatchOutcome(0, (*foreign[0].prompt_ids, "x"), (*foreign[0].n_rollouts, 8), (*foreign[0].n_correct, 0))
+    assert told.learn_from([mixed, *foreign[1:], stranger]) == 5 * SIZE * 8
+    state, wanted = told.state_dict(), own.state_dict()
+    for name in ("chooser", "n_rollouts", "used", "last_use", "seen"):
+        assert json.dumps(state[name]) == json.dumps(wanted[name])
+    assert (state["next_step"], set(state["uses"])) == (0, {0})
+    told.next_batch(0)
+    with pytest.raises(DataError, match="before the first next_batch"):
+        told.learn_from(foreign)
