@@ -34,7 +34,7 @@ def compare_trials(
         table.to_csv(state_dir() / "comparison.csv", index=False)
         log_trials(trials, facts.run_name)
         tags = {"saerl.comparison": facts.run_name, "saerl.baseline": config.baseline}
-        runtime.log_summary(_headlines(comparison), tags, [path, state_dir() / "comparison.csv"])
+        runtime.log_summary(_headlines(comparison), {}, tags, [path, state_dir() / "comparison.csv"])
         runtime.say("\n".join([*answer_in_words(comparison), *(f"FAILED: {arm}, seed {s}: {w}" for arm, s, w in lost)]))
         runtime.say(f"the page: {path}")
     return HTMLString(page), table
@@ -43,8 +43,8 @@ def compare_trials(
 def _headlines(comparison: Comparison) -> dict[str, float]:
     best = max(comparison.rows[1:], key=lambda row: row.gain.mean, default=comparison.rows[0])
     return {
-        "answer/baseline_accuracy": comparison.rows[0].accuracy,
-        "answer/best_accuracy": best.accuracy,
-        "answer/best_gain": best.gain.mean,
-        "answer/best_share_of_rollouts": best.saving("n_rollouts").ratio,
+        "baseline_accuracy": comparison.rows[0].accuracy,
+        "best_accuracy": best.accuracy,
+        "best_gain": best.gain.mean,
+        "best_share_of_rollouts": best.saving("n_rollouts").ratio,
     }

@@ -46,6 +46,7 @@ def with_every_step(run_file: Path, folder: Path) -> Path:
     content = yaml.safe_load(run_file.read_text())
     parameters = content["parameters"]
     parameters["difficulty"]["label"] = "pass_rate"
+    parameters["pass_rates"] = {"max_completion_tokens": 1024}
     parameters["evaluation"]["enabled"] = True
     parameters["plan"]["strategy"] = "adaptive"  # the one that needs `embed_prompts`
     copy = folder / run_file.name

@@ -99,7 +99,7 @@ def small_run(python):
     run = yaml.safe_load(CONFIG.read_text())
     parameters = run["parameters"]
     for section, values in SMALL.items():
-        parameters[section] = {**parameters.get(section, {}), **values}
+        parameters[section] = {**parameters.get(section, {}), **values} if isinstance(values, dict) else values
     training = parameters["training"] | {"eval_every_steps": EVAL_EVERY}
     n_rollouts = parameters["plan"]["prompts_per_step"] * training["group_size"]
     micro = {"train_micro_batch": n_rollouts, "rollout_micro_batch": n_rollouts}

@@ -76,7 +76,7 @@ def test_mlflow_compares_two_runs(servers, tracked, browser):
     where = f"runs={quote(json.dumps(ids))}&experiments={quote(json.dumps([experiment]))}"
     browser.open(f"{servers.mlflow}/#/compare-runs?{where}")
     # of the long table of metrics the page holds only what is in sight
-    text = browser.wait_for("Comparing 2 Runs", "plan.strategy\tsaerl\tvanilla", "Metrics", "clusters/ari_topic")
+    text = browser.wait_for("Comparing 2 Runs", "plan.strategy\tsaerl\tvanilla", "Metrics", "answer/accuracy_after")
     assert all(run.info.run_name in text for run in tracked.values())
     browser.screenshot(SCREENS / "mlflow_compare.png")
 
@@ -84,9 +84,9 @@ def test_mlflow_compares_two_runs(servers, tracked, browser):
 def test_mlflow_draws_the_metrics_of_both(servers, tracked, browser):
     experiment = tracked["saerl"].info.experiment_id
     browser.open(f"{servers.mlflow}/#/experiments/{experiment}/runs?compareRunsMode=CHART")
-    browser.wait_for("clusters/ari_topic", *(run.info.run_name for run in tracked.values()))
+    browser.wait_for("answer/accuracy_after", *(run.info.run_name for run in tracked.values()))
     browser.type("input[placeholder*='metric charts']", "train/reward_mean")
-    browser.wait_until("!document.body.innerText.includes('clusters/ari_topic')")
+    browser.wait_until("!document.body.innerText.includes('answer/accuracy_after')")
     browser.wait_for("train/reward_mean", "train\n(1)")
     browser.wait_until("document.querySelectorAll('.main-svg, canvas').length > 0")
     browser.screenshot(SCREENS / "mlflow_charts.png")

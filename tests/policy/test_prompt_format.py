@@ -176,7 +176,7 @@ TINY = PolicyConfig(hidden_size=16, n_layers=1, n_heads=2, intermediate_size=32,
 def test_a_policy_made_here_carries_the_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     config = TINY.model_copy(update={"prompt_suffix": " ="})
     made = build_model(TINY, build_tokenizer(), 64, 0), build_tokenizer(), []
-    monkeypatch.setattr("saerl_core.policy.text.pretrain", lambda *_: (*made, {"held_out_loss": 1.0}))
+    monkeypatch.setattr("saerl_core.policy.text.pretrain", lambda *_: (*made, {"held_out_loss": 1.0}, ()))
     ref, _ = prepare_policy(config.model_copy(update={"source": "text"}), PROMPTS.empty(), tmp_path / "text", 0)
     assert ref.prompt_format == PromptFormat(prompt_suffix=" =")
     ref, _ = prepare_policy(config.model_copy(update={"batch_size": 2}), PROMPTS.empty(), tmp_path / "world", 0)
