@@ -8,14 +8,15 @@ import pandas as pd
 from saerl_core.config.run import RunConfig, VectorsConfig
 from saerl_core.config.signals import Space
 from saerl_core.features.extract import extract_features
-from saerl_core.features.likelihood import policy_likelihood
 from saerl_core.plan.inputs import PlanInputs
 from saerl_core.records import ControlFeatures, PolicyRef, PromptVectors, SaeFeatures, SaeRef
 from saerl_core.signals.clusters import cluster_prompts
 from saerl_core.signals.corruptions import corrupt_prompts
 from saerl_core.signals.difficulty import calibrate_difficulty
+from saerl_core.signals.labels import chosen_label
 from saerl_core.signals.quality import train_quality_probe
 from saerl_core.signals.vectors import prompt_vectors
+from steps._likelihood import likelihood_of
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,7 @@ def vectors_of(read: PoolRead, config: RunConfig, wanted: VectorsConfig) -> Prom
     """Return what a strategy may know of every prompt; the policy reads the pool once where likelihoods are wanted."""
     table = None
     if wanted.use_likelihood:
-        sizes = {"batch_tokens": config.features.batch_tokens, "device": config.features.device}
-        table = policy_likelihood(read.prompts, read.policy, config.grading, **sizes).table
+        table = likelihood_of(read.prompts, read.policy, config.grading, config.features).table
     return prompt_vectors(read.prompts, read.features, read.controls, table, wanted, config.seed)
 
 
@@ -63,10 +63,18 @@ def signals_from(space: Space, read: PoolRead, config: RunConfig) -> PlanInputs:
         space=space,
     )
     clusters, _ = cluster_prompts(prompts, read.features, c.clusters, seed, read.controls, space)
-    label = c.difficulty
-    if read.pass_rates is None and label.label == "auto":
-        label = label.model_copy(update={"label": "none"})
+    likelihood = None
+    if chosen_label(prompts, read.pass_rates, c.difficulty) == "likelihood":
+        likelihood = likelihood_of(prompts, read.policy, c.grading, c.features).table
     difficulty, _ = calibrate_difficulty(
-        prompts, read.features, read.controls, clusters, read.pass_rates, label, seed, space=space
+        prompts,
+        read.features,
+        read.controls,
+        clusters,
+        read.pass_rates,
+        c.difficulty,
+        seed,
+        likelihood=likelihood,
+        space=space,
     )
     return PlanInputs(prompts=prompts, quality=quality, clusters=clusters, difficulty=difficulty)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from saerl_core.config.load import load_config
+from saerl_core.config.run import RunConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 SAID = {  # the script, and a piece of what it says at the end
@@ -59,7 +60,7 @@ def test_python_of_the_readme_runs(code, tmp_path):
 @pytest.mark.parametrize("text", blocks("yaml"))
 def test_run_files_of_the_readme_are_valid(text, tmp_path):
     (tmp_path / "run.yaml").write_text(text)
-    load_config(tmp_path / "run.yaml")
+    assert load_config(tmp_path / "run.yaml") != RunConfig(), "it sets something"
 
 
 def test_readme_names_only_run_files_that_are_there():

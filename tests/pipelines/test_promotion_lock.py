@@ -53,6 +53,7 @@ def test_a_lock_of_the_dead_is_taken_over(client):
     client.create_registered_model("dead.promotion-lock", tags={"saerl.owner": "gone"})
     with lock(client, "dead", lease_s=1.5) as still_ours:
         still_ours()
+        assert client.get_registered_model("dead.promotion-lock").tags["saerl.owner"] != "gone"
 
 
 def test_who_lost_the_lock_does_not_write(client):

@@ -15,7 +15,7 @@ from pydantic import Field
 from saerl_core.config.base import Positive, Section
 from saerl_core.config.vectors import VectorsConfig
 from saerl_core.errors import DataError
-from saerl_core.plan.batches import Order
+from saerl_core.plan.batches import Order, cut
 from saerl_core.plan.choosers import Chooser
 
 SIGNALS = ("cluster_id", "difficulty", "calibrated")  # what `PlanInputs.joined` says of a prompt that may be planned
@@ -83,6 +83,29 @@ def check_truth(candidates: Candidates, column: str, strategy: str, where: str) 
             f"strategy '{strategy}' is an oracle and reads {column}, which {n_unknown} of {len(candidates.table)} "
             f"prompts lack; {where}, and for real prompts take another strategy"
         )
+
+
+def shuffled(candidates: Candidates, chosen: np.ndarray, rng: np.random.Generator) -> Order:
+    """Shuffle the candidates at these places and cut them into batches."""
+    return _cut(candidates, rng.permutation(chosen))
+
+
+def in_order_of(candidates: Candidates, values: np.ndarray) -> Order:
+    """Sort the candidates by a value each, ascending, ties by `prompt_id`, and cut them into batches."""
+    return _cut(candidates, np.argsort(values, kind="stable"))  # the table is sorted by id
+
+
+def best_shuffled(candidates: Candidates, worth: np.ndarray, keep_frac: float, rng: np.random.Generator) -> Order:
+    """Shuffle the `keep_frac` of the candidates that are worth most, ties by `prompt_id`."""
+    n = round(keep_frac * len(worth))
+    check_chosen(n, candidates, f"are the best {keep_frac:.0%}")
+    return shuffled(candidates, np.sort(np.argsort(-worth, kind="stable")[:n]), rng)
+
+
+def _cut(candidates: Candidates, places: np.ndarray) -> Order:
+    ids = candidates.prompt_ids
+    batches, _ = cut([ids[i] for i in places], candidates.prompts_per_step, group=0)
+    return Order(tuple(batches))
 
 
 S_contra = TypeVar("S_contra", bound=StrategySettings, contravariant=True)

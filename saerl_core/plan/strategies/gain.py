@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from saerl_core.config.vectors import VectorsConfig
-from saerl_core.plan.batches import Order, cut
-from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings
+from saerl_core.plan.batches import Order
+from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings, in_order_of
 
 
 class GainSettings(StrategySettings):
@@ -30,9 +30,7 @@ def order_by_concentration(candidates: Candidates, settings: GainSettings, rng: 
     """
     columns = candidates.vectors
     angles = columns[:, 0] if columns.shape[1] else np.zeros(len(columns))
-    ids = candidates.prompt_ids
-    batches, _ = cut([ids[i] for i in np.argsort(-angles, kind="stable")], candidates.prompts_per_step, group=0)
-    return Order(tuple(batches))
+    return in_order_of(candidates, -angles)
 
 
 STRATEGY = StaticStrategy(

@@ -11,8 +11,8 @@ from jaxtyping import Float64
 from pydantic import Field
 
 from saerl_core.config.vectors import VectorsConfig
-from saerl_core.plan.batches import Order, cut
-from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings, check_chosen
+from saerl_core.plan.batches import Order
+from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings, check_chosen, shuffled
 
 _FLOOR = 0.05  # of p (1 - p): a prompt that is expected to be solved can still add a direction
 _RIDGE = 1.0
@@ -37,10 +37,7 @@ def order_by_log_det(candidates: Candidates, settings: IrdsSettings, rng: np.ran
     rows = candidates.vectors * np.sqrt(np.maximum(rates * (1.0 - rates), _FLOOR))[:, np.newaxis]
     n = round(settings.keep_frac * len(rows))
     check_chosen(n, candidates, f"are the chosen {settings.keep_frac:.0%}")
-    chosen = greedy_log_det(rows, n)
-    ids = candidates.prompt_ids
-    batches, _ = cut([ids[i] for i in rng.permutation(chosen)], candidates.prompts_per_step, group=0)
-    return Order(tuple(batches))
+    return shuffled(candidates, greedy_log_det(rows, n), rng)
 
 
 def greedy_log_det(rows: Float64[np.ndarray, "n d"], n_chosen: int) -> np.ndarray:

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from saerl_core.plan.batches import Order, cut
-from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings, check_chosen
+from saerl_core.plan.batches import Order
+from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings, best_shuffled
 
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 
@@ -25,16 +25,6 @@ def order_by_learnability(candidates: Candidates, settings: LearnabilitySettings
     """
     rates = 1.0 - candidates.table["difficulty"].to_numpy(dtype=np.float64)
     return best_shuffled(candidates, rates * (1.0 - rates), settings.keep_frac, rng)
-
-
-def best_shuffled(candidates: Candidates, worth: np.ndarray, keep_frac: float, rng: np.random.Generator) -> Order:
-    """Shuffle the `keep_frac` of the candidates that are worth most, ties by `prompt_id`."""
-    n = round(keep_frac * len(worth))
-    check_chosen(n, candidates, f"are the best {keep_frac:.0%}")
-    ids = candidates.prompt_ids  # sorted, so that a stable sort breaks ties by id
-    chosen = np.argsort(-worth, kind="stable")[:n]
-    batches, _ = cut([ids[i] for i in rng.permutation(np.sort(chosen))], candidates.prompts_per_step, group=0)
-    return Order(tuple(batches))
 
 
 STRATEGY = StaticStrategy(

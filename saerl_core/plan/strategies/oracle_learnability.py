@@ -6,8 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from saerl_core.plan.batches import Order
-from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings, check_truth
-from saerl_core.plan.strategies.learnability import best_shuffled
+from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings, best_shuffled, check_truth
 
 
 class OracleLearnabilitySettings(StrategySettings):

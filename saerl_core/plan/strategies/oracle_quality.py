@@ -4,8 +4,15 @@ from typing import Literal
 
 import numpy as np
 
-from saerl_core.plan.batches import Order, cut
-from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings, check_chosen, check_truth
+from saerl_core.plan.batches import Order
+from saerl_core.plan.strategies.base import (
+    Candidates,
+    StaticStrategy,
+    StrategySettings,
+    check_chosen,
+    check_truth,
+    shuffled,
+)
 
 
 class OracleQualitySettings(StrategySettings):
@@ -17,10 +24,9 @@ class OracleQualitySettings(StrategySettings):
 def order_of_sound(candidates: Candidates, settings: OracleQualitySettings, rng: np.random.Generator) -> Order:
     """Shuffle the prompts whose truth is `clean`; `DataError` where the truth is not known."""
     check_truth(candidates, "truth", settings.name, "prompts.source: task_world knows it")
-    ids = [p for p, truth in zip(candidates.prompt_ids, candidates.table["truth"], strict=True) if truth == "clean"]
-    check_chosen(len(ids), candidates, "are sound")
-    batches, _ = cut([ids[i] for i in rng.permutation(len(ids))], candidates.prompts_per_step, group=0)
-    return Order(tuple(batches))
+    sound = np.flatnonzero((candidates.table["truth"] == "clean").to_numpy())
+    check_chosen(len(sound), candidates, "are sound")
+    return shuffled(candidates, sound, rng)
 
 
 STRATEGY = StaticStrategy(

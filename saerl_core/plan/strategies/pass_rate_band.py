@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from saerl_core.config.base import Unit
-from saerl_core.plan.batches import Order, cut
-from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings, check_chosen
+from saerl_core.plan.batches import Order
+from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings, check_chosen, shuffled
 
 _ROUNDING = 1e-9  # 1 - (1 - .2) is a little less than .2
 
@@ -36,9 +36,7 @@ def order_inside_band(candidates: Candidates, settings: PassRateBandSettings, rn
     rates = 1.0 - candidates.table["difficulty"].to_numpy(dtype=np.float64)
     chosen = np.flatnonzero((rates >= settings.low - _ROUNDING) & (rates <= settings.high + _ROUNDING))
     check_chosen(len(chosen), candidates, f"have a predicted pass rate within {settings.low} and {settings.high}")
-    ids = candidates.prompt_ids
-    batches, _ = cut([ids[i] for i in rng.permutation(chosen)], candidates.prompts_per_step, group=0)
-    return Order(tuple(batches))
+    return shuffled(candidates, chosen, rng)
 
 
 STRATEGY = StaticStrategy(

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from saerl_core.config.vectors import VectorsConfig
-from saerl_core.plan.batches import Order, cut
-from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings
+from saerl_core.plan.batches import Order
+from saerl_core.plan.strategies.base import Candidates, StaticStrategy, StrategySettings, in_order_of
 
 _PROMPT_NLL = 0  # column of the vectors below: the log of the prompt's mean negative log-likelihood, standardised
 
@@ -32,9 +32,7 @@ def order_by_perplexity(candidates: Candidates, settings: PrepoSettings, rng: np
     """
     columns = candidates.vectors
     nll = columns[:, _PROMPT_NLL] if columns.shape[1] else np.zeros(len(columns))
-    ids = candidates.prompt_ids
-    batches, _ = cut([ids[i] for i in np.argsort(nll, kind="stable")], candidates.prompts_per_step, group=0)
-    return Order(tuple(batches))
+    return in_order_of(candidates, nll)
 
 
 STRATEGY = StaticStrategy(

@@ -98,8 +98,9 @@ def test_too_few_gpus_are_refused_before_anything_waits(tmp_path, ray, ran, caps
 
 
 def test_gpus_that_others_use_are_waited_for_a_little(ray):
-    ray(8, free=[0, 0, 8])
-    launch.require_gpus(8, wait_s=5.0)
+    free = [0, 0, 8]
+    ray(8, free=free)
+    assert launch.require_gpus(8, wait_s=5.0) is None, "no error"
 
 
 def test_gpus_that_stay_in_use_are_refused(ray):
