@@ -8,6 +8,7 @@ import pandas as pd
 from saerl_core.config.run import RunConfig, VectorsConfig
 from saerl_core.config.signals import Space
 from saerl_core.features.extract import extract_features
+from saerl_core.features.likelihood import policy_likelihood
 from saerl_core.plan.inputs import PlanInputs
 from saerl_core.records import ControlFeatures, PolicyRef, PromptVectors, SaeFeatures, SaeRef
 from saerl_core.signals.clusters import cluster_prompts
@@ -16,7 +17,6 @@ from saerl_core.signals.difficulty import calibrate_difficulty
 from saerl_core.signals.labels import chosen_label
 from saerl_core.signals.quality import train_quality_probe
 from saerl_core.signals.vectors import prompt_vectors
-from steps._likelihood import likelihood_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def vectors_of(read: PoolRead, config: RunConfig, wanted: VectorsConfig) -> Prom
     """Return what a strategy may know of every prompt; the policy reads the pool once where likelihoods are wanted."""
     table = None
     if wanted.use_likelihood:
-        table = likelihood_of(read.prompts, read.policy, config.grading, config.features).table
+        table = policy_likelihood(read.prompts, read.policy, config.grading, config.features).table
     return prompt_vectors(read.prompts, read.features, read.controls, table, wanted, config.seed)
 
 
@@ -65,7 +65,7 @@ def signals_from(space: Space, read: PoolRead, config: RunConfig) -> PlanInputs:
     clusters, _ = cluster_prompts(prompts, read.features, c.clusters, seed, read.controls, space)
     likelihood = None
     if chosen_label(prompts, read.pass_rates, c.difficulty) == "likelihood":
-        likelihood = likelihood_of(prompts, read.policy, c.grading, c.features).table
+        likelihood = policy_likelihood(prompts, read.policy, c.grading, c.features).table
     difficulty, _ = calibrate_difficulty(
         prompts,
         read.features,

@@ -7,10 +7,10 @@ from zenml import step
 
 from saerl_core.config.run import DifficultyConfig, FeaturesConfig, GradingConfig
 from saerl_core.config.signals import Space
+from saerl_core.features.likelihood import policy_likelihood
 from saerl_core.records import ControlFeatures, DifficultyReport, PolicyRef, SaeFeatures
 from saerl_core.signals.difficulty import calibrate_difficulty as calibrate
 from saerl_core.signals.labels import chosen_label
-from steps._likelihood import likelihood_of
 from tracking.runtime import stage, stage_cache, track
 
 
@@ -36,7 +36,7 @@ def calibrate_difficulty(
     with stage("calibrate_difficulty", torch_threads=torch_threads) as clock:
         scored = None
         if chosen_label(prompts, pass_rates, config) == "likelihood":
-            scored = likelihood_of(prompts, policy, grading, features_config)
+            scored = policy_likelihood(prompts, policy, grading, features_config)
         difficulty, report = calibrate(
             prompts,
             features,

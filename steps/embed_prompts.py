@@ -7,9 +7,9 @@ from zenml import step
 
 from materializers import PromptVectorsMaterializer
 from saerl_core.config.run import FeaturesConfig, GradingConfig, VectorsConfig
+from saerl_core.features.likelihood import policy_likelihood
 from saerl_core.records import ControlFeatures, PolicyRef, PromptVectors, SaeFeatures, StageReport
 from saerl_core.signals.vectors import prompt_vectors
-from steps._likelihood import likelihood_of
 from tracking.runtime import stage, stage_cache, track
 
 
@@ -33,7 +33,7 @@ def embed_prompts(
     with stage("embed_prompts", torch_threads=torch_threads) as clock:
         scored = None
         if config.use_likelihood:
-            scored = likelihood_of(prompts, policy, grading, features_config)
+            scored = policy_likelihood(prompts, policy, grading, features_config)
         vectors = prompt_vectors(prompts, features, controls, scored.table if scored else None, config, seed)
         report = StageReport(
             stage="vectors",

@@ -78,9 +78,7 @@ class PoolSignals:
         c, prompts = self.config, self.tables["prompts"]
         likelihood = None
         if wanted.use_likelihood:
-            likelihood = policy_likelihood(
-                prompts, self.policy, c.grading, batch_tokens=c.features.batch_tokens, device=c.features.device
-            ).table
+            likelihood = policy_likelihood(prompts, self.policy, c.grading, c.features).table
         features = load_features(self.folder / "features")
         controls = load_control_features(self.folder / "controls")
         return prompt_vectors(prompts, features, controls, likelihood, wanted, c.seed)

@@ -5,12 +5,12 @@ texts, and a wrong key is an unlikely answer. One forward pass a prompt, no roll
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from saerl_core.config.run import GradingConfig
+from saerl_core.config.run import FeaturesConfig, GradingConfig
 from saerl_core.errors import DataError
 from saerl_core.features.models import resolve_device
 from saerl_core.features.tokens import length_batches
@@ -40,17 +40,13 @@ class Likelihood:
 
 
 def policy_likelihood(
-    prompts: pd.DataFrame,
-    policy: PolicyRef,
-    grading: GradingConfig,
-    *,
-    batch_tokens: int,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    prompts: pd.DataFrame, policy: PolicyRef, grading: GradingConfig, features: FeaturesConfig
 ) -> Likelihood:
     """Score every prompt and its reference answer with the policy; nats a token.
 
     The policy reads the prompt in its format, then the answer as the grader wants it to be written, without the
-    solution before it. `prompt_nll_*` are over the prompt's tokens after the first, `answer_nll_*` over the answer's.
+    solution before it, in the batches and on the device of the features. `prompt_nll_*` are over the prompt's tokens
+    after the first, `answer_nll_*` over the answer's.
 
     Raises:
         DataError: the pool is empty, or the policy gives values that are not finite.
@@ -59,7 +55,7 @@ def policy_likelihood(
 
     if len(prompts) == 0:
         raise DataError("the pool holds 0 prompts; likelihoods need at least 1")
-    where = resolve_device(device)
+    where = resolve_device(features.device)
     model, tokenizer = load_model(policy, device=where), load_tokenizer(policy)
     before = prompt_tokens(tokenizer, [str(p) for p in prompts["prompt"]], policy.prompt_format)
     form = _ANSWER_FORMS.get(grading.kind, _BOX)
@@ -70,7 +66,7 @@ def policy_likelihood(
     n_cut = sum(len(c) < len(p) + len(a) for (c, _), p, a in zip(cut, before, answers, strict=True))
     rows = [row for row, _ in cut]
     lengths = np.array([len(r) for r in rows], dtype=np.int64)
-    batch_tokens = min(batch_tokens, max(1, _LOGITS // int(model.config.vocab_size)))
+    batch_tokens = min(features.batch_tokens, max(1, _LOGITS // int(model.config.vocab_size)))
     values = np.zeros((len(rows), 4))
     with torch.inference_mode(), track(len(rows), "likelihood of prompts and answers", "prompt") as bar:
         for batch in length_batches(lengths, batch_tokens):

@@ -103,19 +103,16 @@ def test_features_come_from_what_fits_and_the_rest_is_counted(short, tmp_path):
 
 
 def test_the_likelihood_of_a_long_prompt_is_that_of_its_end(short):
-    settings = {"batch_tokens": 256, "device": "cpu"}
-    long = policy_likelihood(pool(60), short, GradingConfig(kind="exact"), **settings)
+    long = policy_likelihood(pool(60), short, GradingConfig(kind="exact"), CPU)
     end = pool(60).assign(prompt=lambda t: t["prompt"].str[-(CONTEXT - 1) :])
-    alone = policy_likelihood(end, short, GradingConfig(kind="exact"), **settings)
+    alone = policy_likelihood(end, short, GradingConfig(kind="exact"), CPU)
     assert long.table.equals(alone.table)
     assert "1 of 1 prompts are longer than the policy's context of 32 tokens" in long.notes[0]
     assert alone.notes == ()
 
 
 def test_a_long_answer_leaves_one_token_of_the_prompt(short):
-    scored = policy_likelihood(
-        pool(3).assign(answer="b" * 50), short, GradingConfig(kind="exact"), batch_tokens=256, device="cpu"
-    )
+    scored = policy_likelihood(pool(3).assign(answer="b" * 50), short, GradingConfig(kind="exact"), CPU)
     assert scored.n_prefill_tokens == CONTEXT
     assert scored.table["answer_nll_mean"][0] > 0
 
