@@ -158,6 +158,7 @@ class TrainJob:
     curriculum_hash: str  # plan hash; a checkpoint of another plan is refused
     work_dir: Path  # checkpoints live here; the final policy too
     eval_prompts: pd.DataFrame | None = None  # tables.PROMPTS; dev split, for scores while training
+    max_rollouts: int | None = None  # no batch is asked for that would go beyond it; None: `n_steps` batches
 
 
 @dataclass(frozen=True)

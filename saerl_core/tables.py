@@ -200,7 +200,8 @@ TRAINING_LOG = TableSchema(
     {
         "step": Column("int", 0),
         "reward_mean": Column("float"),
-        "zero_std_frac": _UNIT,
+        "zero_std_frac": _UNIT,  # of all groups sampled for the step, those that were screened included
+        "screened_frac": _UNIT,  # groups sampled for the step that did not reach the loss
         "kl": Column("float", nullable=True),  # missing where kl_coef is 0: no reference policy was asked
         "entropy": Column("float", nullable=True),
         "completion_tokens_mean": Column("float", 0.0),
@@ -216,14 +217,16 @@ TRAINING_LOG = TableSchema(
     },
     key=("step",),
 )
-CONSUMED = TableSchema(  # what was really trained on, one row a group
+CONSUMED = TableSchema(  # what was really sampled in training, one row a group
     "consumed",
     {
-        "step": Column("int", 0),
+        "step": Column("int", 0),  # batch of the curriculum
         "slot": Column("int", 0),
         "prompt_id": _ID,
         "n_rollouts": Column("int", 1),
         "n_correct": Column("int", 0),
+        "update": Column("int", 0),  # step of the training log that it was sampled for; without screening `step`
+        "is_trained": Column("bool"),  # whether it reached the loss; False: screened
     },
     key=("step", "slot"),
 )
@@ -231,10 +234,7 @@ LIKELIHOOD = TableSchema(  # negative log-likelihood under the policy, nats a to
     "likelihood",
     {
         "prompt_id": _ID,
-        "prompt_nll_mean": Column("float", 0.0),
-        "prompt_nll_max": Column("float", 0.0),
-        "answer_nll_mean": Column("float", 0.0),
-        "answer_nll_max": Column("float", 0.0),
+        **{f"{of}_nll_{how}": Column("float", 0.0) for of in ("prompt", "answer") for how in ("mean", "max")},
     },
     key=("prompt_id",),
 )

@@ -20,7 +20,11 @@ def rows(*given):
     handed_out = HANDED_OUT.check(
         pd.DataFrame({**place, "predicted": [g[1] for g in given]}).assign(sd=np.nan, n_seen=np.nan, why=None)
     )
-    consumed = CONSUMED.check(pd.DataFrame({**place, "n_rollouts": 4, "n_correct": [g[2] for g in given]}))
+    consumed = CONSUMED.check(
+        pd.DataFrame(
+            {**place, "n_rollouts": 4, "n_correct": [g[2] for g in given], "update": place["step"], "is_trained": True}
+        )
+    )
     return forecasts(handed_out, consumed)
 
 

@@ -32,6 +32,7 @@ def training_problems(config: "RunConfig") -> Iterator[str]:
     told = refusal(training.algorithm, training.backend)
     if told is not None:
         yield told
+    yield from _screening(training)
     if training.backend == "embedded":
         yield from _embedded(training)
     else:
@@ -54,6 +55,21 @@ def refusal(algorithm: str, backend: str) -> str | None:
         f"{' or '.join(BACKENDS[name] for name in others)} backend trains it; set training.backend to '{others[0]}', "
         f"or training.algorithm to one of {', '.join(trained_by(backend))}"
     )
+
+
+def _screening(training: "TrainingConfig") -> Iterator[str]:
+    screen = training.screen
+    if screen == "pilot" and training.pilot_rollouts >= training.group_size:
+        yield (
+            f"training.pilot_rollouts is {training.pilot_rollouts}, but a group has {training.group_size} rollouts in "
+            "all (training.group_size); a pilot must be smaller"
+        )
+    for name, readers in (("max_rounds", ("dynamic", "pilot")), ("pilot_rollouts", ("pilot",))):
+        if screen not in readers and _changed(training, name):
+            yield (
+                f"training.{name} is {getattr(training, name)}, but training.screen is '{screen}', which does not read "
+                f"it; remove it, or set training.screen to {_any_of(readers)}"
+            )
 
 
 def _secrets(settings: "OpenRlhfConfig") -> Iterator[str]:
@@ -125,6 +141,16 @@ def _ignored(training: "TrainingConfig") -> Iterator[str]:
         yield (
             f"training.micro_batch_rollouts is {training.micro_batch_rollouts}, but training.backend 'openrlhf' does "
             f"not read it; use {_HERE}.train_micro_batch (rollouts on one GPU)"
+        )
+    if training.screen != "none":
+        yield (
+            f"training.screen is '{training.screen}', but training.backend 'openrlhf' trains every group of a "
+            "batch; set training.screen to 'none' or training.backend to 'embedded'"
+        )
+    if training.updates_per_batch != 1:
+        yield (
+            f"training.updates_per_batch is {training.updates_per_batch}, but training.backend 'openrlhf' takes one "
+            "step a batch; remove it or set training.backend to 'embedded'"
         )
     if training.device != "auto":
         yield (
@@ -207,7 +233,7 @@ def _any_of(names: Iterable[str]) -> str:
     return " or ".join(f"'{name}'" for name in names)
 
 
-def _changed(settings: "OpenRlhfConfig", *fields: str) -> list[str]:
+def _changed(settings: "OpenRlhfConfig | TrainingConfig", *fields: str) -> list[str]:
     """Return those of the fields that differ from their default."""
     defaults = type(settings)()
     return [field for field in fields if getattr(settings, field) != getattr(defaults, field)]

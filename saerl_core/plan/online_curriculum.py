@@ -120,6 +120,7 @@ class OnlineCurriculum:
             "seen": self._seen[used].tolist(),
             "uses": self._uses[used].tolist(),
             "predictions": [list(row) for row in self._predictions],
+            "asked": [[step, index] for step, index in self._asked.items()],
             "chooser": self._chooser.state(),
         }
 
@@ -137,7 +138,7 @@ class OnlineCurriculum:
             values[:] = empty
             values[used] = np.array(state[name], dtype=np.int64)
         self._predictions = [(int(s), int(i), p, sd, int(n), str(w)) for s, i, p, sd, n, w in state["predictions"]]
-        self._asked = {}
+        self._asked = {int(step): list(map(int, index)) for step, index in state["asked"]}
         self._chooser.load(state["chooser"])
 
     def _eligible(self, step: int) -> Indices:

@@ -18,10 +18,13 @@ class ConsumedHash:
     def __init__(self) -> None:
         self._digest: _Hash = hashlib.sha256()
 
-    def add(self, step: int, prompt_ids: list[str]) -> str:
-        """Take in the batch of a step in slot order and return the hash so far."""
-        for slot, prompt_id in enumerate(prompt_ids):
+    def add(self, step: int, prompt_ids: list[str], *, first_slot: int = 0) -> None:
+        """Take in prompts of a step, in slot order from `first_slot` on."""
+        for slot, prompt_id in enumerate(prompt_ids, start=first_slot):
             self._digest.update(f"{step}\t{slot}\t{prompt_id}\n".encode())
+
+    def digest(self) -> str:
+        """Return the hash so far."""
         return self._digest.hexdigest()
 
 

@@ -39,6 +39,7 @@ def job_fingerprint(job: TrainJob, **more: str) -> Fingerprint:
         "prompt_format": str(job.policy.prompt_format),
         "seed": str(job.seed),
         "n_steps": str(job.n_steps),
+        "max_rollouts": str(job.max_rollouts),
         "prompts_per_step": str(job.prompts_per_step),
         "prompts": hashlib.sha256(prompts.encode()).hexdigest()[:16],
         **_grading(job.grading),

@@ -1,6 +1,8 @@
-"""Between curriculum and backend: which batch is due, what was really trained, what every step measured. No torch."""
+"""Between curriculum and backend: which prompts are due, what was trained, what every step measured. No torch."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -26,8 +28,8 @@ class PromptRow:
 
 
 @dataclass(frozen=True)
-class TrainedGroup:
-    """The rollouts of one prompt that reached the loss."""
+class GradedGroup:
+    """The rollouts of one prompt with what they were rewarded with."""
 
     prompt_id: str
     n_rollouts: int
@@ -60,30 +62,56 @@ class Totals:
 
 
 class TrainingSession:
-    """One training run as the curriculum sees it; a backend asks for a batch, trains on it and finishes the step."""
+    """One training run as the curriculum sees it: a backend pulls prompts, books what it sampled, and updates."""
 
     def __init__(self, job: TrainJob, curriculum: Curriculum, on_step: OnStep) -> None:
         self.job = job
         self.curriculum = curriculum
         self.totals = Totals()
-        self.next_step = 0
+        self.next_step = 0  # updates that were done
+        self.n_asked = 0  # batches that the curriculum gave; without screening one for every update
         self.resumed_from_step = 0
         self._on_step = on_step
         columns = (job.prompts["prompt_id"], job.prompts["prompt"], job.prompts["answer"])
         self._rows = {str(i): PromptRow(str(i), str(p), str(a)) for i, p, a in zip(*columns, strict=True)}
+        self._queue: list[PromptRow] = []  # of the newest batch: what was not pulled yet
         self._log: list[dict[str, float | int | str | None]] = []
-        self._consumed: list[dict[str, int | str]] = []
+        self._consumed: list[dict[str, int | str | bool]] = []
+        self._sampled: list[GradedGroup] = []  # since the last update
         self._hash = ConsumedHash()
         self._noted: list[str] = []
+
+    @property
+    def n_left(self) -> int:
+        """Prompts that can still be pulled: of the newest batch, and of further ones while the budget lasts."""
+        job, size = self.job, self.job.prompts_per_step
+        room = job.max_rollouts is None or self.totals.n_rollouts + size * job.config.group_size <= job.max_rollouts
+        return len(self._queue) + (job.n_steps - self.n_asked) * size * room
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to be sampled."""
+        return self.n_left == 0
 
     def note(self, sentence: str) -> None:
         """Keep a sentence for the report of the training, once, over every resume."""
         if sentence not in self._noted:
             self._noted.append(sentence)
 
-    def ask(self) -> list[PromptRow]:
-        """Return the batch that is due, in slot order; `BackendError` when the curriculum's answer is no batch."""
-        step, size = self.next_step, self.job.prompts_per_step
+    def pull(self, n: int) -> list[PromptRow]:
+        """Return the next prompts to be sampled, in slot order: `n`, or fewer where a batch of the curriculum ends.
+
+        What was pulled must be booked by `sampled` before more is: a curriculum sees the rewards of a whole batch
+        before it is asked for the next. `BackendError` when the curriculum's answer is no batch.
+        """
+        if not self._queue:
+            self._queue = self._ask()
+            self.n_asked += 1
+        pulled, self._queue = self._queue[:n], self._queue[n:]
+        return pulled
+
+    def _ask(self) -> list[PromptRow]:
+        step, size = self.n_asked, self.job.prompts_per_step
         ids = self.curriculum.next_batch(step)
         if len(ids) != size:
             raise BackendError(
@@ -98,25 +126,44 @@ class TrainingSession:
             )
         return [self._rows[i] for i in ids]
 
-    def finish(self, groups: list[TrainedGroup], metrics: StepMetrics) -> StepMetrics:
-        """Book a trained step: consumed rows, log row, outcome to the curriculum, then `on_step`; return its metrics.
+    def sampled(self, groups: Sequence[GradedGroup]) -> None:
+        """Book what was pulled, in its order, with its rewards; the curriculum observes a batch that is whole."""
+        batch = self.n_asked - 1
+        first = self._n_booked(batch)
+        for slot, group in enumerate(groups, start=first):
+            row: dict[str, int | str | bool] = {"step": batch, "slot": slot, "prompt_id": group.prompt_id}
+            counts = {"n_rollouts": group.n_rollouts, "n_correct": group.n_correct}
+            self._consumed.append({**row, **counts, "update": self.next_step, "is_trained": False})
+        self._hash.add(batch, [g.prompt_id for g in groups], first_slot=first)
+        self._sampled.extend(groups)
+        size = self._n_booked(batch)
+        if size >= self.job.prompts_per_step:
+            rows = self._consumed[-size:]
+            ids, n_rollouts, n_correct = (tuple(r[k] for r in rows) for k in ("prompt_id", "n_rollouts", "n_correct"))
+            self.curriculum.observe(BatchOutcome(batch, ids, n_rollouts, n_correct))  # type: ignore[arg-type]
+
+    def _n_booked(self, batch: int) -> int:
+        """Return how many groups of the newest batch are booked."""
+        newest = takewhile(lambda row: row["step"] == batch, reversed(self._consumed))
+        return sum(1 for _ in newest)
+
+    def finish(self, metrics: StepMetrics, trained: Collection[int] | None = None) -> StepMetrics:
+        """Book an update: log row, which of the groups sampled for it reached the loss, `on_step`; return its metrics.
 
         `metrics` holds the columns of tables.TRAINING_LOG that only the backend knows; `kl`, `entropy` and
-        `grad_norm` may be absent. Raises `BackendError` where a user's reward function fails on most rollouts.
+        `grad_norm` may be absent. `trained` are places among the groups sampled for this update; None: all. Raises
+        `BackendError` where a user's reward function fails on most rollouts.
         """
-        step = self.next_step
-        ids = [g.prompt_id for g in groups]
-        for slot, group in enumerate(groups):
-            row: dict[str, int | str] = {"step": step, "slot": slot, "prompt_id": group.prompt_id}
-            self._consumed.append({**row, "n_rollouts": group.n_rollouts, "n_correct": group.n_correct})
-        digest = self._hash.add(step, ids)
-        full = {**metrics, **self._group_metrics(groups)}
+        step, groups = self.next_step, self._sampled
+        places = range(len(groups)) if trained is None else trained
+        for place in places:
+            self._consumed[len(self._consumed) - len(groups) + place]["is_trained"] = True
+        full = {**metrics, **self._group_metrics(groups), "screened_frac": 1 - len(places) / len(groups)}
+        digest = self._hash.digest()
         self._log.append({**dict.fromkeys(TRAINING_LOG.columns), **full, "step": step, "consumed_hash": digest})
-        self.next_step = step + 1
-        n_rollouts, n_correct = (tuple(g.n_rollouts for g in groups), tuple(g.n_correct for g in groups))
-        self.curriculum.observe(BatchOutcome(step, tuple(ids), n_rollouts, n_correct))
+        self.next_step, self._sampled = step + 1, []
         self._on_step(step, full)
-        if self.totals.n_rollouts >= ENOUGH or self.next_step >= self.job.n_steps:
+        if self.totals.n_rollouts >= ENOUGH or self.is_done:
             failed, first = self.totals.n_reward_errors, self.totals.first_reward_error
             refuse_mostly_failed(self.job.grading, failed, self.totals.n_rollouts, first)
         return full
@@ -129,7 +176,7 @@ class TrainingSession:
         self.totals.n_eval_tokens += n_tokens
         self._on_step(step, metrics)
 
-    def _group_metrics(self, groups: list[TrainedGroup]) -> StepMetrics:
+    def _group_metrics(self, groups: Sequence[GradedGroup]) -> StepMetrics:
         """Return the metrics that follow from the rewards, and the running totals."""
         n_rollouts = sum(g.n_rollouts for g in groups)
         return {
@@ -151,6 +198,8 @@ class TrainingSession:
         """Return the JSON-serialisable state; log and consumed are tables and are saved as such."""
         return {
             "next_step": self.next_step,
+            "n_asked": self.n_asked,
+            "queue": [row.prompt_id for row in self._queue],
             "resumed_from_step": self.resumed_from_step,
             "totals": vars(self.totals),
             "notes": list(self._noted),
@@ -163,8 +212,9 @@ class TrainingSession:
         Where every step is done nothing is resumed: what the finished training said about itself stays.
         """
         self.next_step = int(state["next_step"])
-        is_done = self.next_step >= self.job.n_steps
-        self.resumed_from_step = int(state.get("resumed_from_step", 0)) if is_done else self.next_step
+        self.n_asked = int(state["n_asked"])
+        self._queue = [self._rows[i] for i in state["queue"]]
+        self.resumed_from_step = int(state.get("resumed_from_step", 0)) if self.is_done else self.next_step
         self.totals = Totals(**state["totals"])
         self._noted = list(dict.fromkeys([*map(str, state.get("notes", ())), *self._noted]))
         self.curriculum.load_state_dict(state["curriculum"])

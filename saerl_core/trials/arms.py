@@ -51,9 +51,11 @@ def _resolved(config: RunConfig, compare: CompareConfig, arm: ArmConfig) -> Arm:
             f"rollouts, which do not divide compare.budget_rollouts {compare.budget_rollouts} into "
             f"{compare.n_evaluations} equal parts; the nearest budgets that do are {_nearest(compare, per_step)}"
         )
+    piloted = plan.prompts_per_step * training.pilot_rollouts  # a batch costs less where pilots are dead
+    per_batch = piloted if training.screen == "pilot" else per_step
     return Arm(
         arm.name,
-        plan.model_copy(update={"n_steps": compare.budget_rollouts // per_step}),
+        plan.model_copy(update={"n_steps": compare.budget_rollouts // per_batch}),
         training.model_copy(
             update={"seed": None, "eval_every_steps": int(every), "eval_n_samples": compare.n_samples, "enabled": True}
         ),

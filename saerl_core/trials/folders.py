@@ -31,6 +31,7 @@ class TrialJob:
     prompts_per_step: int
     plan_hash: str
     n_samples: int
+    max_rollouts: int | None = None
     label_rollouts: int = 0
     label_tokens: int = 0
     torch_threads: int = 1

@@ -100,6 +100,7 @@ def _prepared(
         prompts_per_step=plan.prompts_per_step,
         plan_hash=plan.plan_hash,
         n_samples=compare.n_samples,
+        max_rollouts=compare.budget_rollouts,
         label_rollouts=inputs.label_rollouts if labels else 0,
         label_tokens=inputs.label_tokens if labels else 0,
         torch_threads=inputs.torch_threads,

@@ -32,7 +32,7 @@ def run_trial(folder: Path, on_step: Callable[[int], None] = lambda step: None) 
     trial = Trial(
         arm=job.arm,
         seed=job.seed,
-        curve=_curve(job, result.log, accuracies(folder) | {job.n_steps: _accuracy(items)}),
+        curve=_curve(job, result.log, accuracies(folder) | {len(result.log): _accuracy(items)}),
         items=items,
         label_rollouts=job.label_rollouts,
         zero_std_frac=tuple(float(share) for share in result.log["zero_std_frac"]),
@@ -62,6 +62,7 @@ def _train(
         curriculum_hash=job.plan_hash,
         work_dir=folder / WORK,
         eval_prompts=held_out,
+        max_rollouts=job.max_rollouts,
     )
     return train_policy(train_job, make_curriculum(load_plan(folder / PLAN)), heard)
 

@@ -45,7 +45,7 @@ def test_an_online_plan_has_no_order_before_training_and_one_after(prompts, tmp_
     refused(plan, prompts, tmp_path / "out", DataError, told)
     ids = ["p03", "p01", "p02", "p07", "p03", "p05"]
     played = pd.DataFrame({"step": [0, 0, 0, 1, 1, 1], "slot": [0, 1, 2] * 2, "prompt_id": ids})
-    consumed = CONSUMED.check(played.assign(n_rollouts=4, n_correct=1))
+    consumed = CONSUMED.check(played.assign(n_rollouts=4, n_correct=1, update=played["step"], is_trained=True))
     signals = pd.DataFrame({"prompt_id": prompts["prompt_id"], "cluster_id": 0, "difficulty": 0.5})
     export_plan(realised(plan, consumed, signals, signals), prompts, "jsonl", tmp_path / "out")
     assert [row["prompt_id"] for row in json_lines(tmp_path / "out" / "prompts.jsonl")] == ids

@@ -33,7 +33,7 @@ def played(plan):
         batch = curriculum.next_batch(step)
         correct = [4 if int(p[1:]) % 2 == 0 else 0 for p in batch]
         curriculum.observe(BatchOutcome(step, tuple(batch), (4,) * 4, tuple(correct)))
-        rows += [(step, slot, p, 4, c) for slot, (p, c) in enumerate(zip(batch, correct, strict=True))]
+        rows += [(step, slot, p, 4, c, step, True) for slot, (p, c) in enumerate(zip(batch, correct, strict=True))]
     return CONSUMED.check(pd.DataFrame(rows, columns=list(CONSUMED.columns)))
 
 

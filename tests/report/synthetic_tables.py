@@ -141,7 +141,11 @@ def make_training(plan: FixedPlan, rng: np.random.Generator) -> TrainingFacts:
     steps = np.arange(plan.n_steps)
     p = np.clip(1 - plan.table["difficulty"] * (1.05 - 0.35 * plan.table["step"] / max(plan.n_steps, 1)), 0.02, 0.98)
     correct = rng.binomial(8, rng.beta(1.2 * p, 1.2 * (1 - p)))  # rollouts of one prompt agree more than chance
-    consumed = tables.CONSUMED.check(plan.table[["step", "slot", "prompt_id"]].assign(n_rollouts=8, n_correct=correct))
+    consumed = tables.CONSUMED.check(
+        plan.table[["step", "slot", "prompt_id"]].assign(
+            n_rollouts=8, n_correct=correct, update=plan.table["step"], is_trained=True
+        )
+    )
     zero = consumed.assign(z=consumed["n_correct"].isin([0, 8])).groupby("step")["z"].mean().to_numpy()
     log = tables.TRAINING_LOG.check(
         pd.DataFrame(
@@ -149,6 +153,7 @@ def make_training(plan: FixedPlan, rng: np.random.Generator) -> TrainingFacts:
                 "step": steps,
                 "reward_mean": consumed.groupby("step")["n_correct"].mean().to_numpy() / 8,
                 "zero_std_frac": zero,
+                "screened_frac": 0.0,
                 "kl": 0.002 * steps + 0.003 * rng.random(len(steps)),
                 "entropy": 0.62 - 0.005 * steps + 0.03 * rng.normal(size=len(steps)),
                 "completion_tokens_mean": 6.2 + 0.01 * steps + 0.2 * rng.normal(size=len(steps)),

@@ -1,5 +1,9 @@
-"""Run in a process of its own: train in child processes that SIGKILL ends where each argument says, e.g. `after:4`."""
+"""Run in a process of its own: train in child processes that SIGKILL ends where each argument says, e.g. `after:4`.
 
+The arguments before are the policy, the folder and changes of the settings as JSON.
+"""
+
+import json
 import os
 import signal
 import sys
@@ -11,6 +15,7 @@ from trl import GRPOTrainer  # noqa: F401  (imported once, before the children a
 from saerl_core.policy.storage import policy_id_of
 from saerl_core.records import PolicyRef
 from saerl_core.training import checkpoints
+from saerl_core.training.embedded.planned import PlannedTrainer
 from saerl_core.training.run import train_policy
 from tests.training.world import FeedbackCurriculum, tiny_job, tiny_prompts
 
@@ -21,14 +26,19 @@ def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def train(policy: str, work_dir: str, where: str, step: int) -> None:
-    """Train until SIGKILL: `after` the step, or while `saving` the checkpoint that comes after so many steps."""
-    save = checkpoints.save_session
+def train(policy: str, work_dir: str, settings: dict[str, object], where: str, step: int) -> None:
+    """Train until SIGKILL: `after` the step, in the second draw of it, or while `saving` after so many steps."""
+    save, draw = checkpoints.save_session, PlannedTrainer.draw
 
     def save_or_die(folder, session, fingerprint):
         if where == "saving" and session.next_step == step:
             kill()
         save(folder, session, fingerprint)
+
+    def draw_or_die(self, rows, n):
+        if where == "drawing" and self.session.next_step == step and self.record.n_draws == 1:
+            kill()
+        return draw(self, rows, n)
 
     def on_step(done: int, metrics: dict[str, float]) -> None:
         with Path(work_dir).with_suffix(".steps").open("a") as file:
@@ -36,18 +46,18 @@ def train(policy: str, work_dir: str, where: str, step: int) -> None:
         if where == "after" and done == step:
             kill()
 
-    checkpoints.save_session = save_or_die
-    job = tiny_job(PolicyRef(policy, policy_id_of(policy)), Path(work_dir), n_steps=N_STEPS)
+    checkpoints.save_session, PlannedTrainer.draw = save_or_die, draw_or_die
+    job = tiny_job(PolicyRef(policy, policy_id_of(policy)), Path(work_dir), n_steps=N_STEPS, **settings)
     train_policy(job, FeedbackCurriculum(list(tiny_prompts()["prompt_id"]), 4), on_step)
 
 
-def main(policy: str, work_dir: str, kills: list[str]) -> None:
+def main(policy: str, work_dir: str, settings: dict[str, object], kills: list[str]) -> None:
     torch.set_num_threads(1)
     for one in kills:
         where, _, step = one.partition(":")
         child = os.fork()
         if child == 0:
-            train(policy, work_dir, where, int(step))
+            train(policy, work_dir, settings, where, int(step))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         saved = [p.name for p in checkpoints.checkpoints(Path(work_dir) / "checkpoints")]
@@ -55,4 +65,4 @@ def main(policy: str, work_dir: str, kills: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3:])
+    main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4:])

@@ -14,7 +14,7 @@ from saerl_core.records import PolicyRef, TrainResult
 from saerl_core.tables import HANDED_OUT
 from saerl_core.training import run as training
 from saerl_core.training.consumed import batches_of
-from saerl_core.training.session import TrainedGroup, TrainingSession
+from saerl_core.training.session import GradedGroup, TrainingSession
 from tests.training.world import ListCurriculum, epochs, tiny_job, tiny_prompts
 
 IDS = tuple(tiny_prompts()["prompt_id"])
@@ -30,8 +30,9 @@ class Backend:
     def train(self, job, curriculum, on_step):
         session = TrainingSession(job, curriculum, on_step)
         while session.next_step < job.n_steps:
-            rows = session.ask()
-            session.finish([TrainedGroup(r.prompt_id, 4, IDS.index(r.prompt_id) % 5) for r in rows], METRICS)
+            rows = session.pull(job.prompts_per_step)
+            session.sampled([GradedGroup(r.prompt_id, 4, IDS.index(r.prompt_id) % 5) for r in rows])
+            session.finish(METRICS)
         return TrainResult(job.policy, session.log(), session.consumed(), session.report())
 
 

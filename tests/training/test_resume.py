@@ -1,5 +1,6 @@
 """A run that is killed with SIGKILL, between two steps and in the middle of saving, and one whose disk is full."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -19,9 +20,19 @@ IDS = list(tiny_prompts()["prompt_id"])
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def killed(policy, work_dir, *kills) -> list[str]:
+def killed(policy, work_dir, *kills, **settings) -> list[str]:
     """Train in child processes that are killed in turn; returns what each left: its exit code and the checkpoints."""
-    command = [sys.executable, "-W", "ignore", "-m", "tests.training.killed_run", policy.path, str(work_dir), *kills]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "tests.training.killed_run",
+        policy.path,
+        str(work_dir),
+        json.dumps(settings),
+        *kills,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.splitlines()

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,16 +12,17 @@ from saerl_core.policy.context import context_tokens
 from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.protocols import StepMetrics
 from saerl_core.seeds import stage_seed
-from saerl_core.training.embedded.decoding import Rollouts, sample_rollouts
+from saerl_core.training.embedded.decoding import sample_rollouts
+from saerl_core.training.embedded.screening import Collected, SampledGroup, collect
 from saerl_core.training.embedded.trl_settings import Rules
 from saerl_core.training.embedded.zero_advantage import Batch, live_part
-from saerl_core.training.session import PromptRow, TrainedGroup, TrainingSession
+from saerl_core.training.session import PromptRow, TrainingSession
 
 if TYPE_CHECKING:
     import torch
     from trl import GRPOTrainer as _Trl
 
-    from saerl_core.rollouts.grading import Grader, Verdict
+    from saerl_core.rollouts.grading import Grader
 else:
     _Trl = object  # `planned_trainer` mixes TRL's class in, so that importing this module needs no trl
 
@@ -48,14 +49,17 @@ class Placeholders:
 
 @dataclass
 class StepRecord:
-    """What is known about the step in progress; lists have one entry a rollout unless said otherwise."""
+    """What is known about the step in progress."""
 
-    batch: list[PromptRow]  # one entry a slot
     started: float
-    rollouts: Rollouts | None = None
-    prompt_ids: list[str] = field(default_factory=list)  # as they came with the completions that were graded
-    verdicts: "list[Verdict]" = field(default_factory=list)
+    n_draws: int = 0  # how often rollouts were sampled for it
+    collected: Collected = field(default_factory=lambda: Collected([], []))
+    batch: list[SampledGroup] = field(default_factory=list)  # what is trained on
+    prompt_ids: list[str] = field(default_factory=list)  # one a rollout, as they came back with the completions
+    losses: list[dict[str, float]] = field(default_factory=list)  # what TRL said of each optimizer step
     trained_rows: list[int] = field(default_factory=list)  # places in the batch that reached the loss, in its order
+    entropies: list[tuple[float, int]] = field(default_factory=list)  # of each draw: mean, in nats, and its tokens
+    n_prefill_tokens: int = 0
 
 
 class PlannedTrainer(_Trl):  # type: ignore[misc]  # trl ships no types
@@ -67,6 +71,7 @@ class PlannedTrainer(_Trl):  # type: ignore[misc]  # trl ships no types
     after_step: Callable[[StepMetrics], None]
     save_to: "Callable[[PlannedTrainer], None]"
     record: StepRecord
+    _sampled: "tuple[torch.Tensor, torch.Tensor] | None" = None  # log-probabilities and mask of a micro-batch
     encoded: dict[str, list[int]]  # prompt_id -> tokens; each prompt is tokenised once a run
 
     def get_train_dataloader(self) -> Placeholders:
@@ -74,57 +79,79 @@ class PlannedTrainer(_Trl):  # type: ignore[misc]  # trl ships no types
         return Placeholders(self.args.max_steps * self.args.gradient_accumulation_steps)
 
     def create_scheduler(self, num_training_steps: int, optimizer: object = None) -> object:
-        """Return a warm-up whose first step already learns: lr * min(1, (step + 1) / warmup_steps)."""
+        """Return a warm-up whose first batch already learns: lr * min(1, (batch + 1) / warmup_steps)."""
         from torch.optim.lr_scheduler import LambdaLR
 
-        warmup = max(1, self.session.job.config.warmup_steps)
-        self.lr_scheduler: LambdaLR = LambdaLR(self.optimizer, lambda step: min(1.0, (step + 1) / warmup))
+        warmup, each = max(1, self.session.job.config.warmup_steps), self._n_updates
+        self.lr_scheduler: LambdaLR = LambdaLR(self.optimizer, lambda step: min(1.0, (step // each + 1) / warmup))
         self._created_lr_scheduler = True
         return self.lr_scheduler
+
+    @property
+    def _n_updates(self) -> int:
+        return self.session.job.config.updates_per_batch
 
     def floating_point_ops(self, inputs: object) -> int:
         """Return 0: nobody reads the count, and placeholders have no tokens to estimate it from."""
         return 0
 
     def _generate_and_score_completions(self, inputs: list[dict[str, object]]) -> Batch:
-        """Ask for the batch that is due; TRL has its rollouts sampled and graded and computes the advantages."""
+        """Sample and grade the batch that is due; TRL computes the advantages of what is trained on."""
         import torch
 
-        self.record = StepRecord(self.session.ask(), time.perf_counter())
+        self.record = record = StepRecord(time.perf_counter())
+        record.collected = collect(self.session, self.draw)
+        record.batch = record.collected.trained(self.num_generations)
         rows = [
-            {"prompt": r.prompt, "prompt_id": r.prompt_id, "answer": r.answer}
-            for r in self.record.batch
+            {"prompt": g.row.prompt, "prompt_id": g.row.prompt_id, "answer": g.row.answer}
+            for g in record.batch
             for _ in range(self.num_generations)
         ]
+        self._sampled = None
         output: Batch = super()._generate_and_score_completions(rows)
+        if self._n_updates > 1:  # the policy moves within the batch; what it was when it sampled is known exactly
+            output["old_per_token_logps"] = output["sampling_per_token_logps"]
         output["advantages"] = output["advantages"] * self.rules.advantage_factor
         output["row"] = torch.arange(len(rows), device=output["advantages"].device)  # shuffled and split with the rest
         return output
 
-    def sample(self) -> dict[str, object]:
-        """Sample the rollouts of the step's batch.
+    def draw(self, rows: Sequence[PromptRow], n: int) -> list[SampledGroup]:
+        """Sample and grade `n` rollouts of each prompt.
 
-        The stream of random numbers is named by seed and step, so that a step that is trained again after a kill
-        gives the same rollouts.
+        The stream of random numbers is named by seed, step and draw, so that a step that is trained again after a kill
+        gives the same rollouts. A verdict that the grader cannot give is rewarded with 0 and counted.
         """
         import torch
 
-        job, batch = self.session.job, self.record.batch
-        seed = stage_seed(job.seed, f"training/rollouts/{self.session.next_step}")
-        tokens = [self._encode(row) for row in batch]
-        self.record.rollouts = sample_rollouts(
+        record, place = self.record, f"training/rollouts/{self.session.next_step}"
+        seed = stage_seed(self.session.job.seed, f"{place}/{record.n_draws}" if record.n_draws else place)
+        record.n_draws += 1
+        rollouts = sample_rollouts(
             self.model,
-            tokens,
-            self.num_generations,
+            [self._encode(row) for row in rows],
+            n,
             temperature=self.temperature,
             max_tokens=self.max_completion_length,
             stop=frozenset(self.eos_token_ids),
             generator=torch.Generator(device=self.model.device).manual_seed(seed),
         )
+        record.n_prefill_tokens += rollouts.n_prefill_tokens
+        record.entropies.append((rollouts.entropy, sum(map(len, rollouts.completion_ids))))
+        texts = self.processing_class.batch_decode(rollouts.completion_ids, skip_special_tokens=True)
+        verdicts = self.grader.grade(texts, [row.answer for row in rows for _ in range(n)])
+        parts = [slice(start, start + n) for start in range(0, len(texts), n)]
+        return [
+            SampledGroup(row, rollouts.completion_ids[p], rollouts.logprobs[p], texts[p], verdicts[p])
+            for row, p in zip(rows, parts, strict=True)
+        ]
+
+    def sample(self) -> dict[str, object]:
+        """Return the rollouts of the batch, as TRL asks for them."""
+        batch = self.record.batch
         return {
-            "prompt_ids": [t for t in tokens for _ in range(self.num_generations)],
-            "completion_ids": self.record.rollouts.completion_ids,
-            "logprobs": self.record.rollouts.logprobs,
+            "prompt_ids": [self.encoded[g.row.prompt_id] for g in batch for _ in g.completion_ids],
+            "completion_ids": [ids for g in batch for ids in g.completion_ids],
+            "logprobs": [logprobs for g in batch for logprobs in g.logprobs],
         }
 
     def _encode(self, row: PromptRow) -> list[int]:
@@ -141,11 +168,16 @@ class PlannedTrainer(_Trl):  # type: ignore[misc]  # trl ships no types
             self.encoded[row.prompt_id] = tokens
         return self.encoded[row.prompt_id]
 
-    def grade(self, completions: list[str], prompt_id: list[str], answer: list[str]) -> list[float]:
-        """Grade the rollouts; a verdict that the grader cannot give is rewarded with 0 and counted."""
+    def grade(self, completions: list[str], prompt_id: list[str]) -> list[float]:
+        """Return the rewards of the batch; `BackendError` where TRL asks for those of other completions."""
+        batch = self.record.batch
+        if completions != [text for g in batch for text in g.texts]:
+            raise BackendError(
+                f"at step {self.session.next_step} the trainer asked for the rewards of completions that were not "
+                "sampled for its batch: use the versions of trl and transformers in constraints.txt"
+            )
         self.record.prompt_ids = list(prompt_id)
-        self.record.verdicts = self.grader.grade(completions, answer)
-        return [verdict.reward for verdict in self.record.verdicts]
+        return [verdict.reward for g in batch for verdict in g.verdicts]
 
     def _compute_loss(self, model: object, inputs: Batch) -> "torch.Tensor":
         """Return TRL's loss, scaled as the algorithm wants it; rollouts without a gradient stay out of the model."""
@@ -161,7 +193,8 @@ class PlannedTrainer(_Trl):  # type: ignore[misc]  # trl ships no types
     def _get_per_token_logps_and_entropies(self, model: object, *args: object, **kwargs: object) -> tuple[Any, ...]:
         """Return TRL's log-probabilities, and fail if they are not those that the tokens were sampled with."""
         out: tuple[Any, ...] = super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
-        if model is not self.ref_model:
+        is_sampler = not self.record.losses  # from the second update of a batch on the policy is another
+        if model is not self.ref_model and self._sampled is not None and is_sampler:
             sampled, mask = self._sampled
             gap = float(((out[0].detach() - sampled) * mask).abs().max())
             if not gap < _MAX_LOGPROB_GAP:
@@ -175,42 +208,52 @@ class PlannedTrainer(_Trl):  # type: ignore[misc]  # trl ships no types
         return out
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Finish the step when TRL reports its loss."""
+        """Finish the step when TRL has reported the loss of its last update."""
         super().log(logs, start_time)
         self.state.log_history.clear()
-        if "loss" in logs:
-            self._finish(logs)
-
-    def _finish(self, logs: dict[str, float]) -> None:
-        record, totals = self.record, self.session.totals
-        rollouts = record.rollouts
-        assert rollouts is not None
+        if "loss" not in logs:
+            return
         if not (math.isfinite(logs["loss"]) and math.isfinite(logs["grad_norm"])):
             raise BackendError(
                 f"loss {logs['loss']} and gradient norm {logs['grad_norm']} at step {self.session.next_step} are not "
-                "finite; "
-                "lower training.lr and delete the training folder"
+                "finite; lower training.lr and delete the training folder"
             )
-        n_tokens = [len(ids) for ids in rollouts.completion_ids]
-        totals.n_rollouts += len(n_tokens)
-        totals.n_generated_tokens += sum(n_tokens)
-        totals.n_prefill_tokens += rollouts.n_prefill_tokens
-        failures = [v.failure for v in record.verdicts if v.failure]
-        totals.n_unknown += sum(v.correct is None for v in record.verdicts) - len(failures)
-        totals.n_reward_errors += len(failures)
-        totals.first_reward_error = totals.first_reward_error or next(iter(failures), "")
+        self.record.losses.append(logs)
+        if len(self.record.losses) == self._n_updates:
+            self._finish()
+
+    def _finish(self) -> None:
+        record = self.record
+        check_trained(record, self.num_generations)
+        completions = [ids for g in record.collected.groups for ids in g.completion_ids]
+        n_tokens = sum(map(len, completions))
+        self._count(n_tokens)
         metrics = {
-            "completion_tokens_mean": sum(n_tokens) / len(n_tokens),
-            "truncated_frac": sum(i[-1] not in self.eos_token_ids for i in rollouts.completion_ids) / len(n_tokens),
-            "entropy": rollouts.entropy,
-            "loss": logs["loss"],
-            "grad_norm": logs["grad_norm"],
-            "lr": logs["learning_rate"],
+            "completion_tokens_mean": n_tokens / len(completions),
+            "truncated_frac": sum(i[-1] not in self.eos_token_ids for i in completions) / len(completions),
+            "entropy": sum(mean * n for mean, n in record.entropies) / n_tokens,
+            "loss": _mean(record.losses, "loss"),
+            "grad_norm": _mean(record.losses, "grad_norm"),
+            "lr": record.losses[-1]["learning_rate"],
             "step_s": time.perf_counter() - record.started,
         }
         if self.beta != 0.0:
-            metrics["kl"] = logs["kl"]
-        self.after_step(self.session.finish(trained_groups(record, self.num_generations), metrics))
+            metrics["kl"] = _mean(record.losses, "kl")
+        self.after_step(self.session.finish(metrics, record.collected.chosen))
+        if self.session.is_done:  # with screening before the last placeholder
+            self.control.should_save = self.control.should_training_stop = True
+
+    def _count(self, n_tokens: int) -> None:
+        """Add everything that was sampled for the step to the totals."""
+        totals = self.session.totals
+        verdicts = [v for g in self.record.collected.groups for v in g.verdicts]
+        totals.n_rollouts += len(verdicts)
+        totals.n_generated_tokens += n_tokens
+        totals.n_prefill_tokens += self.record.n_prefill_tokens
+        failures = [v.failure for v in verdicts if v.failure]
+        totals.n_unknown += sum(v.correct is None for v in verdicts) - len(failures)
+        totals.n_reward_errors += len(failures)
+        totals.first_reward_error = totals.first_reward_error or next(iter(failures), "")
 
     def _save_checkpoint(self, model: object, trial: object) -> None:
         self.save_to(self)
@@ -224,11 +267,12 @@ class PlannedTrainer(_Trl):  # type: ignore[misc]  # trl ships no types
         self.state.save_to_json(str(folder / "trainer_state.json"))
 
 
-def trained_groups(record: StepRecord, group_size: int) -> list[TrainedGroup]:
-    """Return the groups whose rollouts reached the loss, in slot order.
+def _mean(losses: Sequence[dict[str, float]], name: str) -> float:
+    return sum(one[name] for one in losses) / len(losses)
 
-    `BackendError` where a rollout was lost or trained twice, or where a group mixes prompts.
-    """
+
+def check_trained(record: StepRecord, group_size: int) -> None:
+    """Raise `BackendError` where a rollout of the batch was lost, trained twice or came back under another prompt."""
     n = len(record.prompt_ids)
     if sorted(record.trained_rows) != list(range(n)):
         raise BackendError(
@@ -236,16 +280,13 @@ def trained_groups(record: StepRecord, group_size: int) -> list[TrainedGroup]:
             "rows; "
             "every rollout must be trained once: use the versions of trl and transformers in constraints.txt"
         )
-    groups = []
-    for start in range(0, n, group_size):
-        ids = record.prompt_ids[start : start + group_size]
-        if len(set(ids)) != 1:
-            raise BackendError(f"one group holds rollouts of several prompts: {', '.join(sorted(set(ids)))}")
-        verdicts = record.verdicts[start : start + group_size]
-        is_scored = any(v.score is not None for v in verdicts)
-        rewards = tuple(v.reward for v in verdicts) if is_scored else None
-        groups.append(TrainedGroup(ids[0], len(ids), sum(v.correct is True for v in verdicts), rewards))
-    return groups
+    wanted = [g.row.prompt_id for g in record.batch for _ in range(group_size)]
+    if record.prompt_ids != wanted:
+        place = next((i for i, (a, b) in enumerate(zip(record.prompt_ids, wanted, strict=False)) if a != b), n)
+        raise BackendError(
+            f"the rollouts that reached the loss are not those of the batch: number {place} of {len(wanted)} is of "
+            f"prompt '{record.prompt_ids[place] if place < n else None}', not '{wanted[place]}'"
+        )
 
 
 def planned_trainer() -> type[Any]:

@@ -21,6 +21,7 @@ class HeldOutScores:
         self._prompts = [str(p) for p in prompts["prompt"]]
         self._answers = [str(a) for a in prompts["answer"] for _ in range(self._n)]
         self._trainer = trainer
+        self._n_done = trainer.session.n_asked // self._every
         self._grader = grader
         self._sampler = Sampler(
             job.policy,
@@ -48,8 +49,12 @@ class HeldOutScores:
     def after_step(self) -> None:
         """Score the policy if it is due after the step that has just been booked."""
         session = self._trainer.session
-        if session.next_step % self._every:
+        due = (
+            session.n_asked // self._every
+        )  # counted in batches of the plan, of which screening uses up several a step
+        if due == self._n_done:
             return
+        self._n_done = due
         model, before = self._trainer.model, self._sampler.n_generated_tokens
         was_training = model.training
         model.eval()

@@ -44,11 +44,19 @@ class EmbeddedTrainer:
                 f"the job has {len(job.prompts)} prompts, fewer than one batch of {job.prompts_per_step}; lower "
                 "plan.prompts_per_step or give more prompts"
             )
-        micro = config.micro_batch_rollouts
-        if micro is not None and n_rollouts % micro != 0:
+        of = f"rollouts of a step ({job.prompts_per_step} prompts x {config.group_size})"
+        n_updates = config.updates_per_batch
+        if n_rollouts % n_updates != 0:
             raise ConfigError(
-                f"training.micro_batch_rollouts is {micro}, which does not divide the {n_rollouts} rollouts of a step "
-                f"({job.prompts_per_step} prompts x {config.group_size}); choose a divisor"
+                f"training.updates_per_batch is {n_updates}, which does not divide the {n_rollouts} {of}; choose a "
+                "divisor"
+            )
+        micro = config.micro_batch_rollouts
+        if micro is not None and n_rollouts // n_updates % micro != 0:
+            parts = "" if n_updates == 1 else f" in {n_updates} updates"
+            raise ConfigError(
+                f"training.micro_batch_rollouts is {micro}, which does not divide the {n_rollouts} {of}{parts}; choose "
+                "a divisor"
             )
         held_out_prompts(job)
         resolve_device(config.device)
@@ -72,7 +80,7 @@ class EmbeddedTrainer:
             self._restore(saved, session, now)
         if damage is not None:
             session.note(damage)
-        if session.next_step < job.n_steps:
+        if not session.is_done:
             self._run(job, session, now, saved)
         last = store.checkpoints(root)[-1]
         with store.complete_folder(job.work_dir / "policy", "the trained policy") as folder:
@@ -95,10 +103,10 @@ class EmbeddedTrainer:
                 trainer = build_trainer(job, session, grader)
             trainer.save_to = partial(save_checkpoint, session=session, now=now)
             bar = stack.enter_context(track(job.n_steps, f"train {job.config.algorithm}", unit="step"))
-            bar.initial = bar.n = session.next_step
+            bar.initial = bar.n = session.n_asked
             held_out = held_out_prompts(job)
             scores = None if held_out is None else HeldOutScores(job, held_out, trainer, grader)
-            trainer.after_step = partial(_advance, bar, scores)
+            trainer.after_step = partial(_advance, session, bar, scores)
             trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
 
 
@@ -112,8 +120,8 @@ def build_trainer(job: TrainJob, session: TrainingSession, grader: Grader) -> Pl
     job.work_dir.mkdir(parents=True, exist_ok=True)
     built: list[PlannedTrainer] = []  # TRL wants both functions before there is a trainer
 
-    def reward(completions: list[str], prompt_id: list[str], answer: list[str], **_: object) -> list[float]:
-        return built[0].grade(completions, prompt_id, answer)
+    def reward(completions: list[str], prompt_id: list[str], **_: object) -> list[float]:
+        return built[0].grade(completions, prompt_id)
 
     def rollout(prompts: list[str], trainer: PlannedTrainer) -> dict[str, object]:
         return trainer.sample()
@@ -157,9 +165,9 @@ def _fingerprint(job: TrainJob) -> store.Fingerprint:
     return job_fingerprint(job, device=resolve_device(job.config.device))
 
 
-def _advance(bar: "tqdm[Any]", scores: HeldOutScores | None, metrics: StepMetrics) -> None:
+def _advance(session: TrainingSession, bar: "tqdm[Any]", scores: HeldOutScores | None, metrics: StepMetrics) -> None:
     bar.set_postfix_str(f"reward {metrics['reward_mean']:.2f}, zero-std {metrics['zero_std_frac']:.2f}", refresh=False)
-    bar.update()
+    bar.update(session.n_asked - bar.n)  # batches of the plan: with screening a step may use up several
     if scores is not None:
         scores.after_step()
 

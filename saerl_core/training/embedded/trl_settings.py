@@ -77,20 +77,22 @@ def rules_of(config: TrainingConfig) -> Rules:
 
 
 def trl_config(job: TrainJob, device: str, output_dir: Path) -> "GRPOConfig":
-    """Return TRL's configuration: one batch of prompts is one on-policy optimizer step."""
+    """Return TRL's configuration: the rollouts of a batch of prompts make `updates_per_batch` optimizer steps."""
     from trl import GRPOConfig
 
     config, rules = job.config, rules_of(job.config)
     n_rollouts = job.prompts_per_step * config.group_size
-    micro = config.micro_batch_rollouts or n_rollouts
+    n_updates = config.updates_per_batch
+    micro = config.micro_batch_rollouts or n_rollouts // n_updates
     return GRPOConfig(
         **_FIXED,
         output_dir=str(output_dir),
-        max_steps=job.n_steps,
+        max_steps=job.n_steps * n_updates,
         seed=stage_seed(job.seed, "training"),
         use_cpu=device == "cpu",
         per_device_train_batch_size=micro,
-        gradient_accumulation_steps=n_rollouts // micro,
+        gradient_accumulation_steps=n_rollouts // n_updates // micro,
+        steps_per_generation=n_rollouts // micro,
         num_generations=config.group_size,
         max_completion_length=config.max_completion_tokens,
         temperature=config.temperature,
@@ -101,5 +103,5 @@ def trl_config(job: TrainJob, device: str, output_dir: Path) -> "GRPOConfig":
         beta=config.kl_coef,
         learning_rate=config.lr,
         max_grad_norm=config.max_grad_norm,
-        save_steps=config.save_every_steps,
+        save_steps=config.save_every_steps * n_updates,
     )

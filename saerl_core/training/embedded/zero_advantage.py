@@ -26,7 +26,9 @@ def live_part(inputs: Batch) -> tuple[Batch, float]:
     prompts, completions = _used(part["prompt_mask"]), _used(part["completion_mask"])
     for key, columns in (("prompt", prompts), ("completion", completions)):
         part[f"{key}_ids"], part[f"{key}_mask"] = part[f"{key}_ids"][:, columns], part[f"{key}_mask"][:, columns]
-    part["sampling_per_token_logps"] = part["sampling_per_token_logps"][:, completions]
+    for key in ("sampling_per_token_logps", "old_per_token_logps"):
+        if isinstance(part.get(key), torch.Tensor):
+            part[key] = part[key][:, completions]
     return part, len(rows) / len(live)
 
 

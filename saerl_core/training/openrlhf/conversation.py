@@ -65,7 +65,7 @@ class Conversation:
 
     def _train_one(self, trainer: TrainerProcess) -> None:
         session, step = self._session, self._session.next_step
-        batch = [row.prompt_id for row in session.ask()]
+        batch = [row.prompt_id for row in session.pull(session.job.prompts_per_step)]
         n_prompt_tokens = self._count_tokens(batch)
         self._mailbox.send_batch(step, batch)
         report = self._mailbox.wait_for_report(step, lambda: self._expect_alive(trainer))
@@ -74,7 +74,8 @@ class Conversation:
         metrics = step_metrics(report, with_kl=self._config.kl_coef > 0)
         self._count(graded, metrics, n_prompt_tokens)
         extra = {"reward_error_n": float(graded.n_errors), "unknown_n": float(graded.n_unknown)}
-        full = session.finish(graded.groups, {**metrics, **extra})
+        session.sampled(graded.groups)
+        full = session.finish({**metrics, **extra})
         self._save_books()
         self._bar.set_postfix_str(f"reward {full['reward_mean']:.2f}, zero-std {full['zero_std_frac']:.2f}")
         self._bar.update()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from saerl_core.errors import BackendError
-from saerl_core.training.session import TrainedGroup
+from saerl_core.training.session import GradedGroup
 
 _SETTLE_S = 30.0  # for lines that another machine wrote: a shared file system shows them late
 _POLL_S = 0.05
@@ -35,7 +35,7 @@ class GradedRollout:
 class GradedStep:
     """All rollouts of a step, found complete: groups in slot order, and what could not be graded."""
 
-    groups: list[TrainedGroup]
+    groups: list[GradedGroup]
     n_unknown: int
     n_errors: int
     first_error: str
@@ -129,7 +129,7 @@ class AuditReader:
                 )
 
 
-def _group(prompt_id: str, rollouts: list[GradedRollout]) -> TrainedGroup:
-    return TrainedGroup(
+def _group(prompt_id: str, rollouts: list[GradedRollout]) -> GradedGroup:
+    return GradedGroup(
         prompt_id, len(rollouts), sum(r.correct is True for r in rollouts), tuple(r.reward for r in rollouts)
     )

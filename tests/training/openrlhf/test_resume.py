@@ -8,7 +8,7 @@ import pytest
 from saerl_core.errors import BackendError
 from saerl_core.training.checkpoints import checkpoint_folder, complete_folder, save_session
 from saerl_core.training.openrlhf.resume import complete_steps, find_resume, prune_sessions
-from saerl_core.training.session import TrainedGroup, TrainingSession
+from saerl_core.training.session import GradedGroup, TrainingSession
 from tests.training.world import ListCurriculum, epochs, tiny_job, tiny_prompts
 
 IDS = list(tiny_prompts()["prompt_id"])
@@ -25,7 +25,8 @@ def books(policy, tmp_path):
         session = TrainingSession(job, ListCurriculum(epochs(IDS, 4, 4)), lambda *_: None)
         for step in range(1, max(steps) + 1):
             session.totals.n_rollouts += 16
-            session.finish([TrainedGroup(row.prompt_id, 4, 2) for row in session.ask()], METRICS)
+            session.sampled([GradedGroup(row.prompt_id, 4, 2) for row in session.pull(4)])
+            session.finish(METRICS)
             if step in steps:
                 with complete_folder(checkpoint_folder(tmp_path / "sessions", step), "the books") as folder:
                     save_session(folder, session, fingerprint)
