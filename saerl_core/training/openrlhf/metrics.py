@@ -18,7 +18,8 @@ _OURS = {  # OpenRLHF's name -> column of tables.TRAINING_LOG
     "kl": "kl",
 }
 _MAY_BE_ABSENT = {"kl", "entropy", "grad_norm"}
-_OURS_ALONE = {"reward_mean", "zero_std_frac", "n_rollouts_total", "n_tokens_total"}  # counted from the audit
+# counted from the audit
+_OURS_ALONE = {"reward_mean", "zero_std_frac", "screened_frac", "n_rollouts_total", "n_tokens_total"}
 _REPEATED = {"rollout/reward_mean", "rollout/num_samples", "response_length", "truncated"}  # in another name already
 _EVALUATION = re.compile(r"eval_(?P<source>.+)_pass(?P<k>\d+)")
 _NOT_A_NAME = re.compile(r"[^\w\-. /]")  # MLflow takes nothing else

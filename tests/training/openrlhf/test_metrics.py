@@ -40,7 +40,7 @@ def test_names_are_those_of_the_embedded_backend():
     assert (found["entropy"], found["kl"], found["step_s"]) == (0.7, 0.01, 12.0)
     assert (found["critic_loss"], found["timing/generation"], found["plan_step"]) == (0.3, 8.0, 4.0)
     counted = {"step", "reward_mean", "zero_std_frac", "n_rollouts_total", "n_tokens_total", "consumed_hash"}
-    counted |= {"eval_pass_at_1"}  # of the held-out scores, which come on their own
+    counted |= {"screened_frac", "eval_pass_at_1"}  # of the held-out scores, which come on their own
     assert set(TRAINING_LOG.columns) - counted <= set(found)
     assert not counted & set(found), "these are counted from the audit"
     assert not [name for name in found if name.startswith("rollout/") or name == "response_length"]
