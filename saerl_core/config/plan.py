@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, SerializeAsAny
 
 from saerl_core.config.base import Positive, Section
+from saerl_core.plan.strategies.adaptive import AdaptiveSettings
 from saerl_core.plan.strategies.base import StrategySettings
 from saerl_core.plan.strategies.lookup import settings_of
-from saerl_core.plan.strategies.saerl import SaerlSettings
 
 __all__ = ["PlanConfig", "StrategyField", "StrategySettings"]
 
@@ -18,6 +18,6 @@ StrategyField = Annotated[SerializeAsAny[StrategySettings], BeforeValidator(sett
 class PlanConfig(Section):
     """Which prompts in which batch, in which order."""
 
-    strategy: StrategyField = SaerlSettings()  # docs/strategies.md lists all and their settings
+    strategy: StrategyField = AdaptiveSettings()  # docs/strategies.md lists all and their settings
     prompts_per_step: Positive = 32  # different prompts in a batch
-    n_steps: Positive | None = 60  # None: one epoch
+    n_steps: Positive | None = 120  # None: one epoch

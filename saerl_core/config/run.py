@@ -61,6 +61,7 @@ __all__ = [
 ]
 
 CONTROL_STRATEGY = "vanilla"  # the shuffle that every strategy is measured against
+UNTRAINED_STRATEGY = "saerl"  # the default where nothing is trained
 MEAN_BENCHMARK = "mean"  # in the scores: the unweighted mean over all benchmarks
 
 
@@ -243,6 +244,18 @@ class RunConfig(Section):
             return False
         is_cheap = self.training.backend == "embedded"
         return self.training.enabled and self.evaluation.enabled and (is_cheap or self.control == "vanilla")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _an_order_without_training(cls, given: object) -> object:
+        """Take the paper's plan where no strategy is named and nothing is trained: an online one has no order then."""
+        if not isinstance(given, dict):
+            return given
+        training, plan = given.get("training"), given.get("plan", {})
+        is_off = isinstance(training, dict) and training.get("enabled") is False
+        if is_off and isinstance(plan, dict) and "strategy" not in plan:
+            return {**given, "plan": {**plan, "strategy": UNTRAINED_STRATEGY}}
+        return given
 
     @model_validator(mode="after")
     def _combinations(self) -> "RunConfig":

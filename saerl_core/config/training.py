@@ -16,7 +16,7 @@ class TrainingConfig(Section):
     backend: Literal["embedded", "openrlhf"] = "embedded"
     algorithm: Annotated[str, one_of(ALGORITHMS)] = "grpo"  # a row of saerl_core/algorithms.py
     seed: int | None = None  # None: the root seed; set it to repeat training on the same signals
-    group_size: Annotated[int, Field(ge=2)] = 8  # rollouts a prompt and step; advantages are relative to the group
+    group_size: Annotated[int, Field(ge=2)] = 4  # rollouts a prompt and step; advantages are relative to the group
     updates_per_batch: Positive = 1  # optimizer steps on the rollouts of a batch, each on an equal part of them
     screen: Literal["none", "dynamic", "pilot"] = "none"  # leave out groups of equal rewards and sample others instead
     max_rounds: Annotated[int, Field(ge=1)] = 4  # screening: at most so many batches of prompts are sampled for a step

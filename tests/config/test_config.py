@@ -10,6 +10,7 @@ from saerl_core.errors import ConfigError
 from saerl_core.plan.strategies import STRATEGIES
 from tests.config.bases import FILE, PRETRAINED, TEXT, merged, message, write
 
+LABELLED = {"plan": {"strategy": "saerl"}}  # goes by measured pass rates
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
 
 
@@ -19,7 +20,16 @@ def test_no_file_is_needed():
 
 @pytest.mark.parametrize("base", [FILE | PRETRAINED, TEXT, {}])
 def test_the_bases_of_these_tests_work(base):
-    assert validate(base).model_dump(exclude_unset=True).keys() == base.keys()
+    assert validate(base).model_dump(exclude_unset=True).keys() - {"plan"} == base.keys()
+
+
+def test_the_default_is_what_did_better_on_the_benchmark_and_the_papers_plan_where_nothing_is_trained():
+    assert validate({}).plan.strategy.name == "adaptive"
+    assert validate({}).training.group_size == 4
+    untrained = {"training": {"enabled": False}}
+    assert validate(untrained).plan.strategy.name == "saerl"
+    assert validate(untrained | {"plan": {"n_steps": 5}}).plan.n_steps == 5
+    assert validate(untrained | {"plan": {"strategy": "vanilla"}}).plan.strategy.name == "vanilla"
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
@@ -40,7 +50,7 @@ def test_the_configs_of_the_repository_are_valid(path):
         (
             {"plan": {"strategy": "fast"}},
             f"plan.strategy = 'fast' is not known: it must be {', '.join(map(repr, [*STRATEGIES][:-1]))} or "
-            "'oracle_learnability'; leave it out for 'saerl'",
+            "'oracle_learnability'; leave it out for 'adaptive'",
         ),
         (
             {"plan": {"prompts_per_step": "many"}},
@@ -48,7 +58,7 @@ def test_the_configs_of_the_repository_are_valid(path):
         ),
         (
             {"plan": {"n_steps": 0}},
-            "plan.n_steps = 0 is out of range: it must be at least 1; leave it out for 60",
+            "plan.n_steps = 0 is out of range: it must be at least 1; leave it out for 120",
         ),
         (
             {"plan": {"strategy": {"name": "saerl", "mix_frac": 1.5}}},
@@ -139,7 +149,7 @@ def test_all_problems_are_told_at_once():
         ({}, {"quality": {"n_corruptions": 3}}, "quality.n_corruptions is 3", "use fewer folds"),
         ({}, {"difficulty": {"label": "known_pass_rate"}}, "'known_pass_rate'", "prompts.columns.pass_rate"),
         (TEXT, {"prompts": {"columns": {"level": None}}}, "prompts.columns.level is not set", "name the column"),
-        ({}, {"pass_rates": {"n_labelled": 4}}, "pass_rates.n_labelled is 4", "label more prompts"),
+        (LABELLED, {"pass_rates": {"n_labelled": 4}}, "pass_rates.n_labelled is 4", "label more prompts"),
         (TEXT, {"difficulty": {"n_labelled": 4}}, "difficulty.n_labelled is 4", "label more prompts"),
         (
             {},

@@ -66,7 +66,7 @@ def test_the_last_of_one_setting_counts():
         ("=3", "is not of the form"),
         ("plan..n_steps=3", "is not of the form"),
         ("parameters.plan.n_steps=3", "leave that out: --set plan.n_steps=3"),
-        ("plan.n_steps=0", "plan.n_steps = 0 is out of range: it must be at least 1; leave it out for 60"),
+        ("plan.n_steps=0", "plan.n_steps = 0 is out of range: it must be at least 1; leave it out for 120"),
         ("plan.n_steps=", "plan.n_steps = '' has the wrong type: it must be a whole number"),
         ("plan.n_steps=many", "plan.n_steps = 'many' has the wrong type: it must be a whole number"),
         ("plan.n_stps=3", "plan.n_stps is not a setting; did you mean plan.n_steps?"),

@@ -78,15 +78,15 @@ def test_the_base_of_these_tests_works():
         # sizes
         (
             openrlhf(train_micro_batch=3),
-            "32 x 8 = 256 rollouts, no multiple of training.openrlhf.train_micro_batch = 3 on 1 GPU:",
+            "32 x 4 = 128 rollouts, no multiple of training.openrlhf.train_micro_batch = 3 on 1 GPU:",
             "leak into the next batch",
-            "to a divisor of 256",
+            "to a divisor of 128",
         ),
         (
             openrlhf(gpus_per_node=8, rollout_micro_batch=64),
             "training.openrlhf.rollout_micro_batch = 64 on 8 GPUs",
             "leak into the next batch",
-            "to a divisor of 32",
+            "to a divisor of 16",
         ),
         (
             openrlhf({"group_size": 7}, gpus_per_node=5, train_micro_batch=1, rollout_micro_batch=7),
@@ -134,7 +134,7 @@ def test_both_sizes_are_told():
         openrlhf({"algorithm": "dapo"}, overlong_buffer_tokens=24, overlong_penalty=0.5),
         openrlhf(colocate=False, vllm_engines=3, vllm_tensor_parallel=2),
         openrlhf(colocate=False, attention="eager", packing=False),
-        openrlhf(gpus_per_node=8, vllm_tensor_parallel=2, train_micro_batch=32, rollout_micro_batch=32),
+        openrlhf(gpus_per_node=8, vllm_tensor_parallel=2, train_micro_batch=16, rollout_micro_batch=16),
         openrlhf(python=None, image="team/trainer:1"),
         openrlhf(launch="ray_job", ray_address="http://head:8265", env={"NCCL_DEBUG": "INFO"}),
         openrlhf({"eval_every_steps": 5}),

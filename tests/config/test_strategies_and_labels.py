@@ -46,7 +46,7 @@ def test_an_override_adds_to_a_strategys_settings_or_takes_another(tmp_path, str
             {"online": {"explore_frac": 0.5}},
             "plan.online is not a setting any more; its settings stand under plan.strategy",
         ),
-        ({"mix_frac": 0.5}, "plan.mix_frac is not a setting; did you mean plan.strategy.mix_frac?"),
+        ({"mix_frac": 0.5}, "plan.mix_frac is not a setting of the strategy in use; 'saerl' reads it"),
         ({"strategy": {"explore_frac": 0.5}}, "plan.strategy.name is not set; it must be"),
         ({"strategy": {"name": "adptive"}}, "plan.strategy.name = 'adptive' is not known (did you mean 'adaptive'?)"),
         (
@@ -84,8 +84,8 @@ def test_a_strategy_that_is_given_as_settings_keeps_its_name():
 @pytest.mark.parametrize(
     ("parameters", "measured"),
     [
-        ({}, True),
-        ({"plan": {"strategy": "adaptive"}}, False),
+        ({}, False),
+        ({"plan": {"strategy": "saerl"}}, True),
         ({"plan": {"strategy": "vanilla"}}, False),
         ({"plan": {"strategy": "learnability"}}, True),
         ({"plan": {"strategy": {"name": "saerl", "use_difficulty": False}}}, False),
@@ -107,7 +107,7 @@ def test_rollouts_are_spent_on_labels_only_where_something_rests_on_them(paramet
 
 @pytest.mark.parametrize("section", ["pass_rates", "training", "evaluation"])
 def test_the_length_of_a_foreign_models_answers_must_be_said(section):
-    told = message({key: value for key, value in PRETRAINED.items() if key != section})
+    told = message({"plan": {"strategy": "saerl"}} | {key: value for key, value in PRETRAINED.items() if key != section})
     assert f"{section}.max_completion_tokens is not set, and its default of 24 tokens fits the built-in" in told
     assert "set it to the length that an answer of your model needs" in told
     assert validate(PRETRAINED) == validate(validate(PRETRAINED).model_dump(mode="json", exclude_unset=True))
