@@ -107,7 +107,9 @@ def test_rollouts_are_spent_on_labels_only_where_something_rests_on_them(paramet
 
 @pytest.mark.parametrize("section", ["pass_rates", "training", "evaluation"])
 def test_the_length_of_a_foreign_models_answers_must_be_said(section):
-    told = message({"plan": {"strategy": "saerl"}} | {key: value for key, value in PRETRAINED.items() if key != section})
+    told = message(
+        {"plan": {"strategy": "saerl"}} | {key: value for key, value in PRETRAINED.items() if key != section}
+    )
     assert f"{section}.max_completion_tokens is not set, and its default of 24 tokens fits the built-in" in told
     assert "set it to the length that an answer of your model needs" in told
     assert validate(PRETRAINED) == validate(validate(PRETRAINED).model_dump(mode="json", exclude_unset=True))
