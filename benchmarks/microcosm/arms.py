@@ -32,6 +32,7 @@ class BenchmarkArm:
     recipe: Mapping[str, Recipe] = field(default_factory=lambda: {"mixed": "frugal", "hard": "frugal"})
     is_main: bool = False
     space: Space = "sae"  # of quality, clusters and difficulty
+    is_transferred: bool = False  # the prompts are read by the model and the SAE of the other base
 
     @property
     def is_oracle(self) -> bool:
@@ -89,7 +90,24 @@ _ROWS = (
             "oracle_learnability",
         )
     ),
-    BenchmarkArm("vanilla_dapo", {"name": "vanilla"}, training={"algorithm": "dapo"}, batch=_VANILLA_BATCH),
+    *(
+        BenchmarkArm(f"{name}_{screen}", {"name": name}, training={"screen": screen}, batch=batch)
+        for screen in ("dynamic", "pilot")
+        for name, batch in (("vanilla", _VANILLA_BATCH), ("adaptive", {"mixed": 32, "hard": 32}))
+    ),
+    BenchmarkArm("adaptive_transferred", {"name": "adaptive"}, is_transferred=True),
+    BenchmarkArm(
+        "saerl_transferred",
+        {"name": "saerl", "grouping": "cluster"},
+        recipe={"mixed": "frugal", "hard": "standard"},
+        is_transferred=True,
+    ),
+    BenchmarkArm(
+        "vanilla_dapo",
+        {"name": "vanilla"},
+        training={"algorithm": "dapo", "screen": "dynamic", "updates_per_batch": 2},
+        batch=_VANILLA_BATCH,
+    ),
 )
 ARMS: Mapping[str, BenchmarkArm] = {row.name: row for row in _ROWS}
 

@@ -1,7 +1,7 @@
 """Signals of a pool and a base policy: computed once, kept in a folder, without a pipeline around them."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -43,13 +43,18 @@ class PoolSignals:
     policy: PolicyRef
     label_rollouts: int
     label_tokens: int
+    reader: "Reader"  # the model and the SAE that read the prompts
     embedded: dict[str, PromptVectors] = field(default_factory=dict)  # what was asked for so far
+
+    def read_by(self, other: "PoolSignals") -> "PoolSignals":
+        """Return the signals of the same pool and policy that rest on the model and the SAE of another base."""
+        return replace(self, reader=other.reader, embedded={})
 
     def inputs(self, split: str, space: Space = "sae", *, oracle: bool = False) -> TrialInputs:
         """Return what trials share, scored on `dev` or `test`; `oracle`: the pool's true pass rates are known."""
-        t, folder = self.tables, self.folder if space == "sae" else self.folder / space
+        t, folder = self.tables, _signals_folder(self.folder, space, self.reader)
         if not (folder / _CARD).is_file():
-            _make(self.config, self.folder, space)
+            _make(self.config, self.folder, space, self.reader)
         signals = {name: pd.read_parquet(folder / f"{name}.parquet") for name in _SIGNALS}
         prompts = t["prompts"].assign(known_pass_rate=self._true_rates()) if oracle else t["prompts"]
         joined = PlanInputs(prompts=prompts, **signals)
@@ -79,33 +84,49 @@ class PoolSignals:
         likelihood = None
         if wanted.use_likelihood:
             likelihood = policy_likelihood(prompts, self.policy, c.grading, c.features).table
-        features = load_features(self.folder / "features")
-        controls = load_control_features(self.folder / "controls")
+        features = load_features(self.reader.folder / "features")
+        controls = load_control_features(self.reader.folder / "controls")
         return prompt_vectors(prompts, features, controls, likelihood, wanted, c.seed)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A base policy with its SAE, as the reader of a pool: its folder and what it was made with."""
+
+    folder: Path
+    config: RunConfig
+
+
+def _signals_folder(folder: Path, space: Space, reader: Reader) -> Path:
+    """Return where quality, clusters and difficulty stand: by who read the prompts, and in which space."""
+    own = folder if reader.folder == folder else folder / f"read-by-{reader.folder.name}"
+    return own if space == "sae" else own / space
 
 
 def pool_signals(pool: str, base: int, root: Path) -> PoolSignals:
     """Return the signals of a pool and a base policy; a whole folder is read, another one is made anew."""
     folder = root / f"{pool}-{base}"
     if not (folder / _CARD).is_file():
-        _make(run_config(pool, base), folder, "sae")
+        _make(run_config(pool, base), folder, "sae", Reader(folder, run_config(pool, base)))
     card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
     policy = PolicyRef(**{**card["policy"], "prompt_format": PromptFormat(**card["policy"]["prompt_format"])})
     tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in _SHARED}
-    return PoolSignals(folder, run_config(pool, base), tables, policy, card["label_rollouts"], card["label_tokens"])
+    c, costs = run_config(pool, base), (card["label_rollouts"], card["label_tokens"])
+    return PoolSignals(folder, c, tables, policy, *costs, reader=Reader(folder, c))
 
 
-def _make(c: RunConfig, folder: Path, space: Space) -> None:
+def _make(c: RunConfig, folder: Path, space: Space, reader: Reader) -> None:
     """Compute everything up to the signals of a space; what is in the folder already is found again, not repeated."""
-    own = folder if space == "sae" else folder / space
+    own, r = _signals_folder(folder, space, reader), reader.config
     own.mkdir(parents=True, exist_ok=True)
     found = load_prompts(c.prompts, 0, same_answers)
     held_out = pd.concat([found.dev, found.test], ignore_index=True)
     policy, _ = prepare_policy(c.policy, found.train, folder / "policy", c.seed, held_out=held_out)
-    sae, _ = obtain_sae(c.sae, c.features, policy, found.train, folder / "sae", c.seed)
-    features, controls, _ = extract_features(found.train, policy, sae, c.features, c.seed, controls=True)
+    eyes, _ = prepare_policy(r.policy, found.train, reader.folder / "policy", r.seed, held_out=held_out)
+    sae, _ = obtain_sae(r.sae, r.features, eyes, found.train, reader.folder / "sae", r.seed)
+    features, controls, _ = extract_features(found.train, eyes, sae, r.features, r.seed, controls=True)
     corrupted = corrupt_prompts(found.train, c.quality, c.seed)
-    bad, bad_controls, _ = extract_features(corrupted, policy, sae, c.features, c.seed, controls=True)
+    bad, bad_controls, _ = extract_features(corrupted, eyes, sae, r.features, r.seed, controls=True)
     quality, _, _ = train_quality_probe(
         found.train, features, corrupted, bad, c.quality, c.seed,
         controls=controls, corrupted_controls=bad_controls, space=space,
@@ -117,7 +138,7 @@ def _make(c: RunConfig, folder: Path, space: Space) -> None:
     )
     for name, signal in zip(_SIGNALS, (quality, clusters, difficulty), strict=True):
         signal.to_parquet(own / f"{name}.parquet", index=False)
-    if space == "sae":
+    if own == folder:
         save_features(features, folder / "features")
         save_control_features(controls, folder / "controls")
         for name, table in zip(_SHARED, (found.train, found.dev, found.test), strict=True):
