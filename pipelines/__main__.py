@@ -10,6 +10,7 @@ import click
 from pipelines.commands.advise import advise
 from pipelines.commands.compare import compare
 from pipelines.commands.export import export
+from pipelines.commands.fetch_model import fetch_model
 from pipelines.commands.inspect import inspect
 from pipelines.commands.observe import observe
 from pipelines.commands.retrain import COMMANDS
@@ -139,6 +140,7 @@ def where() -> None:
 main.add_command(advise)
 main.add_command(compare)
 main.add_command(export)
+main.add_command(fetch_model)
 main.add_command(inspect)
 main.add_command(observe)
 main.add_command(server)
