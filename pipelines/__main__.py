@@ -65,10 +65,12 @@ def run(path: str | None, settings: tuple[str, ...], stack: str | None) -> None:
 def validate(path: str | None, settings: tuple[str, ...]) -> None:
     """Check a configuration, a reward function, and the first rows of a file of prompts, without starting anything."""
     from pipelines.look import look_at_pool
+    from saerl_core.policy.named import check_models
     from saerl_core.rollouts.reward_pool import checked_function
 
     config = _config(path, settings)
     try:
+        check_models(config)
         checked_function(config.grading)
         found = look_at_pool(config)
     except SaerlError as error:

@@ -35,12 +35,17 @@ class GgufOrigin:
     @property
     def note(self) -> str | None:
         """Say that the weights are rounded; None where the file held them in full."""
-        if self.quantisation in _FULL:
+        if not is_rounded(self.quantisation):
             return None
         return (
             f"The weights come from '{self.file}', quantised as {self.quantisation} and dequantised to float32 by "
             "transformers: they are close to the published model's, not equal."
         )
+
+
+def is_rounded(quantisation: str) -> bool:
+    """Return whether a type of tensors holds fewer digits than a model is trained with."""
+    return quantisation not in _FULL
 
 
 def models_dir() -> Path:
@@ -90,10 +95,13 @@ def origin_of(folder: str | Path) -> GgufOrigin | None:
         return None
 
 
-def described(model: str) -> GgufOrigin | None:
-    """Return the GGUF file behind a model, converted or not yet; None for any other model."""
+def quantisation_of(model: str) -> str | None:
+    """Return how the GGUF file behind a model is quantised, converted or not yet; None for any other model."""
     file = find_gguf(model)
-    return origin_of(Path(model).expanduser()) if file is None else _describe(file, _read(file))
+    if file is not None:
+        return _quantisation(file, _read(file))
+    origin = origin_of(Path(model).expanduser())
+    return None if origin is None else origin.quantisation
 
 
 def convert(file: Path, out: Path) -> GgufOrigin:
@@ -156,15 +164,18 @@ def _read(file: Path) -> "GGUFReader":
 
 def _describe(file: Path, reader: "GGUFReader") -> GgufOrigin:
     architecture = reader.get_field("general.architecture")
-    if architecture is None or not reader.tensors:
-        raise DataError(
-            f"'{file}' is no model: it names no architecture or holds no weights; give a complete GGUF file"
-        )
+    if architecture is None:
+        raise DataError(f"'{file}' is no model: it names no architecture; give a complete GGUF file")
+    return GgufOrigin(file.name, _sha256(file), str(architecture.contents()), _quantisation(file, reader))
+
+
+def _quantisation(file: Path, reader: "GGUFReader") -> str:
     numbers: Counter[str] = Counter()
     for tensor in reader.tensors:
         numbers[tensor.tensor_type.name] += int(tensor.n_elements)
-    [(kind, _)] = numbers.most_common(1)
-    return GgufOrigin(file.name, _sha256(file), str(architecture.contents()), kind)
+    if not numbers:
+        raise DataError(f"'{file}' is no model: it holds no weights; give a complete GGUF file")
+    return numbers.most_common(1)[0][0]
 
 
 def _unreadable(file: Path, error: Exception) -> DataError:

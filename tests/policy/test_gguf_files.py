@@ -5,7 +5,7 @@ import pytest
 
 from saerl_core.errors import BackendError, ConfigError, DataError
 from saerl_core.policy import gguf_files
-from saerl_core.policy.gguf_files import convert, described, find_gguf, local_folder, origin_of
+from saerl_core.policy.gguf_files import convert, find_gguf, local_folder, origin_of, quantisation_of
 from saerl_core.policy.loading import load_model, load_tokenizer
 from saerl_core.policy.storage import policy_id_of
 from saerl_core.records import PolicyRef
@@ -41,7 +41,9 @@ def test_a_quantised_file_is_named_and_a_full_one_is_not(tmp_path):
     assert "'r.gguf', quantised as Q4_1" in rounded.note
     assert full.quantisation == "F32"
     assert full.note is None
-    assert origin_of(tmp_path / "r") == rounded == described(str(tmp_path / "r")) == described(str(tmp_path / "r.gguf"))
+    assert origin_of(tmp_path / "r") == rounded
+    assert quantisation_of(str(tmp_path / "r")) == quantisation_of(str(tmp_path / "r.gguf")) == "Q4_1"
+    assert quantisation_of("org/name") is None
     assert origin_of(tmp_path) is None
 
 
