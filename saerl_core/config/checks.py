@@ -33,17 +33,18 @@ def _prompts(config: "RunConfig") -> Iterator[str]:
                 f"prompts.{field} is '{value}', but prompts.source '{prompts.source}' does not read it; "
                 f"set prompts.source to '{source}' or remove prompts.{field}"
             )
-    if prompts.source == "task_world" and prompts.eval_path is not None:
+    if prompts.world is not None and prompts.eval_path is not None:
         yield (
-            f"prompts.eval_path is '{prompts.eval_path}', but prompts.source 'task_world' brings its own held-out "
-            "split; remove prompts.eval_path or set prompts.source to 'file'"
+            f"prompts.eval_path is '{prompts.eval_path}', but prompts.source '{prompts.source}' brings its own "
+            "held-out split; remove prompts.eval_path or set prompts.source to 'file'"
         )
-    weights = prompts.task_world.level_weights
-    if min(weights) < 0 or sum(weights) == 0:
-        yield (
-            f"prompts.task_world.level_weights are {list(weights)}, but they are shares; "
-            "none may be below 0 and one must be above 0"
-        )
+    for name, world in (("task_world", prompts.task_world), ("everyday", prompts.everyday)):
+        weights = world.level_weights
+        if min(weights) < 0 or sum(weights) == 0:
+            yield (
+                f"prompts.{name}.level_weights are {list(weights)}, but they are shares; "
+                "none may be below 0 and one must be above 0"
+            )
 
 
 def _policy(config: "RunConfig") -> Iterator[str]:
@@ -119,18 +120,18 @@ def _sae(config: "RunConfig") -> Iterator[str]:
 
 
 def _labels(config: "RunConfig") -> Iterator[str]:
-    columns, source, label = config.prompts.columns, config.prompts.source, config.difficulty.label
-    if config.quality.labels == "column" and (source == "task_world" or columns.quality is None):
+    columns, built_in, label = config.prompts.columns, config.prompts.world is not None, config.difficulty.label
+    if config.quality.labels == "column" and (built_in or columns.quality is None):
         yield (
             "quality.labels is 'column', but the prompts have no such column; read a file or a Hub dataset and name "
             "the column in prompts.columns.quality, or set quality.labels to 'corruptions'"
         )
-    if label == "known_pass_rate" and (source == "task_world" or columns.pass_rate is None):
+    if label == "known_pass_rate" and (built_in or columns.pass_rate is None):
         yield (
             "difficulty.label is 'known_pass_rate', but the prompts have no such column; read a file or a Hub dataset "
             "and name the column in prompts.columns.pass_rate, or set difficulty.label to 'auto'"
         )
-    if label == "level" and source != "task_world" and columns.level is None:
+    if label == "level" and not built_in and columns.level is None:
         yield (
             "difficulty.label is 'level', but prompts.columns.level is not set; name the column, or set "
             "difficulty.label to 'auto'"
@@ -154,8 +155,8 @@ def _plan(config: "RunConfig") -> Iterator[str]:
     yield from plan.strategy.problems()
     n_pool = config.prompts.max_rows
     bound = "prompts.max_rows"
-    if config.prompts.source == "task_world":
-        n_pool, bound = config.prompts.task_world.n_train, "prompts.task_world.n_train"
+    if config.prompts.world is not None:
+        n_pool, bound = config.prompts.world.n_train, f"prompts.{config.prompts.source}.n_train"
     if n_pool is not None and plan.prompts_per_step > n_pool:
         yield (
             f"plan.prompts_per_step is {plan.prompts_per_step}, more than the pool of {bound} = {n_pool}; "
@@ -195,16 +196,16 @@ def _evaluation(config: "RunConfig") -> Iterator[str]:
     if not evaluation.enabled:
         return
     yield from _benchmarks(config)
-    if prompts.source != "task_world" and prompts.eval_path is None and not evaluation.benchmarks:
+    if prompts.world is None and prompts.eval_path is None and not evaluation.benchmarks:
         yield (
             f"evaluation.enabled is true, but prompts.source '{prompts.source}' has no held-out split; "
             "name a file in prompts.eval_path or evaluation.benchmarks, or set evaluation.enabled to false"
         )
-    no_dev = prompts.source != "task_world" or prompts.task_world.n_dev == 0
+    no_dev = prompts.world is None or prompts.world.n_dev == 0
     if evaluation.split == "dev" and no_dev and not evaluation.benchmarks:
         yield (
             "evaluation.split is 'dev', but there is no dev split; set evaluation.split to 'test'"
-            + (" or raise prompts.task_world.n_dev above 0" if prompts.source == "task_world" else "")
+            + (f" or raise prompts.{prompts.source}.n_dev above 0" if prompts.world is not None else "")
         )
     if not evaluation.ks:
         yield "evaluation.ks is empty; name at least one k, for example [1]"

@@ -94,10 +94,10 @@ def _secrets(settings: "OpenRlhfConfig") -> Iterator[str]:
 
 def _no_dev_split(config: "RunConfig") -> Iterator[str]:
     every, prompts = config.training.eval_every_steps, config.prompts
-    if every is not None and (prompts.source != "task_world" or prompts.task_world.n_dev == 0):
+    if every is not None and (prompts.world is None or prompts.world.n_dev == 0):
         yield (
             f"training.eval_every_steps is {every}, but there is no dev split to score; remove it"
-            + (" or raise prompts.task_world.n_dev above 0" if prompts.source == "task_world" else "")
+            + (f" or raise prompts.{prompts.source}.n_dev above 0" if prompts.world is not None else "")
         )
 
 

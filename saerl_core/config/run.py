@@ -38,6 +38,7 @@ __all__ = [
     "CompareConfig",
     "DifficultyConfig",
     "EvaluationConfig",
+    "EverydayConfig",
     "FeaturesConfig",
     "GateConfig",
     "GradingConfig",
@@ -95,11 +96,20 @@ class TaskWorldConfig(Section):
     level_weights: tuple[float, float, float, float, float] = (1.0, 1.0, 1.0, 1.0, 1.0)  # shares, easiest first
 
 
+class EverydayConfig(TaskWorldConfig):
+    """The everyday world: arithmetic in plain sentences, for any pretrained model."""
+
+    n_train: Positive = 1200  # problems of the pool
+    n_dev: Annotated[int, Field(ge=0)] = 100
+    n_test: Positive = 200
+
+
 class PromptsConfig(Section):
     """Where the prompts come from and what is marked in them."""
 
-    source: Literal["task_world", "file", "hub"] = "task_world"
+    source: Literal["task_world", "everyday", "file", "hub"] = "task_world"
     task_world: TaskWorldConfig = TaskWorldConfig()
+    everyday: EverydayConfig = EverydayConfig()
     path: str | None = None  # JSON, JSONL (also .gz), parquet, arrow, CSV, a folder of save_to_disk
     format: Literal["auto", "jsonl", "parquet", "arrow", "csv"] = "auto"
     columns: ColumnMap = ColumnMap()
@@ -115,6 +125,11 @@ class PromptsConfig(Section):
     ngram_tokens: Annotated[int, Field(ge=3, le=50)] = 13  # of a run of words that two texts share: a leak
     coverage_threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5  # share of an evaluation text that is found
 
+    @property
+    def world(self) -> TaskWorldConfig | None:
+        """Return the section of the built-in world that the prompts come from; None for a file or the Hub."""
+        return {"task_world": self.task_world, "everyday": self.everyday}.get(self.source)
+
     @field_validator("keep_flags")
     @classmethod
     def _known_flags(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
@@ -129,7 +144,8 @@ class PolicyConfig(Section):
     """The policy: pre-trained here (task world or a text LM on the pool), or an existing model."""
 
     source: Literal["task_world", "text", "pretrained"] = "task_world"
-    model: str | None = None  # source pretrained: a local folder or a Hub name
+    model: str | None = None  # source pretrained: a local folder, a GGUF file or a Hub name
+    train_dequantised: bool = False  # train a model whose weights come from a quantised GGUF file
     trust_remote_code: bool = False  # run code that comes with the model: docs/security.md
     chat_template: bool = False  # put every prompt into the tokenizer's chat template, as one user message
     system_prompt: str | None = None  # with chat_template: the system message

@@ -21,7 +21,7 @@ class SaeConfig(Section):
     source: Literal["train", "load"] = "train"
     path: str | None = None  # source load: a local sae-lens folder, or a public release name
     sae_id: str | None = None  # source load of a release: the SAE inside the release
-    model: str | None = None  # the SAE's own model when it is not the policy: folder or Hub name
+    model: str | None = None  # the SAE's own model when it is not the policy: folder, GGUF file or Hub name
     hook_layer: Annotated[int, Field(ge=0)] | None = None  # None: the middle block
     expansion: Positive = 8  # d_sae = expansion * d_in
     k: Positive = 12  # active latents a token

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from saerl_core.errors import ConfigError
 from saerl_core.policy.context import context_tokens
+from saerl_core.policy.gguf_files import local_folder
 from saerl_core.policy.loading import loading_error
 from saerl_core.records import PolicyRef
 
@@ -41,7 +42,8 @@ def resolve_model(model: str | None, policy: PolicyRef) -> PolicyRef:
     """Return the model that features come from: the SAE's own where it has one, else the policy."""
     if model is None:
         return policy
-    return PolicyRef(path=model, policy_id=model, is_local=Path(model).is_dir())
+    path = local_folder(model)  # of a GGUF file the folder that it is converted to
+    return PolicyRef(path=path, policy_id=model, is_local=Path(path).is_dir())
 
 
 def resolve_device(device: Literal["auto", "cpu", "cuda"]) -> str:

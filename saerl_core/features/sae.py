@@ -29,6 +29,7 @@ from saerl_core.features.sae_folder import CARD_NAME, record_metadata, weights_i
 from saerl_core.features.saving import atomic_folder
 from saerl_core.features.tokens import TokenizedPrompts, length_batches, tokenize_prompts
 from saerl_core.features.train import SaeTraining, check_width, train_topk
+from saerl_core.policy.gguf_files import origin_of
 from saerl_core.policy.loading import load_tokenizer
 from saerl_core.records import PolicyRef, SaeRef, SaeReport
 from saerl_core.seeds import stage_rng, stage_seed
@@ -70,6 +71,9 @@ def obtain_sae(
         made = _train if config.source == "train" else _load
         sae, report = made(config, features, pool, folder)
         write_card(sae, folder)
+    origin = None if config.model is None else origin_of(ref.path)  # the policy's own report says it of the policy
+    if origin is not None and origin.note is not None:
+        report = report.model_copy(update={"notes": (*report.notes, origin.note)})
     return replace(sae, path=Path(out_dir)), report
 
 

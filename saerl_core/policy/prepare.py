@@ -8,6 +8,7 @@ import pandas as pd
 from saerl_core.config.run import PolicyConfig
 from saerl_core.ids import normalise_text
 from saerl_core.policy import task_world, text
+from saerl_core.policy.gguf_files import origin_of
 from saerl_core.policy.pretrained import take_existing
 from saerl_core.policy.prompt_format import format_of
 from saerl_core.policy.storage import check_writable, policy_id_of, save_policy
@@ -27,7 +28,10 @@ def prepare_policy(
     where `out_dir` cannot be written, before any work starts.
     """
     if config.source == "pretrained":
-        return take_existing(config), PolicyReport(stage="policy", notes=(f"existing model {config.model}",))
+        ref = take_existing(config)
+        origin = origin_of(ref.path)
+        rounded = () if origin is None or origin.note is None else (origin.note,)
+        return ref, PolicyReport(stage="policy", notes=(f"existing model {config.model}", *rounded))
     check_writable(out_dir)
     excluded = frozenset(normalise_text(p) for p in held_out["prompt"]) if held_out is not None else frozenset[str]()
     if config.source == "text":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from saerl_core.config.run import PromptsConfig
+from saerl_core.config.run import PromptsConfig, TaskWorldConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.flags import UNUSABLE
 from saerl_core.prompts import assemble
@@ -49,12 +49,12 @@ class _Findings:
 def load_prompts(config: PromptsConfig, seed: int, same_answers: AnswerComparison | None = None) -> PromptSet:
     """Load the pool and the held-out prompts that a configuration names.
 
-    `seed` only shapes the built-in task world. `same_answers` settles whether answers of one prompt that differ in
+    `seed` only shapes a built-in world. `same_answers` settles whether answers of one prompt that differ in
     spelling are a conflict; without it they are. `ConfigError` where a setting names nothing that exists, `DataError`
     where a file is unreadable as a whole, or where no row is left that can be used.
     """
     started = time.perf_counter()
-    out = _from_world(config, seed) if config.source == "task_world" else _from_text(config, same_answers)
+    out = _from_text(config, same_answers) if config.world is None else _from_world(config, config.world, seed)
     if not out.train["usable"].any():
         raise DataError(_none_usable(out))
     report = out.report.model_copy(update={"seconds": time.perf_counter() - started})
@@ -71,14 +71,14 @@ def _none_usable(out: PromptSet) -> str:
     )
 
 
-def _from_world(config: PromptsConfig, seed: int) -> PromptSet:
-    """Build the task world; its text is known, so only exact overlap with its held-out splits is looked for."""
+def _from_world(config: PromptsConfig, sizes: TaskWorldConfig, seed: int) -> PromptSet:
+    """Build a built-in world; its text is known, so only exact overlap with its held-out splits is looked for."""
     from saerl_core.world.splits import build_world
 
-    world = build_world(config.task_world, seed)
+    world = build_world(sizes, seed, config.source)
     train, dev, test = (PROMPTS.check(world[split]) for split in ("train", "dev", "test"))
     items = [
-        EvalItem(f"task_world/{split}", str(row_id), str(prompt))
+        EvalItem(f"{config.source}/{split}", str(row_id), str(prompt))
         for split, frame in (("dev", dev), ("test", test))
         for row_id, prompt in zip(frame["prompt_id"], frame["prompt"], strict=True)
     ]
@@ -86,7 +86,9 @@ def _from_world(config: PromptsConfig, seed: int) -> PromptSet:
     found.matches = find_exact(list(train["prompt"]), items)
     marks = assemble.contamination_marks(found.matches)
     train = assemble.mark_table(train, marks)
-    found.issues = [Issue("task_world/train", i + 1, m.flag, m.detail, rejected=False) for i, (_, m) in marks.items()]
+    found.issues = [
+        Issue(f"{config.source}/train", i + 1, m.flag, m.detail, rejected=False) for i, (_, m) in marks.items()
+    ]
     return _prompt_set(train, dev, test, found)
 
 

@@ -156,7 +156,7 @@ def _contamination(inputs: ReportInputs) -> list[Block]:
                     "(prompts.decontaminate_against)."
                 )
             ]
-        how = "is one of" if config.source == "task_world" else "covers any of"
+        how = "is one of" if config.world is not None else "covers any of"
         return [Callout(f"Contamination: no prompt of the pool {how} the {n_items:,} evaluation items.", "good")]
     threshold = config.coverage_threshold
     n_strong = matches.loc[(matches["coverage"] >= threshold) | matches["exact"], "prompt_id"].nunique()

@@ -23,7 +23,7 @@ def corrupt(problem: Problem, kind: str, rng: np.random.Generator) -> Problem | 
     the rest. ambiguous: the word that says what to do is missing, and another reading has another answer.
     """
     if kind == "wrong_key":
-        return replace(problem, answer=_near_miss(problem.answer, rng))
+        return replace(problem, answer=near_miss(problem.answer, rng))
     if kind == "ambiguous":
         return replace(problem, prompt=problem.vague) if problem.vague else None
     if kind not in ("garbled", "truncated"):
@@ -37,7 +37,8 @@ def corrupt(problem: Problem, kind: str, rng: np.random.Generator) -> Problem | 
     return None
 
 
-def _near_miss(answer: str, rng: np.random.Generator) -> str:
+def near_miss(answer: str, rng: np.random.Generator) -> str:
+    """Return the answer with one digit or letter replaced by another."""
     place = int(rng.integers(len(answer)))
     symbols = LETTERS if answer[place].isalpha() else "0123456789"
     others = symbols.replace(answer[place], "")

@@ -7,6 +7,7 @@ import pytest
 from saerl_core.config.run import FeaturesConfig, SaeConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.features import buffer, sae_folder
+from saerl_core.features.extract import extract_features
 from saerl_core.features.health import sae_health
 from saerl_core.features.models import load_lower_model
 from saerl_core.features.sae import obtain_sae
@@ -15,6 +16,7 @@ from saerl_core.features.sae_lens_import import quiet_sae_lens
 from saerl_core.features.tokens import tokenize_prompts
 from saerl_core.policy.loading import load_tokenizer
 from tests.features.conftest import SMALL_SAE, full_hidden, make_pool, save_model
+from tests.policy.tiny_gguf import WIDTH, write_gguf
 
 CPU = FeaturesConfig(device="cpu")
 QUICK = SMALL_SAE.model_copy(update={"train_tokens": 640})
@@ -79,6 +81,16 @@ def test_an_sae_of_another_model(policy, pool, tmp_path):
         QUICK.model_copy(update={"model": other.path, "hook_layer": None}), CPU, policy, pool, tmp_path / "s", 0
     )
     assert (ref.model, ref.d_in, ref.hook_layer) == (other.path, 48, 2)
+
+
+def test_an_sae_of_a_gguf_file_says_that_its_model_is_rounded(policy, pool, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAERL_HOME", str(tmp_path / "state"))
+    file = write_gguf(tmp_path / "tiny.gguf")
+    sae, report = obtain_sae(QUICK.model_copy(update={"model": str(file)}), CPU, policy, pool, tmp_path / "s", 0)
+    assert (sae.model, sae.d_in) == (str(file), WIDTH)
+    assert "'tiny.gguf', quantised as Q4_1 and dequantised" in report.notes[-1]
+    features, _, _ = extract_features(pool, policy, sae, CPU, 0, controls=False)
+    assert features.matrix.shape == (len(pool), sae.d_sae)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])

@@ -23,7 +23,7 @@ def order_by_true_rates(
 
     `DataError` where truth or pass rates are not known.
     """
-    check_truth(candidates, "truth", settings.name, "prompts.source: task_world knows it")
+    check_truth(candidates, "truth", settings.name, "prompts.source: task_world or everyday knows it")
     check_truth(candidates, "known_pass_rate", settings.name, "benchmarks/microcosm measures them for a whole pool")
     rates = candidates.table["known_pass_rate"].to_numpy(dtype=np.float64)
     sound = (candidates.table["truth"] == "clean").to_numpy()
@@ -32,7 +32,7 @@ def order_by_true_rates(
 
 STRATEGY = StaticStrategy(
     settings=OracleLearnabilitySettings,
-    title="oracle, task world only: a shuffle of the sound prompts with the largest true p (1 - p) before training",
+    title="oracle, built-in worlds: a shuffle of the sound prompts with the largest true p (1 - p) before training",
     source="an upper bound for static choices",
     signals=("truth", "known_pass_rate"),
     order=order_by_true_rates,

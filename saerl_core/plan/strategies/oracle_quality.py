@@ -23,7 +23,7 @@ class OracleQualitySettings(StrategySettings):
 
 def order_of_sound(candidates: Candidates, settings: OracleQualitySettings, rng: np.random.Generator) -> Order:
     """Shuffle the prompts whose truth is `clean`; `DataError` where the truth is not known."""
-    check_truth(candidates, "truth", settings.name, "prompts.source: task_world knows it")
+    check_truth(candidates, "truth", settings.name, "prompts.source: task_world or everyday knows it")
     sound = np.flatnonzero((candidates.table["truth"] == "clean").to_numpy())
     check_chosen(len(sound), candidates, "are sound")
     return shuffled(candidates, sound, rng)
@@ -31,7 +31,7 @@ def order_of_sound(candidates: Candidates, settings: OracleQualitySettings, rng:
 
 STRATEGY = StaticStrategy(
     settings=OracleQualitySettings,
-    title="oracle, task world only: a shuffle of the prompts that are truly sound",
+    title="oracle, built-in worlds: a shuffle of the prompts that are truly sound",
     source="an upper bound for quality filters",
     signals=("truth",),
     order=order_of_sound,
