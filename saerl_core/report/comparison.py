@@ -36,7 +36,7 @@ def answer_in_words(comparison: Comparison) -> list[str]:
 
 
 def render_comparison(inputs: ComparisonInputs) -> str:
-    """Render the comparison as one self-contained HTML page (no script, no network)."""
+    """Render the comparison as one self-contained HTML page that loads nothing and reads well without scripts."""
     sections = [_answer(inputs), _table(inputs.comparison), _curves(inputs), _method(inputs)]
     seeds = sorted({trial.seed for trial in inputs.trials})
     meta = [
