@@ -1,7 +1,15 @@
 // Puts the live chart in the place of its drawing, once it is near the window. Whatever fails, the drawing stays.
 "use strict";
 (() => {
+  // The cell around a point carries the point as its datum; Vega-Lite writes its tooltip as if it were the row of data.
+  const patch = (spec) => {
+    for (const mark of spec.marks) {
+      if (mark.name?.endsWith("_voronoi")) mark.encode.update.tooltip = { signal: "datum.tooltip" };
+    }
+    return spec;
+  };
   const options = {
+    patch,
     mode: "vega-lite", renderer: "svg", actions: false, defaultStyle: false, ast: true,
     config: JSON.parse(document.getElementById("chart-config").textContent),
     loader: { load: () => Promise.reject(new Error("this page loads nothing")) },

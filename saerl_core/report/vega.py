@@ -89,11 +89,36 @@ def finish(layers: "alt.LayerChart", title: str, n_points: int, size: tuple[int,
     return Chart(Markup(drawing), live, n_points, wide=width > 600)  # noqa: S704 - Vega escapes its texts
 
 
-def standalone(chart: "alt.LayerChart | alt.HConcatChart") -> str:
-    """Return a chart as an SVG file of its own: light colours on white, no page around it."""
-    spec: dict[str, object] = {**chart.to_dict(), "config": {**_CONFIG, "background": "white"}}
+def standalone(panels: "Sequence[alt.LayerChart]", keys: Sequence[tuple[str, str]]) -> str:
+    """Return charts side by side, with a legend of pairs of name and colour class, as an SVG file of their own.
+
+    The colours are the light ones of the page, on white.
+    """
+    import altair as alt
+
+    rows = [{"n": name, "c": paint(css)} for name, css in keys]
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X(
+            "n:N",
+            sort=None,
+            axis=alt.Axis(orient="top", title=None, domain=False, labelAngle=0, labelColor=paint("ink")),
+        )
+    )
+    legend_row = base.mark_rect(height=3).encode(color=alt.Color("c:N", scale=None)).properties(width=120 * len(keys))
+    whole = alt.vconcat(legend_row.properties(height=4), alt.hconcat(*map(_drawn_only, panels)))
+    spec: dict[str, object] = {**whole.to_dict(), "config": {**_CONFIG, "background": "white", "padding": 12}}
     colours = dict(_VARIABLE.findall(style().split("@media", 1)[0]))
     return re.sub(r"var\(--([\w-]+)\)", lambda found: colours[found.group(1)], _draw(spec))
+
+
+def _drawn_only(chart: "alt.LayerChart") -> "alt.LayerChart":
+    """Return the chart without its layers for the pointer."""
+    import altair as alt
+
+    found = chart.copy()
+    found.layer = [layer for layer in chart.layer if layer.name != HOVER]
+    found.params = alt.Undefined
+    return found
 
 
 def _draw(spec: dict[str, object]) -> str:

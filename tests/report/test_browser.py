@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import re
 import subprocess
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from saerl_core.report.page import render_report
 from tests.browser import chromium_binary
 from tests.report.checking import SECTIONS
-from tests.report.factory import full_run, hostile_run
+from tests.report.factory import HOSTILE, full_run, hostile_run
 
 # Asks the browser, not us: which sections take up room, and whether anything is wider than the window.
 PROBE = """addEventListener("load",async()=>{
@@ -21,6 +23,18 @@ const empty=[...document.querySelectorAll(".drawing svg")].filter(s=>s.getBoundi
 const planted=document.querySelectorAll("img,main script:not([type='application/json'])").length;
 document.title=["PROBE",seen.join(","),document.documentElement.scrollWidth<=innerWidth,empty,planted,shown()===boxes.length].join("|")})"""
 
+# Points at a prompt of the map and at a curve, as a reader does, and says what the tooltip holds.
+POINT = """addEventListener("load",async()=>{
+const wait=ms=>new Promise(r=>setTimeout(r,ms)),box=id=>[...document.querySelectorAll(id+" .drawing")];
+for(let i=0;i<100&&document.querySelectorAll(".live.shown svg").length<box("").length;i++)await wait(50);
+const told=[];
+const find=(section,mark)=>box(section)[0].querySelector(mark);
+for(const mark of [find("#clusters",".mark-symbol path"),find("#sae",".hover_voronoi path")]){
+const r=mark.getBoundingClientRect(),at={bubbles:true,clientX:r.x+r.width/2,clientY:r.y+r.height/2};
+for(const kind of ["pointerover","pointermove"])mark.dispatchEvent(new PointerEvent(kind,at));
+await wait(100);told.push(document.getElementById("chart-tip").innerText.replace(/\\s+/g," "))}
+document.title=told.join("|")})"""
+
 TALL = "--window-size=1000,40000"  # every chart is near the window: all of them come alive
 
 
@@ -29,12 +43,12 @@ def chromium() -> str:
     return chromium_binary()
 
 
-def _open(chromium: str, tmp_path: Path, html: str, *arguments: str) -> tuple[str, str]:
+def _open(chromium: str, tmp_path: Path, html: str, *arguments: str, probe: str = PROBE) -> tuple[str, str]:
     path = tmp_path / "report.html"
-    digest = base64.b64encode(hashlib.sha256(PROBE.encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(probe.encode()).digest()).decode()
     html = html.replace("script-src ", f"script-src 'sha256-{digest}' ", 1)
     before, end, after = html.rpartition("</body>")  # the page's own script holds one too
-    path.write_text(f"{before}<script>{PROBE}</script>{end}{after}")
+    path.write_text(f"{before}<script>{probe}</script>{end}{after}")
     flags = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
     quiet = ["--enable-logging=stderr", "--v=0", "--virtual-time-budget=10000", *arguments]
     run = subprocess.run(
@@ -66,4 +80,14 @@ def test_browser_fits_a_narrow_window(chromium: str, tmp_path: Path) -> None:
 def test_browser_runs_nothing_that_was_planted(chromium: str, tmp_path: Path) -> None:
     title, console = _open(chromium, tmp_path, render_report(hostile_run()), TALL)
     assert title.split("|")[4:] == ["0", "true"]
+    assert console == ""
+
+
+def test_browser_tells_the_prompt_behind_a_point_and_the_value_of_a_curve(chromium: str, tmp_path: Path) -> None:
+    inputs = hostile_run()
+    title, console = _open(chromium, tmp_path, render_report(inputs), TALL, probe=POINT)
+    point, curve = unescape(title).split("|")
+    assert point.startswith(f"prompt {HOSTILE}")  # as text: nothing of it ran
+    assert "cluster" in point
+    assert re.fullmatch(r"curve loss step \d+ value [\d.]+", curve.strip())
     assert console == ""
