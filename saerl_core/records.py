@@ -230,6 +230,7 @@ class ClustersReport(StageReport):
 
     cards: tuple[ClusterCard, ...] = ()
     map_points: tuple[tuple[float, float, int], ...] = ()  # (x, y, cluster_id)
+    map_prompts: tuple[str, ...] = ()  # prompt_id of each point
 
 
 class PassRatesReport(StageReport):

@@ -1,6 +1,6 @@
 """Tables and figures of the benchmark, made from the results file alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ from benchmarks.microcosm.arms import ARMS, POOLS
 from benchmarks.microcosm.run import RESULTS, read_lines
 from saerl_core.compare.statistics import Comparison, Row, Saving, compare_trials
 from saerl_core.compare.trials import Point, Trial, smoothed
+from saerl_core.report.charts import Series, curves
+from saerl_core.report.vega import standalone
 
 ROOT = Path(__file__).resolve().parents[2]
 STANDARD, TUNED = "vanilla/standard", "vanilla/frugal"
 _BASE_STRIDE = 100_000  # a pair of base and training seed is one number: runs are paired by it
-_COLOURS = {STANDARD: "#8a8a8a", TUNED: "#222222", "adaptive": "#0b6bcb", "saerl_cluster": "#c2410c"}
+_COLOURS = {STANDARD: "c7", TUNED: "ink", "adaptive": "c0", "saerl_cluster": "c1"}  # of the page
 
 
 @dataclass(frozen=True)
@@ -152,39 +154,27 @@ def _told(settings: object) -> str:
     return f"{given['batch']} x {given['group']}{', ' if own else ''}{own}"
 
 
-def figure(results: Sequence[PoolResult], arms: Iterable[str], path: Path) -> None:
+def figure(results: Sequence[PoolResult], arms: Sequence[str], path: Path) -> None:
     """Draw accuracy over generated rollouts, a panel a pool: means over the runs with 95 % bands (bootstrap)."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams |= {"svg.hashsalt": "saerl", "font.family": "sans-serif", "font.size": 9}
-    import matplotlib.pyplot as plt
-
-    canvas, panels = plt.subplots(1, len(results), figsize=(4.6 * len(results), 3.4), sharey=False, squeeze=False)
-    for panel, result in zip(panels[0], results, strict=True):
-        for arm in arms:
-            own = [t for t in result.trials if t.arm == arm]
-            if own:
-                _curve(panel, arm, own)
-        panel.set_title(f"pool {result.pool}")
-        panel.set_xlabel("generated rollouts, labels included")
-        panel.grid(alpha=0.25)
-    panels[0][0].set_ylabel("held-out accuracy, %")
-    panels[0][0].legend(frameon=False)
-    canvas.tight_layout()
-    canvas.savefig(path, metadata={"Date": None})
-    plt.close(canvas)
+    panels = []
+    for result in results:
+        series = [_curve(arm, own) for arm in arms if (own := [t for t in result.trials if t.arm == arm])]
+        panel = curves(series, "generated rollouts, labels included", y_label="held-out accuracy", as_share=True)
+        panels.append(panel.properties(width=330, height=240, title=f"pool {result.pool}"))
+    path.write_text(standalone(panels, [(_name_in_figure(arm), _COLOURS[arm]) for arm in arms]), encoding="utf-8")
 
 
-def _curve(panel, arm: str, trials: Sequence[Trial]) -> None:  # noqa: ANN001 (matplotlib's)
+def _curve(arm: str, trials: Sequence[Trial]) -> Series:
     x = np.mean([[p.n_rollouts for p in t.curve] for t in trials], axis=0)
-    y = 100 * np.stack([smoothed(np.array([p.accuracy for p in t.curve])) for t in trials])
+    y = np.stack([smoothed(np.array([p.accuracy for p in t.curve])) for t in trials])
     rng = np.random.default_rng(0)
     means = y[rng.integers(0, len(y), size=(2000, len(y)))].mean(axis=1)
     lo, hi = np.quantile(means, [0.025, 0.975], axis=0)
-    name = {STANDARD: "shuffle, 32 x 8", TUNED: "shuffle, tuned"}.get(arm, arm)
-    (drawn,) = panel.plot(x, y.mean(axis=0), label=name, color=_COLOURS.get(arm))
-    panel.fill_between(x, lo, hi, alpha=0.15, color=drawn.get_color(), linewidth=0)
+    return Series(_name_in_figure(arm), x.tolist(), y.mean(axis=0).tolist(), _COLOURS[arm], lo.tolist(), hi.tolist())
+
+
+def _name_in_figure(arm: str) -> str:
+    return {STANDARD: "shuffle, 32 x 8", TUNED: "shuffle, tuned"}.get(arm, arm)
 
 
 def write(path: Path = RESULTS / "test.jsonl") -> list[str]:

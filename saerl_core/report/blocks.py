@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from saerl_core.report.svg import Chart
+from saerl_core.report.vega import Chart
 
 
 @dataclass(frozen=True)

@@ -1,40 +1,91 @@
-"""The general charts of the page: lines, histograms, stacked bars, scatter, before and after."""
+"""The general charts of the page: lines, histograms, stacked bars; and the axes that all charts share."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import altair as alt
 import numpy as np
 
 from saerl_core.report import numbers
-from saerl_core.report.svg import Canvas, Chart, Frame, span, text_width, ticks
+from saerl_core.report.vega import HOVER, NARROW, Chart, finish, paint
 
-_HOVER_LIMIT = 400  # lines with more points carry no tooltip a point: the page stays light
-_ROW_PX = 24
+ROW_PX = 24
+_LABEL = 26  # characters of a row's label
+PERCENT_TICKS = "format(100 * datum.value, ',.4~g') + ' %'"
 _SPELLINGS: dict[str, Callable[[float], str]] = {
     "count": numbers.count,
     "share": numbers.percent,
     "number": numbers.fixed,
     "seconds": numbers.duration,
 }
+_DIGITS = 6  # significant digits of a coordinate in the page
+
+Cell = float | str | None
 
 
 @dataclass(frozen=True)
 class Series:
-    """One named series; `css` is its colour class."""
+    """One named series; `css` is its colour class. `low` and `high` bound its band, where it has one."""
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
     css: str
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A value with its standard error."""
+def finite(value: float) -> float | None:
+    """Return a coordinate for the page: rounded to six significant digits, None where it is not finite."""
+    return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
 
-    value: float
-    stderr: float
+
+def table(rows: Sequence[dict[str, Cell]]) -> alt.Chart:
+    """Return a chart without marks over rows of numbers and texts."""
+    return alt.Chart(alt.InlineData(values=[*rows]))
+
+
+def span(values: Sequence[float], *, lo: float | None = None, hi: float | None = None) -> tuple[float, float]:
+    """Return a range that holds all finite values with a little room; a given bound is kept as it is."""
+    known = [v for v in values if math.isfinite(v)]
+    low = min(known, default=0.0) if lo is None else lo
+    high = max(known, default=1.0) if hi is None else hi
+    if high <= low:
+        pad = abs(low) * 0.1 or 0.5
+        return (low if lo is not None else low - pad), low + pad
+    pad = 0.06 * (high - low)
+    return (low - pad if lo is None else low), (high + pad if hi is None else high)
+
+
+def x_of(field: str, label: str, bounds: tuple[float, float], *, grid: bool = False, as_share: bool = False) -> alt.X:
+    """Return a horizontal axis over `bounds`; shares of one are written as percentages, steps get whole ticks."""
+    axis = alt.Axis(grid=grid, tickCount=6, tickMinStep=1 if label == "step" else alt.Undefined)
+    if as_share:
+        axis.labelExpr = PERCENT_TICKS
+    return alt.X(f"{field}:Q", title=label or None, scale=_scale(bounds), axis=axis)
+
+
+def y_of(field: str, label: str, bounds: tuple[float, float], *, as_share: bool = False) -> alt.Y:
+    """Return a vertical axis over `bounds`; shares of one are written as percentages."""
+    axis = alt.Axis(tickCount=4)
+    if as_share:
+        axis.labelExpr = PERCENT_TICKS
+    return alt.Y(f"{field}:Q", title=label or None, scale=_scale(bounds), axis=axis)
+
+
+def _scale(bounds: tuple[float, float]) -> alt.Scale:
+    return alt.Scale(domain=list(bounds), nice=False, zero=False)
+
+
+def painted() -> alt.Color:
+    """Return the colour of marks whose field `c` holds their paint."""
+    return alt.Color("c:N", scale=None, legend=None)
+
+
+def layered(*charts: alt.Chart) -> alt.LayerChart:
+    """Return the charts over one another, the first one below."""
+    return alt.LayerChart(layer=list(charts))
 
 
 def lines(
@@ -45,29 +96,77 @@ def lines(
     y_label: str = "",
     y_range: tuple[float | None, float | None] = (None, None),
     smooth: int = 1,
-    size: tuple[int, int] = (460, 270),
+    size: tuple[int, int] = (NARROW, 270),
     as_share: bool = False,
 ) -> Chart:
     """Draw series over a common axis; with `smooth` > 1 a centred running mean is drawn over pale raw values."""
+    n_points = sum(math.isfinite(x) and math.isfinite(y) for s in series for x, y in zip(s.x, s.y, strict=True))
+    layers = curves(series, x_label, y_label=y_label, y_range=y_range, smooth=smooth, as_share=as_share)
+    return finish(layers, title, n_points, size)
+
+
+def curves(
+    series: Sequence[Series],
+    x_label: str,
+    *,
+    y_label: str = "",
+    y_range: tuple[float | None, float | None] = (None, None),
+    smooth: int = 1,
+    as_share: bool = False,
+) -> alt.LayerChart:
+    """Return the layers of `lines`: bands, raw values, running means, and the point nearest to the pointer."""
     xs = [float(v) for s in series for v in s.x]
-    ys = [float(v) for s in series for v in s.y]
     x_lo, x_hi = (min(xs, default=0.0), max(xs, default=1.0))
     x_lo, x_hi = (x_lo, x_hi) if x_hi > x_lo else (x_lo - 0.5, x_lo + 0.5)
-    y_lo, y_hi = span(ys, lo=y_range[0], hi=y_range[1])
-    y_ticks = [(t, f"{100 * t:g} %") for t in ticks(y_lo, y_hi, 4)] if as_share else None
-    frame = Frame(x_lo, x_hi, y_lo, y_hi, x_label, y_label, y_ticks=y_ticks, width=size[0], height=size[1])
-    canvas = Canvas(frame, title)
-    canvas.axes()
-    for one in series:
-        y = np.asarray(one.y, dtype=np.float64)
-        is_smoothed = smooth > 1 and len(y) >= 3 * smooth
-        canvas.line(one.x, list(y), f"{one.css} {'pale' if is_smoothed else ''}", one.name)
-        if is_smoothed:
-            canvas.line(one.x, list(running_mean(y, smooth)), one.css, one.name, data=False)
-        if len(y) <= _HOVER_LIMIT:
-            for x_one, y_one in zip(one.x, y, strict=True):
-                canvas.hover(x_one, float(y_one), f"{one.name}: {numbers.number(float(y_one))} ({x_label} {x_one:g})")
-    return canvas.finish()
+    ys = [float(v) for s in series for v in (*s.y, *s.low, *s.high)]
+    base = table([row for one in series for row in _points_of(one, smooth, as_share)]).encode(
+        x=x_of("x", x_label, (x_lo, x_hi)),
+        y=y_of("y", y_label, span(ys, lo=y_range[0], hi=y_range[1]), as_share=as_share),
+        color=painted(),
+        detail="n:N",
+    )
+    layers = [base.mark_line(strokeWidth=2, strokeJoin="round").encode(opacity=alt.Opacity("o:Q", scale=None))]
+    if any(s.low for s in series):
+        layers.insert(0, base.mark_area(opacity=0.16).encode(y="l:Q", y2="h:Q"))
+    if any(is_smoothed(one, smooth) for one in series):
+        layers.append(base.mark_line(strokeWidth=2, strokeJoin="round").encode(y="m:Q"))
+    return layered(*layers, nearest(base, [("n", "curve"), ("x", x_label), ("t", "value")]))
+
+
+def nearest(base: alt.Chart, tips: Sequence[tuple[str, str]]) -> alt.Chart:
+    """Return the layer that marks the point nearest to the pointer and tells its `tips`: pairs of field and name."""
+    pointer = alt.selection_point(name="near", on="pointerover", nearest=True, empty=False)
+    shown = alt.when(pointer).then(alt.value(1)).otherwise(alt.value(0))
+    points = base.mark_point(filled=True, size=60).encode(opacity=shown, tooltip=tooltips(tips))
+    marked: alt.Chart = points.add_params(pointer).properties(name=HOVER)
+    return marked
+
+
+def tooltips(tips: Sequence[tuple[str, str]]) -> list[alt.Tooltip]:
+    """Return what the pointer tells of a mark: pairs of field and name; the fields are shown as they are written."""
+    return [alt.Tooltip(f"{field}:N", title=name) for field, name in tips]
+
+
+def is_smoothed(one: Series, window: int) -> bool:
+    """Say whether a series is long enough for a running mean over `window` values."""
+    return window > 1 and len(one.y) >= 3 * window
+
+
+def _points_of(one: Series, window: int, as_share: bool) -> list[dict[str, Cell]]:
+    y = np.asarray(one.y, dtype=np.float64)
+    smoothed = is_smoothed(one, window)
+    means = running_mean(y, window) if smoothed else y
+    look: dict[str, Cell] = {"n": one.name, "c": paint(one.css), "o": 0.28 if smoothed else 1}
+    rows: list[dict[str, Cell]] = []
+    for i, (x, value, mean) in enumerate(zip(one.x, y, means, strict=True)):
+        told = numbers.percent(float(value)) if as_share else numbers.number(float(value))
+        row: dict[str, Cell] = {"x": finite(x), "y": finite(float(value)), "t": told, **look}
+        if smoothed:
+            row["m"] = finite(float(mean))
+        if one.low:
+            row |= {"l": finite(one.low[i]), "h": finite(one.high[i])}
+        rows.append(row)
+    return rows
 
 
 def running_mean(values: np.ndarray, window: int) -> np.ndarray:
@@ -92,26 +191,32 @@ def histogram(
 ) -> Chart:
     """Draw each group's share a bin: filled bars for the first group, outlines for the others, so that they overlay."""
     edges = np.linspace(bounds[0], bounds[1], n_bins + 1)
-    shares: list[np.ndarray] = []
-    for _, values, _ in groups:
-        finite = np.asarray([v for v in values if math.isfinite(v)], dtype=np.float64)
-        heights, _ = np.histogram(finite, bins=edges)
-        shares.append(heights / max(len(finite), 1))
-    top = max((float(s.max()) for s in shares), default=1.0) or 1.0
-    y_ticks = [(t, numbers.percent(t, 0)) for t in ticks(0, top * 1.08, 4)]
-    frame = Frame(bounds[0], bounds[1], 0, top * 1.08, x_label, "share of the group", y_ticks=y_ticks)
-    canvas = Canvas(frame, title)
-    canvas.axes()
-    for rank, ((name, _, css), share) in enumerate(zip(groups, shares, strict=True)):
-        for low, high, value in zip(edges[:-1], edges[1:], share, strict=True):
-            tip = f"{name}: {numbers.percent(float(value))} between {numbers.number(low)} and {numbers.number(high)}"
-            if rank == 0:
-                canvas.box(float(low), float(high), 0, float(value), f"{css} soft", tip)
-            canvas.hover((low + high) / 2, float(value), tip)
-        if rank > 0:
-            xs = np.repeat(edges, 2)[1:-1]
-            canvas.line([float(v) for v in xs], [float(v) for v in np.repeat(share, 2)], css, name)
-    return canvas.finish()
+    rows: list[dict[str, Cell]] = []
+    n_values, top = 0, 0.0
+    for rank, (name, values, css) in enumerate(groups):
+        known = np.asarray([v for v in values if math.isfinite(v)], dtype=np.float64)
+        shares = np.histogram(known, bins=edges)[0] / max(len(known), 1)
+        n_values += len(known)
+        top = max(top, float(shares.max()))
+        for low, high, share in zip(edges[:-1], edges[1:], shares, strict=True):
+            where = f"{numbers.number(low)} to {numbers.number(high)}"
+            told: dict[str, Cell] = {"n": name, "w": where, "t": numbers.percent(float(share))}
+            rows.append({"a": finite(low), "b": finite(high), "y": finite(share), "c": paint(css), "r": rank, **told})
+        if rank:  # the outline ends at the right edge
+            rows.append({**rows[-1], "a": finite(edges[-1]), "b": finite(edges[-1])})
+    base = table(rows).encode(
+        x=x_of("a", x_label, bounds),
+        y=y_of("y", "share of the group", (0, (top or 1.0) * 1.08), as_share=True),
+        color=painted(),
+        detail="n:N",
+        tooltip=tooltips([("n", "group"), ("w", x_label), ("t", "share")]),
+    )
+    filled = base.transform_filter("datum.r === 0").mark_rect(opacity=0.55).encode(x2="b:Q", y2=alt.datum(0))
+    layers = [filled]
+    if len(groups) > 1:
+        outline = base.transform_filter("datum.r > 0").mark_line(interpolate="step-after", strokeWidth=2)
+        layers += [outline, base.mark_rect(opacity=0).encode(x2="b:Q", y2=alt.datum(0)).properties(name=HOVER)]
+    return finish(layered(*layers), title, n_bins * bool(n_values))
 
 
 def bars(
@@ -128,101 +233,44 @@ def bars(
 
     A row without a finite value gets a dash. `reference` is a dashed line, such as the level of chance.
     """
-    texts = [numbers.short(label, 26) for label in labels]
-    totals = [_total(row) for row in zip(*(s[1] for s in stacks), strict=True)]
-    spell = _SPELLINGS[write]
-    left = _label_px(texts)
-    if high is None:
-        plot = 460 - left - 14
-        room = max((text_width(spell(t)) for t in totals), default=0.0) + 8  # for the value at the bar's end
-        high = max((t for t in totals if math.isfinite(t)), default=0.0) * plot / (plot - room) or 1.0
-    x_ticks = [(t, numbers.percent(t, 0) if write == "share" else numbers.number(t, 4)) for t in ticks(0, high, 4)]
-    height = _ROW_PX * len(labels) + 52
-    frame = Frame(0, high, len(labels), 0, x_label, x_ticks=x_ticks, y_ticks=(), height=height, left=left, top=6)
-    canvas = Canvas(frame, title)
-    canvas.axes(grid_x=True, grid_y=False)
-    for row, text in enumerate(texts):
-        canvas.text(left - 8, canvas.y(row + 0.5) + 4, text, anchor="end", css="name")
+    spell, names = _SPELLINGS[write], row_names(labels)
+    rows, ends = [], []
+    for row, label in enumerate(labels):
+        parts = [(name, float(values[row]), css) for name, values, css in stacks if math.isfinite(values[row])]
         end = 0.0
-        for name, values, css in stacks:
-            value = float(values[row])
-            if math.isfinite(value):
-                tip = f"{labels[row]}, {name}: {spell(value)}"
-                canvas.box(end, end + value, row + 0.16, row + 0.84, css, tip)
-                end += value
-        canvas.text(canvas.x(end) + 5, canvas.y(row + 0.5) + 4, spell(totals[row]), css="value")
+        for name, value, css in parts:
+            told: dict[str, Cell] = {"n": name, "f": numbers.short(label, 120), "t": spell(value), "c": paint(css)}
+            rows.append({"r": names[row], "a": finite(end), "b": finite(end + value), **told})
+            end += value
+        ends.append((end, spell(end) if parts else numbers.DASH))
+    if high is None:  # with room for the value at the bar's end
+        room = 1 + 0.03 * max((len(text) for _, text in ends), default=0)
+        high = room * max((end for end, _ in ends), default=0.0) or 1.0
+    x = x_of("a", x_label, (0, high), grid=True, as_share=write == "share")
+    base = table(rows).encode(x=x, y=rows_of(names), color=painted())
+    shown = base.mark_bar().encode(x2="b:Q", tooltip=tooltips([("f", "of"), ("n", "what"), ("t", "value")]))
+    told_ends = table([{"r": r, "a": finite(e), "t": text} for r, (e, text) in zip(names, ends, strict=True)])
+    texts = told_ends.mark_text(align="left", dx=5, color=paint("ink")).encode(x=x, y=rows_of(names), text="t:N")
+    layers: list[alt.Chart] = [shown, texts]
     if reference is not None:
-        x = canvas.x(reference)
-        canvas.raw(f'<path class="reference" d="M{x:.1f} {frame.top}V{height - frame.bottom}"/>')
-    return canvas.finish()
+        dashed = table([{"a": reference}]).mark_rule(color=paint("ink"), strokeDash=[4, 3], opacity=0.6)
+        layers.append(dashed.encode(x=x))
+    return finish(layered(*layers), title, len(rows), (NARROW, ROW_PX * len(labels) + 52))
 
 
-def _total(values: Sequence[float]) -> float:
-    finite = [float(v) for v in values if math.isfinite(v)]
-    return sum(finite) if finite else math.nan
+def row_names(labels: Sequence[str]) -> list[str]:
+    """Return a short name of each row; rows that would share one are told apart by a mark that is not seen."""
+    found: list[str] = []
+    for label in labels:
+        name = numbers.short(label, _LABEL)
+        while name in found:
+            name += "\N{ZERO WIDTH SPACE}"
+        found.append(name)
+    return found
 
 
-def scatter(
-    title: str,
-    points: Sequence[tuple[float, float, str]],
-    x_label: str,
-    y_label: str,
-    *,
-    curve: Sequence[tuple[float, float]] = (),
-) -> Chart:
-    """Draw points (x, y, tooltip) in the unit square with its diagonal and an optional curve of bin means."""
-    canvas = Canvas(Frame(0, 1, 0, 1, x_label, y_label, height=300), title)
-    canvas.axes(grid_x=True)
-    canvas.line([0, 1], [0, 1], "mute dashed", "prediction = measurement", data=False)
-    for x, y, tip in points:
-        canvas.dot(x, y, "c0 soft", tip)
-    canvas.line([c[0] for c in curve], [c[1] for c in curve], "c1", "mean of each fifth of the predictions", data=False)
-    for x, y in curve:
-        canvas.dot(x, y, "c1", f"predicted {x:.2f}: measured {y:.2f} on average", 4.5)
-    return canvas.finish()
-
-
-def before_after(
-    title: str,
-    labels: Sequence[str],
-    before: Sequence[Interval | None],
-    after: Sequence[Interval | None],
-    x_label: str,
-    *,
-    names: tuple[str, str] = ("before", "after"),
-) -> Chart:
-    """Draw one row a slice: two values with whiskers of one standard error, joined by a line."""
-    known = [i for i in (*before, *after) if i is not None and math.isfinite(i.value)]
-    high = min(1.0, max((i.value + _error(i) for i in known), default=1.0) * 1.1 + 0.02)
-    texts = [numbers.short(label, 26) for label in labels]
-    left = _label_px(texts)
-    height = _ROW_PX * len(labels) + 52
-    x_ticks = [(t, numbers.percent(t, 0)) for t in ticks(0, high, 5)]
-    frame = Frame(
-        0, high, len(labels), 0, x_label, x_ticks=x_ticks, y_ticks=(), height=height, left=left, right=24, top=6
-    )
-    canvas = Canvas(frame, title)
-    canvas.axes(grid_x=True, grid_y=False)
-    apart = 0.09 if any(_error(i) > 0 for i in known) else 0.0  # whiskers of one row must not hide each other
-    for row, (text, old, new) in enumerate(zip(texts, before, after, strict=True)):
-        canvas.text(left - 8, canvas.y(row + 0.5) + 4, text, anchor="end", css="name")
-        if old and new:
-            ends = [row + 0.5 - apart, row + 0.5 + apart]
-            canvas.line([old.value, new.value], ends, "mute thin", data=False)
-        for name, one, css, height_in_row in ((names[0], old, "c7", 0.5 - apart), (names[1], new, "c0", 0.5 + apart)):
-            if one is None or not math.isfinite(one.value):
-                continue
-            error = _error(one)
-            tip = f"{labels[row]}, {name}: {numbers.percent(one.value)} ± {numbers.percent(error)}"
-            ends = [max(0.0, one.value - error), min(high, one.value + error)]
-            canvas.line(ends, [row + height_in_row] * 2, f"{css} whisker", data=False)
-            canvas.dot(one.value, row + height_in_row, css, tip, 4.5)
-    return canvas.finish()
-
-
-def _label_px(texts: Sequence[str]) -> int:
-    return int(max((text_width(t) for t in texts), default=20) + 16)
-
-
-def _error(interval: Interval) -> float:
-    return interval.stderr if math.isfinite(interval.stderr) else 0.0
+def rows_of(names: Sequence[str]) -> alt.Y:
+    """Return a vertical axis of one row a name, from the top down."""
+    axis = alt.Axis(labelColor=paint("ink"), labelLimit=200, labelOverlap=False)
+    scale = alt.Scale(domain=list(names), paddingInner=0.3, paddingOuter=0.15)
+    return alt.Y("r:N", title=None, sort=None, scale=scale, axis=axis)

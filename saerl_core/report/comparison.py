@@ -12,8 +12,10 @@ from saerl_core.compare.trials import curve as smoothed_curve
 from saerl_core.report import numbers
 from saerl_core.report.blocks import Block, Callout, Code, Figure, Section, Table, Text
 from saerl_core.report.charts import Series, lines
+from saerl_core.report.dots import Estimate, forest
 from saerl_core.report.inputs import RunFacts
 from saerl_core.report.page import render_sections
+from saerl_core.report.vega import colour
 
 _AXES = {"n_rollouts": "rollouts", "n_tokens": "tokens", "step": "steps", "seconds": "seconds"}
 
@@ -36,7 +38,7 @@ def answer_in_words(comparison: Comparison) -> list[str]:
 
 
 def render_comparison(inputs: ComparisonInputs) -> str:
-    """Render the comparison as one self-contained HTML page (no script, no network)."""
+    """Render the comparison as one self-contained HTML page that loads nothing and reads well without scripts."""
     sections = [_answer(inputs), _table(inputs.comparison), _curves(inputs), _method(inputs)]
     seeds = sorted({trial.seed for trial in inputs.trials})
     meta = [
@@ -72,9 +74,18 @@ def _table(comparison: Comparison) -> Section:
         "rollouts, tokens, steps and seconds: share of what the baseline spent until its final accuracy was "
         "reached, ≥ where it never was; dead groups: rewards all equal, no gradient."
     )
-    return Section(
-        "table", "Arms", [Table("Against the baseline", columns, rows, 2, caption, strong_rows=frozenset((0,)))]
-    )
+    table = Table("Against the baseline", columns, rows, 2, caption, strong_rows=frozenset((0,)))
+    return Section("table", "Arms", [*_gains(comparison), table])
+
+
+def _gains(comparison: Comparison) -> list[Block]:
+    rows = comparison.rows[1:]
+    if not rows:
+        return []
+    estimates = [Estimate(100 * r.gain.mean, _percentage(r.gain.lo), _percentage(r.gain.hi)) for r in rows]
+    chart = forest("gain over the baseline", [r.arm for r in rows], estimates, "gain in points", " points")
+    caption = "Points of final accuracy with their 95 % interval; grey reaches across zero."
+    return [Figure("Gain over the baseline", chart, caption=caption)]
 
 
 def _cells(row: Row, is_baseline: bool) -> list[str]:
@@ -126,17 +137,25 @@ def _saving(saving: Saving) -> str:
     return f"{saving.ratio:.0%}{interval}" if saving.reached else f"≥ {saving.ratio:.0%}"
 
 
+def _percentage(value: float | None) -> float | None:
+    return None if value is None else 100 * value
+
+
 def _curves(inputs: ComparisonInputs) -> Section:
     series = []
     for i, row in enumerate(inputs.comparison.rows):
         own = [trial for trial in inputs.trials if trial.arm == row.arm]
         n = min(len(trial.curve) for trial in own)
         x = np.mean([xs(trial, "n_rollouts")[:n] for trial in own], axis=0)
-        y = np.mean([smoothed_curve(trial)[:n] for trial in own], axis=0)
-        series.append(Series(row.arm, [float(v) for v in x], [float(v) for v in y], f"c{i % 8}"))
+        y = np.stack([smoothed_curve(trial)[:n] for trial in own])
+        band = (y.min(axis=0).tolist(), y.max(axis=0).tolist()) if len(own) > 1 else ((), ())
+        series.append(Series(row.arm, x.tolist(), y.mean(axis=0).tolist(), colour(i), *band))
     chart = lines("learning curves", series, "generated rollouts, labels included", size=(960, 380), as_share=True)
     keys = [(one.css, one.name) for one in series]
-    caption = "Mean over the seeds, smoothed over three evaluations. A curve that starts late paid for labels first."
+    caption = (
+        "Mean over the seeds, smoothed over three evaluations; the band holds every seed. A curve that starts late "
+        "paid for labels first."
+    )
     return Section("curves", "Learning curves", [Figure("Accuracy over rollouts", chart, keys, caption)])
 
 

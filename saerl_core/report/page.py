@@ -14,7 +14,7 @@ from saerl_core.report.section_run import appendix, headline, ledger
 from saerl_core.report.section_signals import clusters, difficulty, probes
 from saerl_core.report.section_training import evaluation, training
 from saerl_core.report.summary import summary_text
-from saerl_core.report.svg import legend
+from saerl_core.report.vega import legend, scripts, style
 
 __all__ = ["ReportInputs", "RunFacts", "SaeFacts", "TrainingFacts", "render_report", "summary_text"]
 
@@ -35,7 +35,7 @@ _SECTIONS = (
 
 
 def render_report(inputs: ReportInputs) -> str:
-    """Render the report of one run as a self-contained HTML page (no script, no network, inline SVG)."""
+    """Render the report of one run as a self-contained HTML page that loads nothing and reads well without scripts."""
     plan_of = inputs.plan
     meta = [
         ("strategy", plan_of.strategy, ""),
@@ -47,7 +47,7 @@ def render_report(inputs: ReportInputs) -> str:
 
 def render_sections(facts: RunFacts, sections: Sequence[Section], meta: Sequence[tuple[str, str, str]]) -> str:
     """Render sections as a page of their own; `meta`: name, value and the whole value of each fact in its head."""
-    return _template().render(sections=sections, facts=facts, meta=meta, legend=legend)
+    return _template().render(sections=sections, facts=facts, meta=meta, legend=legend, scripts=scripts())
 
 
 @lru_cache(maxsize=1)
@@ -55,6 +55,5 @@ def _template() -> Template:
     """Compile the template with autoescape on: prompts, topics, file names and config values are data, never markup."""
     folder = files("saerl_core.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    style = folder.joinpath("page.css").read_text(encoding="utf-8")
-    environment.globals["style"] = style
+    environment.globals["style"] = style()
     return environment.from_string(folder.joinpath("page.html.j2").read_text(encoding="utf-8"))

@@ -21,7 +21,8 @@ from saerl_core.report.blocks import (
     figure_or_missing,
     side_by_side,
 )
-from saerl_core.report.charts import Interval, Series, bars, before_after, histogram, lines
+from saerl_core.report.charts import Series, bars, histogram, lines
+from saerl_core.report.dots import Interval, before_after
 from saerl_core.report.inputs import ReportInputs
 
 MAX_TOPICS = 20

@@ -9,7 +9,8 @@ import pandas as pd
 from saerl_core import forecasts
 from saerl_core.report import numbers
 from saerl_core.report.blocks import Block, Figure, Table, Text, figure_or_missing, side_by_side
-from saerl_core.report.charts import Series, lines, scatter
+from saerl_core.report.charts import Series, lines
+from saerl_core.report.dots import scatter
 from saerl_core.report.inputs import TrainingFacts
 
 _MAX_POINTS, _N_BINS, _MAX_CHARS = 1500, 5, 60
@@ -78,7 +79,7 @@ def _words(rows: pd.DataFrame) -> str:
 def _reliability(rows: pd.DataFrame) -> Figure:
     shown = rows.iloc[:: max(1, -(-len(rows) // _MAX_POINTS))]
     points = [
-        (float(p), float(r), f"step {s}: predicted {p:.2f}, observed {r:.2f}")
+        (float(p), float(r), f"a prompt of step {s}")
         for s, p, r in zip(shown["step"], shown["predicted"], shown["observed"], strict=True)
     ]
     chart = scatter("predicted and observed pass rate", points, "predicted", "observed", curve=_fifths(rows))

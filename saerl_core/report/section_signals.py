@@ -20,10 +20,11 @@ from saerl_core.report.blocks import (
     figure_or_missing,
     side_by_side,
 )
-from saerl_core.report.charts import bars, histogram, scatter
+from saerl_core.report.charts import bars, histogram
+from saerl_core.report.dots import scatter
 from saerl_core.report.inputs import ReportInputs
 from saerl_core.report.maps import cluster_map
-from saerl_core.report.svg import Chart, colour
+from saerl_core.report.vega import Chart, colour
 
 _MAX_SCATTER = 1500
 _MAX_BINS = 20
@@ -161,7 +162,7 @@ def clusters(inputs: ReportInputs) -> Section:
     names = cluster_names(inputs)
     figure = Figure(
         "Map of the clusters",
-        cluster_map("clusters", report.map_points, names),
+        cluster_map("clusters", report.map_points, names, _map_texts(inputs)),
         caption="A sample of prompts in two dimensions; colour, shape and number tell the cluster. "
         "Distances between far groups mean little.",
     )
@@ -175,6 +176,12 @@ def clusters(inputs: ReportInputs) -> Section:
         blocks,
         lead="Prompts that the model reads in a similar way, found in SAE space without topics or labels.",
     )
+
+
+def _map_texts(inputs: ReportInputs) -> list[str]:
+    """Return the prompt behind each point of the map."""
+    texts = inputs.train.set_index("prompt_id")["prompt"]
+    return [str(t) for t in texts.reindex(list(inputs.clusters_report.map_prompts)).fillna("")]
 
 
 def cluster_names(inputs: ReportInputs) -> dict[int, str]:
@@ -240,8 +247,7 @@ def _agreement(inputs: ReportInputs, measured: pd.DataFrame, label: str) -> Figu
     rows = rows.iloc[:: max(1, -(-len(rows) // _MAX_SCATTER))]
     texts = inputs.train.set_index("prompt_id")["prompt"].reindex(rows["prompt_id"]).fillna("")
     points = [
-        (float(p), float(d), f"{numbers.short(str(t), 80)} — predicted {p:.2f}, measured {d:.2f}")
-        for p, d, t in zip(rows["predicted"], rows["difficulty"], texts, strict=True)
+        (float(p), float(d), str(t)) for p, d, t in zip(rows["predicted"], rows["difficulty"], texts, strict=True)
     ]
     curve = _bin_means(rows["predicted"].to_numpy(), rows["difficulty"].to_numpy())
     chart = scatter("predicted and measured", points, "predicted (label not seen)", f"from the {label}", curve=curve)

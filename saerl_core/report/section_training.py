@@ -18,7 +18,8 @@ from saerl_core.report.blocks import (
     figure_or_missing,
     side_by_side,
 )
-from saerl_core.report.charts import Interval, Series, before_after, lines
+from saerl_core.report.charts import Series, lines
+from saerl_core.report.dots import Interval, before_after
 from saerl_core.report.inputs import ReportInputs, TrainingFacts
 from saerl_core.report.section_forecasts import forecast_blocks
 

@@ -69,7 +69,7 @@ def cluster_prompts(
     n_silent = int((np.diff(matrix.indptr) == 0).sum())
     if n_silent:
         notes.append(f"{n_silent} prompts have no active feature; they sit together at the origin of the space.")
-    chart, shown = _map(points, grouping, seed)
+    chart, shown, sample = _map(points, grouping, seed)
     notes.append(
         "The map shows the first two principal components of the embedded space that k-means works in "
         f"({shown:.0%} of its variance): clusters that overlap on it may be apart in the other directions."
@@ -79,6 +79,7 @@ def cluster_prompts(
         values={**_values(pool, points, grouping, seed), "n_silent": float(n_silent), "map_variance": shown},
         cards=describe_clusters(pool, matrix, grouping.ids, grouping.distances),
         map_points=chart,
+        map_prompts=tuple(str(p) for p in pool["prompt_id"].iloc[sample]),
         notes=tuple(notes),
     )
     report = report.model_copy(update={"notes": (*report.notes, *space_notes(space))})
@@ -226,8 +227,8 @@ def _silhouette(points: Float[np.ndarray, "n c"], ids: Int[np.ndarray, " n"]) ->
 
 def _map(
     points: Float[np.ndarray, "n c"], grouping: _Grouping, seed: int
-) -> tuple[tuple[tuple[float, float, int], ...], float]:
-    """Return (x, y, cluster) of a sample of prompts on two principal axes, and their share of the variance."""
+) -> tuple[tuple[tuple[float, float, int], ...], float, np.ndarray]:
+    """Return (x, y, cluster) of a sample of prompts on two principal axes, their share of the variance, the rows."""
     rows = np.sort(stage_rng(seed, "cluster_map").permutation(len(points))[:_MAP_ROWS])
     centred = points[rows] - points[rows].mean(axis=0)
     u, s, v = np.linalg.svd(centred, full_matrices=False)
@@ -238,4 +239,4 @@ def _map(
     total = float((s**2).sum())
     shown = float((s[:found] ** 2).sum()) / total if total > 1e-12 else 0.0
     chart = tuple((float(x), float(y), int(c)) for (x, y), c in zip(axes, grouping.ids[rows], strict=True))
-    return chart, shown
+    return chart, shown, rows

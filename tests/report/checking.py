@@ -31,8 +31,11 @@ class Page(HTMLParser):
     addresses: list[str] = field(default_factory=list)  # every href and src
     tags: list[str] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
+    scripts: list[str] = field(default_factory=list)  # the code of every script that runs
+    specs: list[str] = field(default_factory=list)  # the JSON of every live chart
     texts: dict[str, str] = field(default_factory=dict)  # section -> its text
     stack: list[str] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)  # the type of each script
 
     def __post_init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -40,6 +43,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
         self.tags.append(tag)
+        if tag == "script":
+            self.kinds.append(found.get("type") or "")
         if tag not in VOID:
             self.stack.append(tag)
         self.addresses += [str(found[name]) for name in ("href", "src") if name in found]
@@ -49,9 +54,9 @@ class Page(HTMLParser):
             self.sections.append(str(found["id"]))
         if tag == "svg":
             self.charts.append((str(found["aria-label"]), int(str(found["data-points"]))))
-        elif self.charts and "svg" in self.stack and tag in {"circle", "rect", "path"}:
+        elif self.charts and "svg" in self.stack and tag in {"rect", "path", "line", "text"}:
             label = self.charts[-1][0]
-            self.marks[label] = self.marks.get(label, 0) + (found.get("class") not in {"grid", "axis", "hover"})
+            self.marks[label] = self.marks.get(label, 0) + (found.get("class") != "background")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
@@ -67,7 +72,10 @@ class Page(HTMLParser):
                 pass
 
     def handle_data(self, data: str) -> None:
-        if self.sections and "main" in self.stack:
+        if self.stack and self.stack[-1] == "script":
+            is_data = self.kinds[-1] == "application/json"
+            (self.specs if is_data else self.scripts).append(data)
+        elif self.sections and "main" in self.stack:
             self.texts[self.sections[-1]] = self.texts.get(self.sections[-1], "") + data
 
 

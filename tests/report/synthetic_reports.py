@@ -91,5 +91,6 @@ def make_clusters_report(train: pd.DataFrame, clusters: pd.DataFrame, rng: np.ra
         (float(x), float(y), int(c))
         for (x, y), c in zip(centres[sample] + rng.normal(size=(len(sample), 2)) * 0.8, sample, strict=True)
     )
+    ids = tuple(clusters["prompt_id"].head(len(points)))
     values = {"n_clusters": len(cards), "silhouette": 0.31, "nmi_topic": 0.78, "nmi_level": 0.01}
-    return ClustersReport(stage="clusters", values=values, cards=tuple(cards), map_points=points)
+    return ClustersReport(stage="clusters", values=values, cards=tuple(cards), map_points=points, map_prompts=ids)

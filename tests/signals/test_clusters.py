@@ -70,8 +70,10 @@ def test_row_order_does_not_matter(planted):
 
 def test_the_map_is_a_bounded_sample(planted, monkeypatch):
     monkeypatch.setattr(room, "_MAP_ROWS", 50)
-    _, report = cluster_prompts(*planted, FOUR, 0)
-    assert len(report.map_points) == 50
+    table, report = cluster_prompts(*planted, FOUR, 0)
+    assert len(report.map_points) == len(report.map_prompts) == 50
+    clusters = table.set_index("prompt_id")["cluster_id"]
+    assert [p[2] for p in report.map_points] == list(clusters.loc[list(report.map_prompts)])
     assert any("first two principal components" in note for note in report.notes)
     centres = [np.mean([p[:2] for p in report.map_points if p[2] == c], axis=0) for c in (0, 1)]
     assert np.linalg.norm(centres[0] - centres[1]) > 0.5
