@@ -97,25 +97,32 @@ def before_after(
     layers = [thin.encode(x=x, x2="b:Q", y=rows_of(rows))]
     apart = _APART_PX if any(_error(i) > 0 for i in known) else 0
     for name, found, css, offset in ((names[0], before, "c7", -apart), (names[1], after, "c0", apart)):
-        cells: list[dict[str, Cell]] = [
-            {
-                "r": row,
-                "n": name,
-                "f": numbers.short(label, 120),
-                "a": finite(one.value),
-                "l": finite(max(0.0, one.value - _error(one))),
-                "h": finite(min(high, one.value + _error(one))),
-                "t": f"{numbers.percent(one.value)} ± {numbers.percent(_error(one))}",
-            }
-            for row, label, one in zip(rows, labels, found, strict=True)
-            if one is not None and math.isfinite(one.value)
-        ]
+        cells = _share_cells(name, labels, found, high)
         base = table(cells).encode(y=rows_of(rows))
         whisker = base.mark_rule(color=paint(css), strokeWidth=2, opacity=0.55, yOffset=offset, y2Offset=offset)
         dot = base.mark_point(color=paint(css), filled=True, size=70, opacity=1, yOffset=offset)
         tips = tooltips([("f", "of"), ("n", "when"), ("t", "value")])
         layers += [whisker.encode(x=_over(x, "l"), x2="h:Q"), dot.encode(x=x, tooltip=tips)]
     return finish(layered(*layers), title, len(known), (NARROW, ROW_PX * len(labels) + 52))
+
+
+def _share_cells(
+    name: str, labels: Sequence[str], found: Sequence[Interval | None], high: float
+) -> list[dict[str, Cell]]:
+    """Return one cell a slice that has a value: the value, the ends of its whisker within 0 and `high`, its words."""
+    return [
+        {
+            "r": row,
+            "n": name,
+            "f": numbers.short(label, 120),
+            "a": finite(one.value),
+            "l": finite(max(0.0, one.value - _error(one))),
+            "h": finite(min(high, one.value + _error(one))),
+            "t": f"{numbers.percent(one.value)} ± {numbers.percent(_error(one))}",
+        }
+        for row, label, one in zip(row_names(labels), labels, found, strict=True)
+        if one is not None and math.isfinite(one.value)
+    ]
 
 
 def forest(title: str, labels: Sequence[str], estimates: Sequence[Estimate], x_label: str, unit: str = "") -> Chart:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from saerl_core.report.vega import scripts
 from tests.pipelines.small import SMALL
 from tests.report.checking import read
 from tests.security.hostile import CANARY, save_byte_policy, write_pool
@@ -133,8 +134,11 @@ def test_markup_of_the_pool_is_text_on_every_page(finished):
     assert "report.html" in pages
     assert sum(name.endswith("card.html") for name in pages) > 5
     for name, page in pages.items():
-        found = read(page)
-        assert not {"script", "img", "iframe", "object"} & set(found.tags), name
+        drawing = scripts().code  # of the charts, which the page's policy names by its hash
+        found = read(page.replace(drawing, ""))
+        assert found.scripts in ([], [""]), name
+        page = page.replace(drawing, "")
+        assert not {"img", "iframe", "object"} & set(found.tags), name
         assert not any(address.strip().lower().startswith("javascript") for address in found.addresses), name
         for raw in ("<script>document", "<img src=x", "<svg onload", "<b>bold", '<a href="javascript'):
             assert raw not in page, (name, raw)
