@@ -133,11 +133,10 @@ def test_markup_of_the_pool_is_text_on_every_page(finished):
     pages = finished.pages()
     assert "report.html" in pages
     assert sum(name.endswith("card.html") for name in pages) > 5
-    for name, page in pages.items():
-        drawing = scripts().code  # of the charts, which the page's policy names by its hash
-        found = read(page.replace(drawing, ""))
+    drawing = scripts().code  # of the charts, which the page's policy names by its hash
+    for name, page in ((name, page.replace(drawing, "")) for name, page in pages.items()):
+        found = read(page)
         assert found.scripts in ([], [""]), name
-        page = page.replace(drawing, "")
         assert not {"img", "iframe", "object"} & set(found.tags), name
         assert not any(address.strip().lower().startswith("javascript") for address in found.addresses), name
         for raw in ("<script>document", "<img src=x", "<svg onload", "<b>bold", '<a href="javascript'):
