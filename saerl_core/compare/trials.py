@@ -1,7 +1,7 @@
 """One trial: an arm trained with one seed, its learning curve, its final scores, what it cost."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 from jaxtyping import Float64
 
 from saerl_core.errors import DataError
+from saerl_core.trained_on import TRAINED_ON
 
 Axis = Literal["n_rollouts", "n_tokens", "step", "seconds"]
 SMOOTHED_OVER = 3  # evaluation points, centred; two at either end
@@ -35,6 +36,7 @@ class Trial:
     items: pd.DataFrame
     label_rollouts: int = 0
     zero_std_frac: tuple[float, ...] = ()  # by step: groups whose rewards are all equal
+    trained_on: pd.DataFrame = field(default_factory=TRAINED_ON.empty)  # shares by topic, level and cluster over time
 
     @property
     def spent(self) -> Point:

@@ -10,12 +10,14 @@ from saerl_core.compare.statistics import RULES, Comparison, Row, Saving, senten
 from saerl_core.compare.trials import Trial, xs
 from saerl_core.compare.trials import curve as smoothed_curve
 from saerl_core.report import numbers
-from saerl_core.report.blocks import Block, Callout, Code, Figure, Section, Table, Text
+from saerl_core.report.blocks import Block, Callout, Code, Figure, Section, Table, Text, side_by_side
 from saerl_core.report.charts import Series, lines
 from saerl_core.report.dots import Estimate, forest
 from saerl_core.report.inputs import RunFacts
 from saerl_core.report.page import render_sections
+from saerl_core.report.trained import trained_figure
 from saerl_core.report.vega import colour
+from saerl_core.trained_on import mean_over_seeds
 
 _AXES = {"n_rollouts": "rollouts", "n_tokens": "tokens", "step": "steps", "seconds": "seconds"}
 
@@ -39,7 +41,7 @@ def answer_in_words(comparison: Comparison) -> list[str]:
 
 def render_comparison(inputs: ComparisonInputs) -> str:
     """Render the comparison as one self-contained HTML page that loads nothing and reads well without scripts."""
-    sections = [_answer(inputs), _table(inputs.comparison), _curves(inputs), _method(inputs)]
+    sections = [_answer(inputs), _table(inputs.comparison), _curves(inputs), *_trained_on(inputs), _method(inputs)]
     seeds = sorted({trial.seed for trial in inputs.trials})
     meta = [
         ("arms", str(len(inputs.comparison.rows)), ""),
@@ -157,6 +159,22 @@ def _curves(inputs: ComparisonInputs) -> Section:
         "paid for labels first."
     )
     return Section("curves", "Learning curves", [Figure("Accuracy over rollouts", chart, keys, caption)])
+
+
+def _trained_on(inputs: ComparisonInputs) -> list[Section]:
+    """Draw what every arm was trained on, a row of charts a kind; an arm without an order of its own is flat."""
+    blocks: list[Block] = []
+    means = {
+        row.arm: mean_over_seeds([trial.trained_on for trial in inputs.trials if trial.arm == row.arm])
+        for row in inputs.comparison.rows
+    }
+    for kind in ("level", "topic", "cluster"):
+        figures = [trained_figure(table, kind, f"{arm}, by {kind}") for arm, table in means.items()]
+        blocks += side_by_side(*(figure for figure in figures if figure is not None))
+    if not blocks:
+        return []
+    lead = "Share of the groups that reached the loss, in tenths of the training, mean over the seeds."
+    return [Section("trained", "What was trained on", blocks, lead=lead)]
 
 
 def _method(inputs: ComparisonInputs) -> Section:

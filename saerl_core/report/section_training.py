@@ -22,6 +22,8 @@ from saerl_core.report.charts import Series, lines
 from saerl_core.report.dots import Interval, before_after
 from saerl_core.report.inputs import ReportInputs, TrainingFacts
 from saerl_core.report.section_forecasts import forecast_blocks
+from saerl_core.report.trained import trained_figure
+from saerl_core.trained_on import trained_on
 
 _MAX_SLICES = 24
 _CURVES = (  # column of the log, title, colour, unit
@@ -55,6 +57,9 @@ def training(inputs: ReportInputs) -> Section:
     blocks.append(Text(_dead_words(run)))
     curves = [_curve(log, *curve) for curve in _CURVES]
     blocks.extend(side_by_side(_reward(inputs, log), _dead_groups(run), *curves))
+    over_time = trained_on(run.consumed, inputs.train)
+    drawn = [trained_figure(over_time, kind, f"Trained on, by {kind}") for kind in ("level", "topic")]
+    blocks.extend(side_by_side(*(figure for figure in drawn if figure is not None)))
     blocks.extend(forecast_blocks(run, inputs.train))
     lead = (
         f"{ALGORITHMS[config.algorithm].title} on the {config.backend} backend: {config.group_size} rollouts a prompt, "
@@ -102,7 +107,7 @@ def _dead_groups(run: TrainingFacts) -> Figure | Missing:
 def _group_kinds(consumed: pd.DataFrame) -> pd.DataFrame:
     kinds = pd.DataFrame(
         {
-            "step": consumed["step"],
+            "step": consumed["update"],
             "all_wrong": consumed["n_correct"] == 0,
             "all_right": consumed["n_correct"] == consumed["n_rollouts"],
         }
@@ -118,10 +123,18 @@ def _dead_words(run: TrainingFacts) -> str:
         numbers.percent(float(log["zero_std_frac"].mean()), 0),
         numbers.percent(float(log["truncated_frac"].mean())),
     )
+    n_out = int((~run.consumed["is_trained"]).sum())
+    screened = (
+        f" {n_out:,} of {len(run.consumed):,} groups were sampled and screened: counted, seen by the curriculum, and "
+        "not trained on."
+        if n_out
+        else ""
+    )
     return (
         f"Over {len(log):,} steps and {numbers.count(float(log['n_rollouts_total'].max()))} rollouts, "
         f"{dead} of the groups had no difference in reward and taught nothing: {wrong} all wrong, {right} all right. "
         f"{cut} of the completions were cut at the length limit."
+        f"{screened}"
     )
 
 

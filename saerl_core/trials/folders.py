@@ -12,7 +12,8 @@ from saerl_core.config.run import GradingConfig, TrainingConfig
 from saerl_core.disk import write_text
 from saerl_core.records import PolicyRef
 
-_JOB, _CURVE, _TRIAL, _ITEMS, _ERROR = "job.json", "curve.jsonl", "trial.json", "items.parquet", "error.txt"
+_JOB, _CURVE, _TRIAL, _ERROR = "job.json", "curve.jsonl", "trial.json", "error.txt"
+_ITEMS, _TRAINED_ON = "items.parquet", "trained_on.parquet"
 PLAN, WORK = "plan", "work"
 
 
@@ -27,6 +28,7 @@ class TrialJob:
     grading: GradingConfig
     prompts_file: Path
     held_out_file: Path
+    clusters_file: Path
     n_steps: int
     prompts_per_step: int
     plan_hash: str
@@ -53,6 +55,7 @@ class TrialJob:
             "grading": self.grading.model_dump(mode="json"),
             "prompts_file": str(self.prompts_file),
             "held_out_file": str(self.held_out_file),
+            "clusters_file": str(self.clusters_file),
         }
         write_text(folder / _JOB, json.dumps(card, indent=1, default=str))
 
@@ -72,6 +75,7 @@ def read_job(folder: Path) -> TrialJob:
             "grading": GradingConfig.model_validate(card["grading"]),
             "prompts_file": Path(card["prompts_file"]),
             "held_out_file": Path(card["held_out_file"]),
+            "clusters_file": Path(card["clusters_file"]),
         }
     )
 
@@ -98,6 +102,7 @@ def accuracies(folder: Path) -> dict[int, float]:
 def write_trial(folder: Path, trial: Trial) -> None:
     """Write a finished trial; its presence says that it is finished."""
     trial.items.to_parquet(folder / _ITEMS, index=False)
+    trial.trained_on.to_parquet(folder / _TRAINED_ON, index=False)
     card = {
         "arm": trial.arm,
         "seed": trial.seed,
@@ -115,5 +120,6 @@ def read_trial(folder: Path) -> Trial | None:
         return None
     card = json.loads((folder / _TRIAL).read_text(encoding="utf-8"))
     curve = tuple(Point(**point) for point in card["curve"])
-    items = pd.read_parquet(folder / _ITEMS)
-    return Trial(card["arm"], card["seed"], curve, items, card["label_rollouts"], tuple(card["zero_std_frac"]))
+    items, trained_on = pd.read_parquet(folder / _ITEMS), pd.read_parquet(folder / _TRAINED_ON)
+    dead = tuple(card["zero_std_frac"])
+    return Trial(card["arm"], card["seed"], curve, items, card["label_rollouts"], dead, trained_on)

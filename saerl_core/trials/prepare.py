@@ -60,7 +60,7 @@ def prepare_trials(
         raise DataError(
             f"compare.split is '{compare.split}', but there is no usable held-out prompt; give prompts.eval_path"
         )
-    prompts_file, held_out_file = _shared(inputs.signals.prompts, root), _shared(usable, root)
+    files = _shared(inputs.signals.prompts, root), _shared(usable, root), _shared(inputs.signals.clusters, root)
     vectors: dict[str, PromptVectors] = {}
     folders = []
     for arm in arms:
@@ -70,7 +70,7 @@ def prepare_trials(
             key = wanted.model_dump_json()
             known = vectors[key] = vectors[key] if key in vectors else embed(wanted)
         for seed in compare.seeds:
-            folders.append(_prepared(inputs, arm, seed, compare, root, known, (prompts_file, held_out_file)))
+            folders.append(_prepared(inputs, arm, seed, compare, root, known, files))
     return folders
 
 
@@ -81,7 +81,7 @@ def _prepared(
     compare: CompareConfig,
     root: Path,
     vectors: PromptVectors | None,
-    files: tuple[Path, Path],
+    files: tuple[Path, Path, Path],
 ) -> Path:
     try:
         plan, _ = plan_batches(inputs.of(arm.space), arm.plan, seed, vectors)
@@ -96,6 +96,7 @@ def _prepared(
         grading=inputs.grading,
         prompts_file=files[0],
         held_out_file=files[1],
+        clusters_file=files[2],
         n_steps=arm.plan.n_steps or plan.n_steps,
         prompts_per_step=plan.prompts_per_step,
         plan_hash=plan.plan_hash,

@@ -13,6 +13,7 @@ from saerl_core.plan.curriculum import make_curriculum
 from saerl_core.plan.storage import load_plan
 from saerl_core.protocols import StepMetrics
 from saerl_core.records import TrainJob, TrainResult
+from saerl_core.trained_on import trained_on
 from saerl_core.training.run import train_policy
 from saerl_core.trials.folders import PLAN, WORK, TrialJob, accuracies, append_accuracy, read_job, write_trial
 
@@ -36,6 +37,7 @@ def run_trial(folder: Path, on_step: Callable[[int], None] = lambda step: None) 
         items=items,
         label_rollouts=job.label_rollouts,
         zero_std_frac=tuple(float(share) for share in result.log["zero_std_frac"]),
+        trained_on=trained_on(result.consumed, prompts, pd.read_parquet(job.clusters_file)),
     )
     write_trial(folder, trial)
     shutil.rmtree(folder / WORK, ignore_errors=True)

@@ -6,7 +6,7 @@ from saerl_core.config.run import RunConfig
 from saerl_core.errors import ConfigError
 from saerl_core.trials.arms import resolve_arms
 
-VANILLA = {"name": "vanilla", "plan": {"strategy": "vanilla"}}
+VANILLA = {"name": "vanilla", "plan": {"strategy": "vanilla"}, "training": {"group_size": 8}}
 
 
 def resolved(*arms: dict, **compare: object):
@@ -20,6 +20,12 @@ def test_steps_follow_from_the_budget_so_that_arms_of_different_groups_cost_the_
     assert (one.plan.n_steps, other.plan.n_steps) == (20, 40)
     assert one.rollouts_per_step * 20 == other.rollouts_per_step * 40 == 5120
     assert (one.training.eval_every_steps, other.training.eval_every_steps) == (4, 8)
+
+
+def test_pilots_get_more_batches_for_the_same_budget() -> None:
+    pilot = {"name": "pilot", "plan": {"strategy": "vanilla"}, "training": {"group_size": 8, "screen": "pilot"}}
+    one, other = resolved(pilot, budget_rollouts=5120, n_evaluations=5)
+    assert (one.plan.n_steps, other.plan.n_steps) == (20, 80), "dead pilots of two cost a quarter"
 
 
 def test_an_arm_changes_a_strategy_or_only_its_settings() -> None:
@@ -38,7 +44,11 @@ def test_an_arm_changes_a_strategy_or_only_its_settings() -> None:
     ("arms", "compare", "message"),
     [
         ([{"name": "vanilla", "plan": {"strategy": "saerl"}}], {}, "two arms named 'vanilla'"),
-        ([{"name": "again", "plan": {"strategy": "vanilla"}}], {}, "'again' differs in nothing"),
+        (
+            [VANILLA | {"name": "again"}],
+            {},
+            "'again' differs in nothing",
+        ),
         ([], {"baseline": "shuffle"}, r"baseline is 'shuffle', which is none of the arms \['vanilla'\]"),
         ([], {"seeds": [1, 1]}, r"seeds are \[1, 1\]"),
     ],

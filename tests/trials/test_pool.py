@@ -44,7 +44,17 @@ WORKER = """
 def job(arm: str, seed: int) -> TrialJob:
     settings = (TrainingConfig(), GradingConfig())
     return TrialJob(
-        arm, seed, PolicyRef("/nowhere", "p"), *settings, Path("prompts"), Path("held_out"), 3, 4, "plan", 4
+        arm,
+        seed,
+        PolicyRef("/nowhere", "p"),
+        *settings,
+        Path("prompts"),
+        Path("held_out"),
+        Path("clusters"),
+        3,
+        4,
+        "plan",
+        4,
     )
 
 
