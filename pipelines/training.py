@@ -35,7 +35,7 @@ def saerl_pipeline(config: RunConfig) -> None:
     if c.evaluation.enabled:
         held_out = s.test if c.evaluation.split == "test" else s.dev
         scores, items, evaluation_report = evaluate_policy(
-            held_out, s.policy, c.evaluation, c.grading, c.seed, threads, trained, s.benchmarks
+            held_out, s.policy, c.evaluation, c.grading, c.seed, threads, trained, s.benchmarks, rollouts=c.rollouts
         )
     counterfactual = control(c, s, plan) if c.trains_control else {}
     write_report(
@@ -69,7 +69,7 @@ def control(c: RunConfig, s: Signals, plan: Any) -> dict[str, Any]:
     )  # fmt: skip
     scores, items, evaluation_report = evaluate_policy(
         s.test if c.evaluation.split == "test" else s.dev, trained, c.evaluation, c.grading, c.seed, c.torch_threads,
-        benchmarks=s.benchmarks, trial=CONTROL, id="evaluate_control",
+        benchmarks=s.benchmarks, trial=CONTROL, rollouts=c.rollouts, id="evaluate_control",
     )  # fmt: skip
     return {
         "control_items": items, "control_scores": scores, "control_log": log, "control_plan_report": plan_report,

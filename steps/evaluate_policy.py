@@ -5,6 +5,7 @@ from typing import Annotated
 import pandas as pd
 from zenml import step
 
+from saerl_core.config.rollouts import OWN_SAMPLER, RolloutsConfig
 from saerl_core.config.run import EvaluationConfig, GradingConfig
 from saerl_core.evaluation.evaluate import evaluate_policies
 from saerl_core.records import EvaluationReport, PolicyRef
@@ -22,6 +23,7 @@ def evaluate_policy(
     trained_policy: PolicyRef | None = None,
     benchmarks: pd.DataFrame | None = None,
     trial: str = "",
+    rollouts: RolloutsConfig | None = None,
 ) -> tuple[
     Annotated[pd.DataFrame, "scores"],
     Annotated[pd.DataFrame, "item_scores"],
@@ -33,7 +35,15 @@ def evaluate_policy(
     """
     with stage("evaluate_policy", torch_threads=torch_threads, trial=trial) as clock:
         scores, items, report = evaluate_policies(
-            policy, trained_policy, held_out, config, grading, seed, benchmarks=benchmarks, name=trial or "before"
+            policy,
+            trained_policy,
+            held_out,
+            config,
+            grading,
+            seed,
+            benchmarks=benchmarks,
+            name=trial or "before",
+            rollouts=rollouts or OWN_SAMPLER,
         )
         report = clock.stamp(report)
     track("evaluate_policy", report)

@@ -5,6 +5,7 @@ from typing import Annotated
 import pandas as pd
 from zenml import step
 
+from saerl_core.config.rollouts import RolloutsConfig
 from saerl_core.config.run import GradingConfig, PassRatesConfig
 from saerl_core.records import PassRatesReport, PolicyRef
 from saerl_core.rollouts.measure import measure_pass_rates as measure
@@ -23,6 +24,7 @@ def measure_pass_rates(
     seed: int,
     torch_threads: int,
     unless_known: bool,
+    rollouts: RolloutsConfig,
 ) -> tuple[Annotated[pd.DataFrame, "pass_rates"], Annotated[PassRatesReport, "pass_rates_report"]]:
     """Sample and grade rollouts on a subset that is stratified over the clusters; the cost is counted.
 
@@ -31,7 +33,9 @@ def measure_pass_rates(
     known = data_label(prompts) if unless_known else None
     with stage("measure_pass_rates", torch_threads=torch_threads) as clock:
         pass_rates, report = (
-            measure(prompts, clusters, policy, config, grading, seed) if known is None else not_measured(known)
+            measure(prompts, clusters, policy, config, grading, seed, rollouts=rollouts)
+            if known is None
+            else not_measured(known)
         )
         report = clock.stamp(report)
     track("measure_pass_rates", report)

@@ -14,6 +14,7 @@ from saerl_core.config.base import Positive, Section, Unit
 from saerl_core.config.compare import ArmConfig, CompareConfig
 from saerl_core.config.openrlhf import OpenRlhfConfig
 from saerl_core.config.plan import PlanConfig, StrategyField, StrategySettings
+from saerl_core.config.rollouts import RolloutsConfig
 from saerl_core.config.signals import (
     ClustersConfig,
     DifficultyConfig,
@@ -229,6 +230,7 @@ class RunConfig(Section):
     quality: QualityConfig = QualityConfig()
     clusters: ClustersConfig = ClustersConfig()
     pass_rates: PassRatesConfig = PassRatesConfig()
+    rollouts: RolloutsConfig = RolloutsConfig()
     difficulty: DifficultyConfig = DifficultyConfig()
     plan: PlanConfig = PlanConfig()
     training: TrainingConfig = TrainingConfig()

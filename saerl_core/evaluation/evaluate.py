@@ -3,18 +3,20 @@
 import numpy as np
 import pandas as pd
 
+from saerl_core.config.rollouts import OWN_SAMPLER, RolloutsConfig
 from saerl_core.config.run import EvaluationConfig, GradingConfig
 from saerl_core.evaluation.scores import item_scores, scores
 from saerl_core.evaluation.sets import EvalSet, Outcome, eval_sets
 from saerl_core.evaluation.summary import Spent, summarise
 from saerl_core.policy.context import beyond_note
 from saerl_core.records import EvaluationReport, PolicyRef
+from saerl_core.rollouts.completions import CompletionSampler
+from saerl_core.rollouts.engines import Sampling, make_sampler
 from saerl_core.rollouts.grading import Grader
-from saerl_core.rollouts.sampler import Sampler
 from saerl_core.seeds import stage_seed
 
 
-def evaluate_policies(
+def evaluate_policies(  # noqa: PLR0913 (two policies, what they answer, and how it is sampled and judged)
     before: PolicyRef,
     after: PolicyRef | None,
     prompts: pd.DataFrame,
@@ -24,6 +26,7 @@ def evaluate_policies(
     *,
     benchmarks: pd.DataFrame | None = None,
     name: str = "before",
+    rollouts: RolloutsConfig = OWN_SAMPLER,
 ) -> tuple[pd.DataFrame, pd.DataFrame, EvaluationReport]:
     """Score both policies on the usable prompts: `tables.SCORES`, `ITEM_SCORES`, the report with the paired gain.
 
@@ -41,28 +44,29 @@ def evaluate_policies(
     """
     sets = eval_sets(prompts, benchmarks, config)
     outcomes: list[Outcome] = []
-    spent = Spent()
+    spent, engine = Spent(), ""
     with Grader(grading) as grader:
         for called, policy in ((name, before), ("after", after)):
             if policy is None:
                 continue
-            sampler = Sampler(
-                policy,
-                temperature=config.temperature,
-                top_p=config.top_p,
-                max_completion_tokens=config.max_completion_tokens,
-                seed=stage_seed(seed, "evaluation"),
+            how = Sampling(
+                config.temperature, config.max_completion_tokens, stage_seed(seed, "evaluation"), config.top_p
             )
+            sampler = make_sampler(policy, how, rollouts)
+            engine = sampler.engine
             if not outcomes:  # both policies answer the same prompts: those that the first can read
                 sets = [_readable(each, sampler) for each in sets]
             outcomes += [_outcome(called, sampler, grader, each) for each in sets]
             spent = spent.plus(sampler.n_generated_tokens, sampler.n_prefill_tokens)
         grader.refuse_mostly_failed()
         unknown = grader.unknown_told() if grader.n_unknown else ""
-    return scores(outcomes, config.ks), item_scores(outcomes), summarise(outcomes, config.ks, spent, unknown)
+    report = summarise(outcomes, config.ks, spent, unknown)
+    if engine:
+        report = report.model_copy(update={"notes": (f"sampled by {engine}", *report.notes)})
+    return scores(outcomes, config.ks), item_scores(outcomes), report
 
 
-def _readable(eval_set: EvalSet, sampler: Sampler) -> EvalSet:
+def _readable(eval_set: EvalSet, sampler: CompletionSampler) -> EvalSet:
     """Return the set without the prompts that are longer than the policy's context."""
     fits = np.array(sampler.fitting([str(p) for p in eval_set.items["prompt"]]), dtype=bool)
     if fits.all():
@@ -72,7 +76,7 @@ def _readable(eval_set: EvalSet, sampler: Sampler) -> EvalSet:
     return eval_set.without(fits, beyond_note(left_out, len(fits), limit, sampler.max_completion_tokens))
 
 
-def _outcome(policy: str, sampler: Sampler, grader: Grader, eval_set: EvalSet) -> Outcome:
+def _outcome(policy: str, sampler: CompletionSampler, grader: Grader, eval_set: EvalSet) -> Outcome:
     items, n = eval_set.items, eval_set.n_samples
     what = f"evaluating {policy}" + (f" on {eval_set.name}" if eval_set.is_benchmark else "")
     completions = sampler.sample([str(p) for p in items["prompt"]], n, desc=what)

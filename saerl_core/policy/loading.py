@@ -9,7 +9,7 @@ from saerl_core.errors import ConfigError, DataError, SaerlError
 from saerl_core.records import PolicyRef
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def load_model(ref: PolicyRef, *, device: str = "cpu") -> "PreTrainedModel":
@@ -107,3 +107,33 @@ def loading_error(name: str, is_local: bool, error: Exception) -> SaerlError:
     return ConfigError(
         f"the model '{name}' cannot be fetched ({first}); unset HF_HUB_OFFLINE, or download it and give the folder"
     )
+
+
+def count_parameters(ref: PolicyRef) -> int:
+    """Return the number of parameters, from the configuration alone: no weight is read."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with _explained(ref), quiet_loading(), torch.device("meta"):
+        config = AutoConfig.from_pretrained(ref.path, trust_remote_code=ref.trust_remote_code)
+        return int(AutoModelForCausalLM.from_config(config, trust_remote_code=ref.trust_remote_code).num_parameters())
+
+
+def generation_settings(ref: PolicyRef) -> "GenerationConfig":
+    """Return the generation settings that the model would have once loaded: its own file, else its configuration's."""
+    from transformers import AutoConfig, GenerationConfig
+
+    with _explained(ref), quiet_loading():
+        try:
+            return GenerationConfig.from_pretrained(ref.path)
+        except OSError:
+            config = AutoConfig.from_pretrained(ref.path, trust_remote_code=ref.trust_remote_code)
+            return GenerationConfig.from_model_config(config)
+
+
+def stop_tokens(settings: "GenerationConfig | None", tokenizer: object) -> frozenset[int]:
+    """Return every token that ends a completion, by the tokenizer and by the model's generation settings."""
+    found = {getattr(tokenizer, "eos_token_id", None)}
+    own = getattr(settings, "eos_token_id", None)
+    found.update(own if isinstance(own, (list, tuple)) else [own])
+    return frozenset(int(t) for t in found if t is not None)

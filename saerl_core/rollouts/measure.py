@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from saerl_core.config.rollouts import OWN_SAMPLER, RolloutsConfig
 from saerl_core.config.run import GradingConfig, PassRatesConfig
 from saerl_core.errors import DataError
 from saerl_core.policy.context import beyond_note
 from saerl_core.records import PassRatesReport, PolicyRef
+from saerl_core.rollouts.completions import Completion, CompletionSampler
+from saerl_core.rollouts.engines import Sampling, make_sampler
 from saerl_core.rollouts.grading import Grader, Verdict
-from saerl_core.rollouts.sampler import Completion, Sampler
 from saerl_core.seeds import stage_rng, stage_seed
 from saerl_core.tables import PASS_RATES
 
@@ -105,6 +107,7 @@ def measure_pass_rates(
     grading: GradingConfig,
     seed: int,
     *,
+    rollouts: RolloutsConfig = OWN_SAMPLER,
     device: str = "auto",
 ) -> tuple[pd.DataFrame, PassRatesReport]:
     """Sample and grade rollouts of a labelled subset: pass_rate = n_correct / (n_correct + n_wrong).
@@ -116,13 +119,8 @@ def measure_pass_rates(
         DataError: no prompt is usable, or no completion at all could be graded.
         BackendError: a user's reward function failed on more than half of the completions.
     """
-    sampler = Sampler(
-        policy,
-        temperature=config.temperature,
-        max_completion_tokens=config.max_completion_tokens,
-        seed=stage_seed(seed, "pass_rates.sample"),
-        device=device,
-    )
+    how = Sampling(config.temperature, config.max_completion_tokens, stage_seed(seed, "pass_rates.sample"))
+    sampler = make_sampler(policy, how, rollouts, device=device)
     readable, beyond = _readable(prompts, sampler)
     chosen = choose_labelled(readable, clusters, config.n_labelled, seed)
     rows = prompts.set_index("prompt_id").loc[chosen]
@@ -154,7 +152,7 @@ def not_measured(known: str) -> tuple[pd.DataFrame, PassRatesReport]:
     return PASS_RATES.empty(), PassRatesReport(stage="pass_rates", notes=(note,), values={"n_labelled": 0.0})
 
 
-def _readable(prompts: pd.DataFrame, sampler: Sampler) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _readable(prompts: pd.DataFrame, sampler: CompletionSampler) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return the pool in which a usable prompt that the policy cannot read is not usable, and the note about those."""
     usable = prompts[prompts["usable"]]
     fits = np.array(sampler.fitting([str(p) for p in usable["prompt"]]), dtype=bool)
@@ -171,9 +169,9 @@ def _readable(prompts: pd.DataFrame, sampler: Sampler) -> tuple[pd.DataFrame, tu
 
 
 def _report(
-    groups: list[_Group], labelled: list[_Group], config: PassRatesConfig, sampler: Sampler, grader: Grader
+    groups: list[_Group], labelled: list[_Group], config: PassRatesConfig, sampler: CompletionSampler, grader: Grader
 ) -> PassRatesReport:
-    notes = []
+    notes = [f"sampled by {sampler.engine}"] if sampler.engine else []
     if len(groups) < config.n_labelled:
         notes.append(f"{config.n_labelled} labels were asked for; the pool has only {len(groups)} usable prompts")
     if len(labelled) < len(groups):

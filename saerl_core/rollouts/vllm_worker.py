@@ -1,0 +1,74 @@
+"""Run by the interpreter of vLLM's environment: reads requests from a file, appends completions to another.
+
+It imports nothing of this project, so that the other environment needs vLLM and nothing else. Everything goes by token
+ids: prompt format, stop tokens and text are those of whoever asked.
+
+    python vllm_worker.py JOB.json
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+
+SECONDS_BETWEEN_LOOKS = 1.0
+
+
+def main(path: str) -> None:
+    """Sample what the results file lacks, in chunks; every finished prompt is a line."""
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    with open(path, encoding="utf-8") as file:
+        job = json.load(file)
+    from vllm import LLM, SamplingParams
+    from vllm.inputs import TokensPrompt
+    from vllm.platforms import current_platform
+
+    is_cpu = current_platform.is_cpu()
+    settings = {"gpu_memory_utilization": job["memory_frac"]} if not is_cpu else {}
+    llm = LLM(
+        model=job["model"],
+        skip_tokenizer_init=True,
+        trust_remote_code=job["trust_remote_code"],
+        dtype=job["dtype"],
+        tensor_parallel_size=job["tensor_parallel"],
+        max_model_len=job["max_model_len"],
+        enforce_eager=is_cpu,
+        seed=job["seed"],
+        **settings,
+    )
+    requests, n = job["requests"], job["n"]
+    for start in range(0, len(requests), job["chunk"]):
+        chunk = requests[start : start + job["chunk"]]
+        parameters = [
+            SamplingParams(
+                n=n,
+                temperature=job["temperature"],
+                top_p=job["top_p"],
+                max_tokens=job["max_tokens"],
+                stop_token_ids=job["stop"],
+                ignore_eos=True,  # what ends a completion stands in `stop`
+                detokenize=False,
+                seed=None if is_cpu else request["seed"],  # the generator of a CPU cannot be given an offset
+            )
+            for request in chunk
+        ]
+        prompts = [TokensPrompt(prompt_token_ids=request["tokens"]) for request in chunk]
+        outputs = llm.generate(prompts, parameters, use_tqdm=False)
+        with open(job["results"], "a", encoding="utf-8") as file:
+            for request, output in zip(chunk, outputs, strict=True):
+                ids = [list(one.token_ids) for one in output.outputs]
+                file.write(json.dumps({"key": request["key"], "completions": ids}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def end_with(parent: int) -> None:
+    """End this process when the one that started it is gone."""
+    while os.getppid() == parent:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,70 @@
+"""Real vLLM on a CPU beside our own sampler; needs `make vllm-env`, and is skipped without it."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from saerl_core.config.rollouts import RolloutsConfig
+from saerl_core.policy.storage import save_policy
+from saerl_core.rollouts.sampler import Sampler
+from saerl_core.rollouts.vllm_sampler import Decoding, VllmSampler
+from tests.training.world import tiny_tokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = Path(os.environ.get("SAERL_VLLM_PYTHON", ROOT / ".venv-vllm" / "bin" / "python"))
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not PYTHON.is_file(), reason="no .venv-vllm: make vllm-env creates it"),
+]
+CONFIG = RolloutsConfig(engine="vllm", python=str(PYTHON), dtype="float32")
+MAX_TOKENS = 6
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory):
+    """A random policy with heads of 64: vLLM's attention on a CPU refuses small ones."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    config = Qwen2Config(
+        vocab_size=6, hidden_size=128, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+        intermediate_size=64, max_position_embeddings=64, tie_word_embeddings=True,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Qwen2ForCausalLM(config)
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                torch.nn.init.normal_(parameter, std=0.08)
+    return save_policy(model, tiny_tokenizer(), tmp_path_factory.mktemp("wide") / "policy")
+
+
+def texts(n):
+    """Different prompts of the letters a and b."""
+    return [f"{i:b}".replace("1", "a").replace("0", "b") for i in range(2, n + 2)]
+
+
+def test_greedy_tokens_are_those_of_our_own_sampler(policy, tmp_path):
+    prompts = texts(60)
+    vllm = VllmSampler(policy, Decoding(0.0, 1.0, MAX_TOKENS, 0), CONFIG, tmp_path)
+    own = Sampler(policy, temperature=0.0, max_completion_tokens=MAX_TOKENS, seed=0)
+    assert vllm.sample(prompts, 1) == own.sample(prompts, 1)
+    assert (vllm.n_prefill_tokens, vllm.n_generated_tokens) == (own.n_prefill_tokens, own.n_generated_tokens)
+
+
+def test_sampled_frequencies_agree(policy, tmp_path):
+    """How often a completion begins with "a", prompt by prompt: two samples of 64 from one distribution."""
+    prompts, n = texts(300), 64
+    vllm = VllmSampler(policy, Decoding(1.0, 1.0, 2, 0), CONFIG, tmp_path)
+    own = Sampler(policy, temperature=1.0, max_completion_tokens=2, seed=0)
+    one, two = (
+        np.array([np.mean([c.text.startswith("a") for c in group]) for group in s.sample(prompts, n)])
+        for s in (vllm, own)
+    )
+    mean = (one + two) / 2
+    z = (one - two) / np.sqrt(np.maximum(mean * (1 - mean), 1 / n) * 2 / n)
+    assert abs(z.mean()) < 4 / np.sqrt(len(prompts)), "no bias over the prompts"
+    assert 0.7 < (z**2).mean() < 1.3, "and no more spread than chance"
