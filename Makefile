@@ -53,7 +53,7 @@ vllm-env: .venv-vllm/.installed ## create .venv-vllm, vLLM for a CPU: rollouts.p
 
 # A file's tests stay together in one process: they share what is expensive to make.
 test: $(STAMP)   ## the whole test suite, as many processes as there are cores
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --durations 15
 
 check: $(STAMP)  ## formatting, lint, types, architecture: the one definition of clean
 	$(BIN)/ruff format --check .
