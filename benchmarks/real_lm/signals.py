@@ -78,7 +78,6 @@ def config_of(reading: Reading, data: Path) -> RunConfig:
     """Return the configuration of a reading: everything before a plan, training off."""
     file, label = POOLS[reading.pool]
     model = {"source": "pretrained", "model": str(state_dir() / "models" / SMOLLM), "train_dequantised": False}
-    lengths = {name: {"max_completion_tokens": 64} for name in ("pass_rates", "evaluation")}
     return validate({
         "seed": reading.sae_seed,
         "prompts": {"source": "file", "path": str(data / file)},
@@ -89,7 +88,8 @@ def config_of(reading: Reading, data: Path) -> RunConfig:
         "difficulty": label,
         "grading": {"kind": "math"},
         "training": {"enabled": False, "max_completion_tokens": 64},
-        **lengths,
+        "evaluation": {"enabled": False},
+        "pass_rates": {"max_completion_tokens": 64},
     })  # fmt: skip
 
 
