@@ -10,7 +10,7 @@ from itertools import product
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two trials at a time on two cores
 
 from benchmarks.microcosm.arms import ARMS, BASES, POOLS, TEST_SEEDS
-from benchmarks.microcosm.report import write
+from benchmarks.microcosm.pages import write
 from benchmarks.microcosm.run import RESULTS, Wanted, run, with_settings
 
 

@@ -15,7 +15,6 @@ from saerl_core.compare.trials import Point, Trial, smoothed
 from saerl_core.report.charts import Series, curves
 from saerl_core.report.vega import standalone
 
-ROOT = Path(__file__).resolve().parents[2]
 STANDARD, TUNED = "vanilla/standard", "vanilla/frugal"
 _BASE_STRIDE = 100_000  # a pair of base and training seed is one number: runs are paired by it
 _COLOURS = {STANDARD: "c7", TUNED: "ink", "adaptive": "c0", "saerl_cluster": "c1"}  # of the page
@@ -95,8 +94,8 @@ def summary(results: Sequence[PoolResult]) -> list[str]:
             elif name == TUNED:
                 cells += [f"{row.accuracy:.1%} ({row.n_seeds} runs)", "1"]
             else:
-                gain = f"{row.gain.mean * 100:+.1f}{_interval(row.gain.lo, row.gain.hi, 100, '.1f')}"
-                cells += [gain, _saving(row.saving("n_rollouts"))]
+                gain = f"{row.gain.mean * 100:+.1f}{interval(row.gain.lo, row.gain.hi, 100, '.1f')}"
+                cells += [gain, saving_told(row.saving("n_rollouts"))]
         lines.append(f"| {_name(name)} | {' | '.join(cells)} |")
     return lines
 
@@ -107,23 +106,25 @@ def _name(arm: str) -> str:
 
 def _line(row: Row, against_standard: Row | None) -> str:
     name = {STANDARD: "standard vanilla (32 x 8)", TUNED: "tuned vanilla"}.get(row.arm, f"`{row.arm}`")
-    gain = "" if row.arm == TUNED else f"{row.gain.mean * 100:+.1f}{_interval(row.gain.lo, row.gain.hi, 100, '.1f')}"
-    to_tuned = "" if row.arm == TUNED else _saving(row.saving("n_rollouts"))
+    gain = "" if row.arm == TUNED else f"{row.gain.mean * 100:+.1f}{interval(row.gain.lo, row.gain.hi, 100, '.1f')}"
+    to_tuned = "" if row.arm == TUNED else saving_told(row.saving("n_rollouts"))
     to_standard = (
-        "" if row.arm == STANDARD or against_standard is None else _saving(against_standard.saving("n_rollouts"))
+        "" if row.arm == STANDARD or against_standard is None else saving_told(against_standard.saving("n_rollouts"))
     )
     dead = "" if row.zero_std_frac is None else f"{row.zero_std_frac:.0%}"
     word = "" if row.arm == TUNED else row.word
     return f"| {name} | {row.n_seeds} | {row.accuracy:.1%} | {gain} | {to_tuned} | {to_standard} | {dead} | {word} |"
 
 
-def _saving(saving: Saving) -> str:
+def saving_told(saving: Saving) -> str:
+    """Return a share of rollouts with its interval, or that it was never reached."""
     if not saving.reached:
         return f"never within {saving.ratio:.2f}"
-    return f"{saving.ratio:.2f}{_interval(saving.lo, saving.hi, 1, '.2f')}"
+    return f"{saving.ratio:.2f}{interval(saving.lo, saving.hi, 1, '.2f')}"
 
 
-def _interval(lo: float | None, hi: float | None, scale: float, digits: str) -> str:
+def interval(lo: float | None, hi: float | None, scale: float, digits: str) -> str:
+    """Return an interval in brackets, scaled; nothing where there is none."""
     return "" if lo is None or hi is None else f" [{lo * scale:{digits}}, {hi * scale:{digits}}]"
 
 
@@ -175,34 +176,3 @@ def _curve(arm: str, trials: Sequence[Trial]) -> Series:
 
 def _name_in_figure(arm: str) -> str:
     return {STANDARD: "shuffle, 32 x 8", TUNED: "shuffle, tuned"}.get(arm, arm)
-
-
-def write(path: Path = RESULTS / "test.jsonl") -> list[str]:
-    """Write the tables into README and docs/benchmark.md, draw the figure; return what was written."""
-    results = compared(path)
-    text = "\n\n".join("\n".join([f"Pool `{r.pool}`:", "", *table(r)]) for r in results)
-    tables = {
-        "benchmark table": text,
-        "benchmark summary": "\n".join(summary(results)),
-        "dev table": "\n".join(dev_table()),
-    }
-    written = []
-    for page in (ROOT / "README.md", ROOT / "docs" / "benchmark.md"):
-        content = before = page.read_text(encoding="utf-8")
-        for name, table_text in tables.items():
-            content = _between(content, f"<!-- {name} -->", f"<!-- end of {name} -->", table_text)
-        if content != before:
-            page.write_text(content, encoding="utf-8")
-            written.append(page.name)
-    if not results:
-        return written
-    figure(results, (STANDARD, TUNED, "saerl_cluster", "adaptive"), ROOT / "docs" / "benchmark.svg")
-    return [*written, "benchmark.svg"]
-
-
-def _between(content: str, begin: str, end: str, text: str) -> str:
-    """Put a text between two marks; a page without them stays as it is."""
-    if begin not in content or end not in content:
-        return content
-    head, rest = content.split(begin, 1)
-    return f"{head}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}"
