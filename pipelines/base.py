@@ -11,7 +11,7 @@ from zenml.models import PipelineRunResponse
 from zenml.pipelines.pipeline_definition import Pipeline
 
 from pipelines.interrupts import mark_killed_runs, told_when_stopped
-from pipelines.placement import missing_variables, step_operators
+from pipelines.placement import TRIAL_STEP, missing_variables, settings_of_copies, step_operators, trial_steps
 from pipelines.setup import use_running_servers
 from saerl_core.config.load import overridden, validate
 from saerl_core.config.run import RunConfig
@@ -31,6 +31,7 @@ class SaerlPipeline(Pipeline):
     """A pipeline whose parameters are the sections of `RunConfig` and whose run is named after strategy and seed."""
 
     overrides: Mapping[str, object] = {}  # settings of a command line, by dotted path; they win over the run file
+    _trials: tuple[str, ...] = ()  # of a comparison whose trials are steps of their own
     _our_name: str | None = None  # ZenML keeps a run's name on the pipeline: the next call must not inherit it
 
     def _apply_config_parameters(self, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -46,6 +47,7 @@ class SaerlPipeline(Pipeline):
         config = config.model_copy(update={"grading": checked_function(config.grading)})
         check_models(config)
         allow_hub(config)
+        self._trials = tuple(trial_steps(config)) if self.name == "compare" else ()
         seed = config.seed if config.training.seed is None else config.training.seed
         if self._run_args.get("run_name") in (None, self._our_name):
             about = self.name if self.name == "compare" else f"{config.plan.strategy.name}-s{seed}"
@@ -59,8 +61,12 @@ class SaerlPipeline(Pipeline):
         if missing:
             raise ConfigError(f"{config_path} needs {', '.join(missing)}: set them in the environment")
         operators = step_operators(Client().active_stack, config_path)
-        if operators:
-            run_configuration_args["steps"] = {name: {"step_operator": value} for name, value in operators.items()}
+        steps: dict[str, dict[str, Any]] = settings_of_copies(config_path, TRIAL_STEP, self._trials)
+        for name, operator in operators.items():
+            for copy in self._trials if name == TRIAL_STEP else (name,):
+                steps.setdefault(copy, {})["step_operator"] = operator
+        if steps:
+            run_configuration_args["steps"] = steps
         return super()._compile(config_path, **run_configuration_args)
 
     def __call__(self, *args: Any, **kwargs: Any) -> PipelineRunResponse | None:

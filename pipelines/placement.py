@@ -2,14 +2,18 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import yaml
 from zenml.stack import Stack
 
+from saerl_core.config.run import RunConfig
 from saerl_core.errors import ConfigError
 
+TRIAL_STEP = "run_trial"  # what a run file calls the step of which a comparison makes one for every trial
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -37,6 +41,20 @@ def step_operators(stack: Stack, run_file: str | None) -> dict[str, str]:
 def gpu_steps(run_file: str | None) -> list[str]:
     """Return the steps of a run file whose settings ask for a GPU, in the order of the file."""
     return [name for name, step in _steps(run_file).items() if any(_asks_for_gpu(step))]
+
+
+def trial_steps(config: RunConfig) -> dict[str, tuple[str, int]]:
+    """Return the steps of a comparison's trials, each with its arm and seed; none where worker processes run them."""
+    compare = config.compare
+    if compare.place == "workers":
+        return {}
+    return {f"trial_{arm.name}_{seed}": (arm.name, seed) for arm in compare.arms for seed in compare.seeds}
+
+
+def settings_of_copies(run_file: str | None, of: str, copies: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the settings that a run file gives to a step, for each of several copies of it under other names."""
+    content = _steps(run_file).get(of)
+    return {name: deepcopy(dict(content)) for name in copies} if isinstance(content, Mapping) else {}
 
 
 def missing_variables(run_file: str | None) -> list[str]:

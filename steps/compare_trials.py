@@ -19,11 +19,11 @@ from tracking.children import log_trials
 
 @step(experiment_tracker=True, enable_cache=False)
 def compare_trials(
-    curves: pd.DataFrame, items: pd.DataFrame, failures: pd.DataFrame, config: CompareConfig
+    curves: pd.DataFrame, items: pd.DataFrame, shares: pd.DataFrame, failures: pd.DataFrame, config: CompareConfig
 ) -> tuple[Annotated[HTMLString, "comparison"], Annotated[pd.DataFrame, "comparison_table"]]:
     """Compare the arms, write the page, log the trials."""
     with runtime.stage("compare_trials"):
-        trials = from_tables(curves, items)
+        trials = from_tables(curves, items, shares)
         comparison = compare_them(trials, config.baseline)
         facts = run_facts()
         lost = [(str(arm), int(seed), str(why)) for arm, seed, why in failures.itertuples(index=False)]

@@ -2,24 +2,18 @@
 
 import logging
 import time
-from dataclasses import replace
-from functools import partial
 from typing import Annotated
 
 import pandas as pd
 from zenml import step
 
-from saerl_core.compare.tables import TrialTables, to_tables
+from saerl_core.compare.tables import to_tables
 from saerl_core.config.run import RunConfig
-from saerl_core.environment import state_dir
-from saerl_core.errors import BackendError
-from saerl_core.plan.inputs import PlanInputs
 from saerl_core.records import ControlFeatures, PassRatesReport, PolicyRef, SaeFeatures, SaeRef
-from saerl_core.trials.arms import resolve_arms
 from saerl_core.trials.pool import Progress
 from saerl_core.trials.pool import run_trials as run_them
-from saerl_core.trials.prepare import TrialInputs, prepare_trials
-from steps._spaces import PoolRead, other_signals, vectors_of
+from steps._spaces import PoolRead
+from steps._trials import Pool, trial_folders
 from tracking.runtime import stage
 
 logger = logging.getLogger("saerl")
@@ -43,29 +37,17 @@ def run_trials(
 ) -> tuple[
     Annotated[pd.DataFrame, "trial_curves"],
     Annotated[pd.DataFrame, "trial_items"],
+    Annotated[pd.DataFrame, "trial_shares"],
     Annotated[pd.DataFrame, "trial_failures"],
 ]:
     """Run what is not finished; a trial that fails is a row, and the others go on."""
     with stage("run_trials", torch_threads=config.torch_threads):
-        inputs = TrialInputs(
-            PlanInputs(prompts=prompts, quality=quality, clusters=clusters, difficulty=difficulty),
-            held_out, policy, config.grading,
-            pass_rates_report.n_rollouts if pass_rates_report is not None else 0,
-            pass_rates_report.n_generated_tokens if pass_rates_report is not None else 0,
-            config.torch_threads, config.signals.space,
-        )  # fmt: skip
-
-        arms = resolve_arms(config, config.compare)
         read = PoolRead(prompts, features, controls, policy, sae, pass_rates)
-        inputs = replace(inputs, others=other_signals({arm.space for arm in arms}, read, config))
-        folders = prepare_trials(
-            inputs, arms, config.compare, state_dir() / "trials", partial(vectors_of, read, config)
-        )
+        signals = {"quality": quality, "clusters": clusters, "difficulty": difficulty}
+        folders = trial_folders(Pool(read, signals, held_out, pass_rates_report), config)
         outcome = run_them(folders, config.compare.workers, _Lines())
-        if not outcome.trials:
-            raise BackendError(f"all {len(folders)} trials failed; the first: {outcome.failures[0].reason}")
-        tables: TrialTables = to_tables(outcome.trials, [(f.arm, f.seed, f.reason) for f in outcome.failures])
-    return tables.curves, tables.items, tables.failures
+        tables = to_tables(outcome.trials, [(f.arm, f.seed, f.reason) for f in outcome.failures])
+    return tables.curves, tables.items, tables.shares, tables.failures
 
 
 class _Lines:

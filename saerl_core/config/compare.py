@@ -36,7 +36,9 @@ class CompareConfig(Section):
     n_evaluations: Annotated[int, Field(ge=2)] = 10  # points of a learning curve, after the one before training
     split: Literal["dev", "test"] = "test"  # held-out prompts that curves and final scores rest on
     n_samples: Positive = 4  # completions a held-out prompt, at every evaluation
-    workers: Positive = 2  # trials at a time, each in a process of its own
+    # where trials run: in worker processes of one step, or each as a step of its own, on a cluster a pod with its GPUs
+    place: Literal["workers", "steps"] = "workers"
+    workers: Positive = 2  # place workers: trials at a time, each in a process of its own
 
     @field_validator("seeds")
     @classmethod

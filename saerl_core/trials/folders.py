@@ -114,6 +114,17 @@ def write_trial(folder: Path, trial: Trial) -> None:
     (folder / _ERROR).unlink(missing_ok=True)
 
 
+def write_error(folder: Path, reason: str, details: str) -> None:
+    """Keep why a trial failed: a sentence, then the traceback."""
+    write_text(folder / _ERROR, f"{reason}\n\n{details}")
+
+
+def read_error(folder: Path) -> str:
+    """Return the sentence that `write_error` kept, or that there is none."""
+    path = folder / _ERROR
+    return path.read_text(encoding="utf-8").partition("\n")[0] if path.is_file() else "it ended without a result"
+
+
 def read_trial(folder: Path) -> Trial | None:
     """Return the finished trial of a folder, None where it is not finished."""
     if not (folder / _TRIAL).is_file():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from saerl_core.compare.trials import Trial
 from saerl_core.errors import BackendError
-from saerl_core.trials.folders import read_job, read_trial
+from saerl_core.trials.folders import read_error, read_job, read_trial
 
 _ROOT = Path(__file__).resolve().parents[2]  # the worker runs this library, wherever it is started from
 
@@ -101,6 +101,14 @@ def run_trials(folders: Sequence[Path], n_workers: int, report: Report = lambda 
     report(_progress(run, workers, len(folders) - len(todo)))
     found = [trial for folder in folders if (trial := read_trial(folder)) is not None]
     return Outcome(tuple(found), tuple(run.failures))
+
+
+def outcome_of(folders: Sequence[Path]) -> Outcome:
+    """Return what became of trials that were run elsewhere."""
+    found = {folder: read_trial(folder) for folder in folders}
+    lost = [(read_job(folder), read_error(folder)) for folder, trial in found.items() if trial is None]
+    trials = tuple(trial for trial in found.values() if trial is not None)
+    return Outcome(trials, tuple(Failure(job.arm, job.seed, reason) for job, reason in lost))
 
 
 def _hand_out(run: _Run, workers: list[_Worker], n_workers: int) -> None:

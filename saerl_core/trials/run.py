@@ -1,6 +1,7 @@
 """One trial: train by its plan, score the held-out prompts as it goes and at the end."""
 
 import shutil
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,17 @@ from saerl_core.protocols import StepMetrics
 from saerl_core.records import TrainJob, TrainResult
 from saerl_core.trained_on import trained_on
 from saerl_core.training.run import train_policy
-from saerl_core.trials.folders import PLAN, WORK, TrialJob, accuracies, append_accuracy, read_job, write_trial
+from saerl_core.trials.folders import (
+    PLAN,
+    WORK,
+    TrialJob,
+    accuracies,
+    append_accuracy,
+    read_job,
+    read_trial,
+    write_error,
+    write_trial,
+)
 
 
 def run_trial(folder: Path, on_step: Callable[[int], None] = lambda step: None) -> Trial:
@@ -42,6 +53,21 @@ def run_trial(folder: Path, on_step: Callable[[int], None] = lambda step: None) 
     write_trial(folder, trial)
     shutil.rmtree(folder / WORK, ignore_errors=True)
     return trial
+
+
+def attempt(folder: Path, on_step: Callable[[int], None] = lambda step: None) -> str | None:
+    """Run the trial of a folder unless it is finished; return why it failed, None where it did not.
+
+    An arm that fails is a row of the table, and the others go on: whatever it raises is written into its folder.
+    """
+    if read_trial(folder) is not None:
+        return None
+    try:
+        run_trial(folder, on_step)
+    except Exception as error:  # noqa: BLE001 (a user's strategy or reward may raise anything)
+        write_error(folder, f"{type(error).__name__}: {error}", traceback.format_exc())
+        return f"{type(error).__name__}: {error}"
+    return None
 
 
 def _train(

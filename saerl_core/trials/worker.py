@@ -9,11 +9,9 @@ import os
 import sys
 import threading
 import time
-import traceback
 from pathlib import Path
 
-from saerl_core.disk import write_text
-from saerl_core.trials.run import run_trial
+from saerl_core.trials.run import attempt
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -30,13 +28,11 @@ def main() -> None:
 
     for line in sys.stdin:
         folder = Path(json.loads(line))
-        try:
-            run_trial(folder, lambda step: say(step=step))
-        except Exception as error:  # noqa: BLE001 (an arm that fails is a row of the table; the others go on)
-            write_text(folder / "error.txt", traceback.format_exc())
-            say(error=f"{type(error).__name__}: {error}")
-        else:
+        reason = attempt(folder, lambda step: say(step=step))
+        if reason is None:
             say(done=True)
+        else:
+            say(error=reason)
 
 
 def _end_with(parent: int) -> None:

@@ -12,7 +12,8 @@ CORE = ROOT / "saerl_core"
 ROOMS = {p.name for p in CORE.iterdir() if (p / "__init__.py").is_file()} - {"config"}  # values arrive as arguments
 STEPS = [p for p in sorted((ROOT / "steps").glob("*.py")) if not p.stem.startswith("_")]
 MAX_STATEMENTS_LINES = 25
-NEVER_CACHED = ("write_report", "run_trials", "compare_trials")  # they know themselves what is finished
+OF_A_COMPARISON = ("prepare_trials", "run_trial", "collect_trials", "run_trials", "compare_trials")
+NEVER_CACHED = ("write_report", *OF_A_COMPARISON)  # they know themselves what is finished
 
 
 def rooms_in(path: Path) -> set[str]:

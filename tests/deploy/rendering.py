@@ -12,11 +12,10 @@ from uuid import uuid4
 
 import yaml
 
+from tests.contracts.test_steps import OF_A_COMPARISON, closure, rooms_in
 from tests.contracts.test_steps import STEPS as MODULES
-from tests.contracts.test_steps import closure, rooms_in
 
 ROOT = Path(__file__).resolve().parents[2]
-OF_A_COMPARISON = ("run_trials", "compare_trials")  # on one machine: no cluster runs them
 STEPS = [path for path in MODULES if not path.stem.startswith("_") and path.stem not in OF_A_COMPARISON]
 RUN_FILES = ("kubernetes.yaml", "kubernetes_ray.yaml")
 TOKEN_NAME = "ZENML_STORE_API_TOKEN"
@@ -67,12 +66,12 @@ def active(stack):
         Client().activate_stack(before)
 
 
-def compiled(stack, run_file):
-    """Compile the pipeline for a stack; nothing is built, pushed or started."""
+def compiled(stack, run_file, pipeline=None):
+    """Compile a pipeline, by default that of a run, for a stack; nothing is built, pushed or started."""
     from pipelines.training import saerl_pipeline
 
     with active(stack):
-        pipeline = saerl_pipeline.with_options(config_path=str(run_file))
+        pipeline = (pipeline or saerl_pipeline).with_options(config_path=str(run_file))
         pipeline.prepare()
         return pipeline.create_snapshot(name=f"{stack}-{run_file.stem}", replace=True)
 

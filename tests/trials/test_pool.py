@@ -149,7 +149,7 @@ def test_trials_survive_a_file_and_a_table(tmp_path: Path) -> None:
     )
     assert json.loads((tmp_path / "trial.json").read_text())["arm"] == "arm"
     tables = to_tables([trial], [])
-    [again] = from_tables(tables.curves, tables.items)
+    [again] = from_tables(tables.curves, tables.items, tables.shares)
     assert (again.curve, again.zero_std_frac, again.label_rollouts) == (curve, (0.625,), 40)
     assert again.items.equals(items)
 
