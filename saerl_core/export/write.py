@@ -1,5 +1,7 @@
 """Write an exported folder: the trainer's data and settings, `plan.json`, a page."""
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +14,7 @@ from saerl_core.export.readme import readme
 from saerl_core.export.records import ExportOptions, PlanExport
 from saerl_core.export.rows import collect
 from saerl_core.plans import BatchPlan
+from saerl_core.records import ExportedPlans
 
 _README = "README.md"
 
@@ -41,6 +44,24 @@ def export_plan(
             f"the plan could not be exported to {folder}: {error}; free some space or choose another folder"
         ) from error
     return export
+
+
+def export_plans(
+    plan: BatchPlan, prompts: pd.DataFrame, names: Sequence[str], folder: Path, options: ExportOptions
+) -> tuple[ExportedPlans, int]:
+    """Write a plan in several formats, each into a folder of its name; return them and the number of rows.
+
+    What stands in such a folder is removed: it is a killed run's.
+
+    Raises:
+        ConfigError: as `export_plan`.
+        DataError: as `export_plan`.
+    """
+    n_rows = 0
+    for name in names:
+        shutil.rmtree(folder / name, ignore_errors=True)
+        n_rows = len(export_plan(plan, prompts, name, folder / name, options).rows)
+    return ExportedPlans(folder, tuple(names)), n_rows
 
 
 def _card(name: str, export: PlanExport, files: list[str]) -> Card:
