@@ -9,6 +9,7 @@ from zenml.models import PipelineRunResponse, StepRunResponse
 
 from saerl_core.config.run import RunConfig
 from saerl_core.errors import ConfigError
+from saerl_core.export.pool import receipts_of
 from saerl_core.export.records import ExportOptions
 from saerl_core.plan.realised import realised
 from saerl_core.plans import BatchPlan, OnlinePlan
@@ -42,7 +43,9 @@ def planned_run(name: str) -> PlannedRun:
     config = RunConfig.model_validate((run.config.parameters or {})["config"])
     policy = _load(run, "prepare_policy", "policy")
     reads = None if policy is None else policy.prompt_format
-    options = ExportOptions(reads, config.grading.kind, config.training.group_size)
+    matches, counted = _load(run, "load_prompts", "contamination_matches"), _load(run, "load_prompts", "prompts_report")
+    receipts = receipts_of(matches, counted.counts.get("n_eval_items", 0))
+    options = ExportOptions(reads, config.grading.kind, config.training.group_size, receipts)
     if isinstance(plan, OnlinePlan):
         plan = _with_order(plan, run)
     return PlannedRun(run.name, plan, _load(run, "load_prompts", "prompts"), options)

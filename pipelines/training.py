@@ -63,7 +63,15 @@ def exports(c: RunConfig, s: Signals, plan: Any, consumed: Any) -> tuple[Any, An
     is_online = find(c.plan.strategy.name).is_online
     order = {"consumed": consumed, "clusters": s.clusters, "difficulty": s.difficulty} if is_online else {}
     exported, report = export_plan(
-        s.prompts, plan, s.policy, list(c.export), c.grading.kind, c.training.group_size, **order
+        s.prompts,
+        plan,
+        s.policy,
+        list(c.export),
+        c.grading.kind,
+        c.training.group_size,
+        s.matches,
+        s.prompts_report,
+        **order,
     )
     return exported, report
 

@@ -6,11 +6,12 @@ import pandas as pd
 from zenml import step
 
 from materializers import ExportedPlansMaterializer
+from saerl_core.export.pool import receipts_of
 from saerl_core.export.records import ExportOptions
 from saerl_core.export.write import export_plans
 from saerl_core.plan.realised import realised
 from saerl_core.plans import BatchPlan
-from saerl_core.records import ExportedPlans, PolicyRef, StageReport
+from saerl_core.records import ExportedPlans, PolicyRef, PromptsReport, StageReport
 from steps._exports import run_folder
 from tracking.runtime import stage, stage_cache, track
 
@@ -27,6 +28,8 @@ def export_plan(
     formats: list[str],
     grading: str,
     group_size: int,
+    matches: pd.DataFrame,
+    prompts_report: PromptsReport,
     consumed: pd.DataFrame | None = None,
     clusters: pd.DataFrame | None = None,
     difficulty: pd.DataFrame | None = None,
@@ -35,7 +38,8 @@ def export_plan(
     with stage("export_plan") as clock:
         if consumed is not None and clusters is not None and difficulty is not None:
             plan = realised(plan, consumed, clusters, difficulty)
-        options = ExportOptions(policy.prompt_format, grading, group_size)
+        receipts = receipts_of(matches, prompts_report.counts.get("n_eval_items", 0))
+        options = ExportOptions(policy.prompt_format, grading, group_size, receipts)
         exported, n_rows = export_plans(plan, prompts, formats, run_folder(), options)
         values = {"n_formats": float(len(exported.formats)), "n_rows": float(n_rows)}
         report = clock.stamp(StageReport(stage="export", values=values))

@@ -11,7 +11,7 @@ from saerl_core.errors import ConfigError, DataError
 from saerl_core.export.card import CARD_NAME, Card, CardRow, Reads
 from saerl_core.export.formats import find
 from saerl_core.export.readme import readme
-from saerl_core.export.records import ExportOptions, PlanExport
+from saerl_core.export.records import ExportOptions, Format, PlanExport
 from saerl_core.export.rows import collect
 from saerl_core.plans import BatchPlan
 from saerl_core.records import ExportedPlans
@@ -36,7 +36,7 @@ def export_plan(
         _make_room(folder, overwrite)
         before = _files(folder)
         form.write(export, folder)
-        (folder / _README).write_text(readme(form, export), encoding="utf-8")
+        (folder / _README).write_text(_page(form, export), encoding="utf-8")
         card = _card(name, export, sorted(_files(folder) - before))
         (folder / CARD_NAME).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
     except OSError as error:
@@ -44,6 +44,11 @@ def export_plan(
             f"the plan could not be exported to {folder}: {error}; free some space or choose another folder"
         ) from error
     return export
+
+
+def _page(form: Format, export: PlanExport) -> str:
+    text = readme(form, export)
+    return text if form.page is None else form.page(export, text)
 
 
 def export_plans(
