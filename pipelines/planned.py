@@ -51,6 +51,27 @@ def planned_run(name: str) -> PlannedRun:
     return PlannedRun(run.name, plan, _load(run, "load_prompts", "prompts"), options)
 
 
+def measured_run(name: str) -> tuple[RunConfig, pd.DataFrame]:
+    """Return a run's configuration and its prompts with the pass rates that it measured, found as `planned_run` does.
+
+    Of a measured prompt known_pass_rate and n_rollouts are the measurement; the others have neither.
+
+    Raises:
+        ConfigError: there is no such run, or it measured nothing.
+    """
+    run = _newest() if name == LATEST else _named(name)
+    rates = _load(run, "measure_pass_rates", "pass_rates")
+    if rates is None or rates.empty:
+        raise ConfigError(
+            f"run {run.name} measured no pass rate: difficulty.label or its strategy asked for none; take one that "
+            "did, or a file with pass rates"
+        )
+    prompts = _load(run, "load_prompts", "prompts").drop(columns="known_pass_rate")
+    measured = rates[["prompt_id", "pass_rate", "n_rollouts"]].rename(columns={"pass_rate": "known_pass_rate"})
+    config = RunConfig.model_validate((run.config.parameters or {})["config"])
+    return config, prompts.merge(measured, on="prompt_id", how="left")
+
+
 def _with_order(plan: OnlinePlan, run: PipelineRunResponse) -> BatchPlan:
     consumed = _load(run, "train_policy", "consumed")
     if consumed is None:
