@@ -1,6 +1,7 @@
 """The trainers' own loaders read an exported file: two epochs in the plan's order, and a shuffle is seen.
 
-They run in environments of their own: SAERL_VERL_PYTHON names a Python in which verl is installed (docs/export.md).
+They run in environments of their own: SAERL_VERL_PYTHON and SAERL_SWIFT_PYTHON name a Python in
+which verl, or ms-swift, is installed (docs/export.md).
 """
 
 import json
@@ -12,6 +13,7 @@ import pytest
 
 from saerl_core import export_plan, make_plan
 from tests.export.conftest import CHAT, PLAIN, SIZE
+from tests.export.test_layouts import arguments
 
 HERE = Path(__file__).parent
 EPOCHS = 2
@@ -33,7 +35,9 @@ def loaded(two_epochs, prompts, tmp_path):
         folder = tmp_path / name
         export_plan(two_epochs, prompts, name, folder, prompt_format=reads, group_size=4)
         environment = {**os.environ, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
-        command = [python, str(HERE / f"{name}_order.py"), str(folder), *overrides]
+        script = folder / "plan_args.sh"
+        given = [word for pair in arguments(folder).items() for word in pair] if script.is_file() else []
+        command = [python, str(HERE / f"{name}_order.py"), str(folder), *given, *overrides]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout.splitlines()[-1])
@@ -55,4 +59,21 @@ def test_verl_reads_the_order_of_the_plan(loaded, two_epochs, prompts, reads):
 @pytest.mark.slow
 def test_a_shuffle_of_verl_is_another_order(loaded, two_epochs):
     found = loaded("verl", "SAERL_VERL_PYTHON", CHAT, "data.shuffle=True", "data.seed=1")
+    assert [batch["ids"] for batch in found["batches"]] != [two_epochs.batch(i) for i in range(two_epochs.n_steps)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reads", [CHAT, PLAIN], ids=["chat", "plain"])
+def test_swift_reads_the_order_of_the_plan(loaded, two_epochs, prompts, reads):
+    found = loaded("swift", "SAERL_SWIFT_PYTHON", reads)
+    assert [batch["ids"] for batch in found["batches"]] == [two_epochs.batch(i) for i in range(two_epochs.n_steps)]
+    assert all(batch["alike"] for batch in found["batches"])
+    texts = prompts.set_index("prompt_id")["prompt"]
+    for batch in found["batches"]:
+        assert batch["texts"] == [texts[i] + reads.prompt_suffix for i in batch["ids"]]
+
+
+@pytest.mark.slow
+def test_a_shuffle_of_swift_is_another_order(loaded, two_epochs):
+    found = loaded("swift", "SAERL_SWIFT_PYTHON", CHAT, "--dataset_shuffle", "true")
     assert [batch["ids"] for batch in found["batches"]] != [two_epochs.batch(i) for i in range(two_epochs.n_steps)]

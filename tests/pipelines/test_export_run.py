@@ -42,9 +42,11 @@ def test_a_static_plan_is_exported_and_named(run, saerl_home, caplog):
     assert str(again.steps["export_plan"].status) == "cached"
     kept = saerl_home / "exports" / again.name
     assert {p.relative_to(kept) for p in kept.rglob("*")} == {p.relative_to(folder) for p in folder.rglob("*")}
-    more = run("vanilla", ["jsonl"])
+    more = run("vanilla", ["hub"])
     done = {name for name, step in more.steps.items() if str(step.status) == "completed"}
     assert done == {"export_plan", "write_report"}
+    card = (saerl_home / "exports" / more.name / "hub" / "README.md").read_text()
+    assert "The pool was compared with 80 evaluation items" in card
 
 
 def test_an_online_strategy_exports_what_was_trained(run, saerl_home):
