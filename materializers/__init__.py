@@ -9,12 +9,14 @@ from materializers.arrays import (
     PromptVectorsMaterializer,
     SaeFeaturesMaterializer,
 )
+from materializers.exports import ExportedPlansMaterializer
 from materializers.models import PolicyMaterializer, SaeMaterializer
 from materializers.plan import BatchPlanMaterializer
 
 __all__ = [
     "BatchPlanMaterializer",
     "ControlFeaturesMaterializer",
+    "ExportedPlansMaterializer",
     "LinearProbeMaterializer",
     "PolicyMaterializer",
     "PromptVectorsMaterializer",

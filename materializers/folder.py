@@ -19,15 +19,15 @@ class FolderMaterializer(BaseMaterializer):
 
     SKIP_REGISTRATION = True
 
-    def upload(self, folder: Path) -> None:
-        """Copy every file of `folder` into the artifact's uri.
+    def upload(self, folder: Path, below: str = "") -> None:
+        """Copy every file of `folder` into the artifact's uri, or into a folder of this name below it.
 
         Raises:
             BackendError: If the store is full or cannot be written; what was there before stays.
         """
         try:
             for file in sorted(p for p in folder.rglob("*") if p.is_file()):
-                target = PurePosixPath(self.uri) / file.relative_to(folder).as_posix()
+                target = PurePosixPath(self.uri) / below / file.relative_to(folder).as_posix()
                 fileio.makedirs(str(target.parent))
                 fileio.copy(str(file), str(target), overwrite=True)
         except OSError as error:

@@ -9,6 +9,7 @@ from zenml.models import PipelineRunResponse, StepRunResponse
 
 from saerl_core.config.run import RunConfig
 from saerl_core.errors import ConfigError
+from saerl_core.export.pool import receipts_of
 from saerl_core.export.records import ExportOptions
 from saerl_core.plan.realised import realised
 from saerl_core.plans import BatchPlan, OnlinePlan
@@ -42,10 +43,33 @@ def planned_run(name: str) -> PlannedRun:
     config = RunConfig.model_validate((run.config.parameters or {})["config"])
     policy = _load(run, "prepare_policy", "policy")
     reads = None if policy is None else policy.prompt_format
-    options = ExportOptions(reads, config.grading.kind, config.training.group_size)
+    matches, counted = _load(run, "load_prompts", "contamination_matches"), _load(run, "load_prompts", "prompts_report")
+    receipts = receipts_of(matches, counted.counts.get("n_eval_items", 0))
+    options = ExportOptions(reads, config.grading.kind, config.training.group_size, receipts)
     if isinstance(plan, OnlinePlan):
         plan = _with_order(plan, run)
     return PlannedRun(run.name, plan, _load(run, "load_prompts", "prompts"), options)
+
+
+def measured_run(name: str) -> tuple[RunConfig, pd.DataFrame]:
+    """Return a run's configuration and its prompts with the pass rates that it measured, found as `planned_run` does.
+
+    Of a measured prompt known_pass_rate and n_rollouts are the measurement; the others have neither.
+
+    Raises:
+        ConfigError: there is no such run, or it measured nothing.
+    """
+    run = _newest() if name == LATEST else _named(name)
+    rates = _load(run, "measure_pass_rates", "pass_rates")
+    if rates is None or rates.empty:
+        raise ConfigError(
+            f"run {run.name} measured no pass rate: difficulty.label or its strategy asked for none; take one that "
+            "did, or a file with pass rates"
+        )
+    prompts = _load(run, "load_prompts", "prompts").drop(columns="known_pass_rate")
+    measured = rates[["prompt_id", "pass_rate", "n_rollouts"]].rename(columns={"pass_rate": "known_pass_rate"})
+    config = RunConfig.model_validate((run.config.parameters or {})["config"])
+    return config, prompts.merge(measured, on="prompt_id", how="left")
 
 
 def _with_order(plan: OnlinePlan, run: PipelineRunResponse) -> BatchPlan:

@@ -6,9 +6,11 @@ from pipelines.base import as_saerl_pipeline
 from pipelines.parts import Signals, completion_tokens, signals, vectors
 from saerl_core.config.run import CONTROL_STRATEGY, PlanConfig, RunConfig, TrainingConfig
 from saerl_core.plan.code import strategy_code
+from saerl_core.plan.strategies.lookup import find
 from saerl_core.stages import CONTROL
 from saerl_core.training.fingerprint import training_code
 from steps.evaluate_policy import evaluate_policy
+from steps.export_plan import export_plan
 from steps.plan_batches import plan_batches
 from steps.train_policy import train_policy
 from steps.write_report import write_report
@@ -32,6 +34,7 @@ def saerl_pipeline(config: RunConfig) -> None:
             s.prompts, plan, s.policy, training, c.grading, train_seed, threads, train_code,
             s.dev if training.eval_every_steps is not None else None,
         )  # fmt: skip
+    exported, export_report = exports(c, s, plan, consumed)
     if c.evaluation.enabled:
         held_out = s.test if c.evaluation.split == "test" else s.dev
         scores, items, evaluation_report = evaluate_policy(
@@ -45,8 +48,32 @@ def saerl_pipeline(config: RunConfig) -> None:
         pass_rates=s.pass_rates, pass_rates_report=s.pass_rates_report, difficulty=s.difficulty,
         difficulty_report=s.difficulty_report, plan=plan, plan_report=plan_report, log=log, consumed=consumed,
         handed_out=handed_out, training_report=training_report, scores=scores, evaluation_report=evaluation_report,
-        benchmarks_report=s.benchmarks_report, vectors_report=vectors_report, items=items, **counterfactual,
+        benchmarks_report=s.benchmarks_report, vectors_report=vectors_report, items=items, exported=exported,
+        export_report=export_report, **counterfactual,
     )  # fmt: skip
+
+
+def exports(c: RunConfig, s: Signals, plan: Any, consumed: Any) -> tuple[Any, Any]:
+    """Write the plan for the trainers that `export` names: the folders and their report.
+
+    A static plan does not wait for the training and stays cached whatever the training does.
+    """
+    if not c.export:
+        return None, None
+    is_online = find(c.plan.strategy.name).is_online
+    order = {"consumed": consumed, "clusters": s.clusters, "difficulty": s.difficulty} if is_online else {}
+    exported, report = export_plan(
+        s.prompts,
+        plan,
+        s.policy,
+        list(c.export),
+        c.grading.kind,
+        c.training.group_size,
+        s.matches,
+        s.prompts_report,
+        **order,
+    )
+    return exported, report
 
 
 def control(c: RunConfig, s: Signals, plan: Any) -> dict[str, Any]:

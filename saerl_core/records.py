@@ -15,6 +15,14 @@ from saerl_core.probe_rows import ProbeRow, WorstPrompt
 from saerl_core.tables import HANDED_OUT
 
 
+@dataclass(frozen=True)
+class ExportedPlans:
+    """A plan as other trainers read it: one folder a format, below `folder` and named like it."""
+
+    folder: Path
+    formats: tuple[str, ...]
+
+
 class StageReport(BaseModel, frozen=True, extra="forbid"):
     """Headline numbers of one stage and what it cost; subclasses add fields, `metrics` flattens them for MLflow."""
 

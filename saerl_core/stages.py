@@ -56,6 +56,9 @@ _ROWS = (
         ("training/run.py", "plan/curriculum.py", "rollouts", "latex.py", "invisible.py", "policy", "world"),
     ),
     Stage(
+        "export_plan", "export_report", "export", "setup", "plan", ("export", "plan/realised.py", "plan/decisions.py")
+    ),
+    Stage(
         "evaluate_policy", "evaluation_report", "eval", "evaluation", "evaluation",
         ("evaluation", "rollouts", "latex.py", "invisible.py", "policy", "world"),
     ),

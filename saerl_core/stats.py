@@ -84,6 +84,14 @@ def over_seeds(values: Sequence[float]) -> Estimate:
     return Estimate(mean, mean - reach, mean + reach, p)
 
 
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of n independent trials (Wilson 1927); n is at least 1."""
+    z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values adjusted for looking at all of them at once, in the same order (Holm 1979)."""
     order = np.argsort(p_values, kind="stable")

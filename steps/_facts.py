@@ -1,5 +1,6 @@
-"""Who ran what and when: the head of every page."""
+"""Who ran what and when: the head of every page, and the name of its files."""
 
+import re
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -19,3 +20,8 @@ def run_facts() -> RunFacts:
         versions={name: version(name) for name in _PACKAGES},
         mlflow_run=runtime.mlflow_run_name(),
     )
+
+
+def file_name(run_name: str) -> str:
+    """Return a run's name with _ for what a file name may not hold everywhere."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", run_name)

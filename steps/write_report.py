@@ -1,7 +1,6 @@
 """Write the page, the cost ledger and everything that makes runs comparable; never cached."""
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +19,7 @@ from saerl_core.records import (
     ClustersReport,
     DifficultyReport,
     EvaluationReport,
+    ExportedPlans,
     FeaturesReport,
     PassRatesReport,
     PlanReport,
@@ -37,7 +37,8 @@ from saerl_core.report.page import render_report
 from saerl_core.report.summary import summary_text
 from saerl_core.stages import CONTROL
 from saerl_core.tables import COSTS
-from steps._facts import run_facts
+from steps._exports import kept
+from steps._facts import file_name, run_facts
 from tracking import runtime
 
 
@@ -58,6 +59,7 @@ def write_report(
     control_items: pd.DataFrame | None = None, control_scores: pd.DataFrame | None = None,
     control_log: pd.DataFrame | None = None, control_plan_report: PlanReport | None = None,
     control_training_report: TrainingReport | None = None, control_evaluation_report: EvaluationReport | None = None,
+    exported: ExportedPlans | None = None, export_report: StageReport | None = None,
 ) -> tuple[Annotated[HTMLString, "report"], Annotated[pd.DataFrame, "costs"]]:
     """Render the page from all records and log every headline metric, so that a cached run is comparable too."""
     with runtime.stage("write_report"):
@@ -73,7 +75,7 @@ def write_report(
             difficulty_report=difficulty_report, plan=plan, plan_report=plan_report,
             costs=COSTS.empty(), pass_rates=pass_rates, pass_rates_report=pass_rates_report,
             training=training, scores=scores, evaluation_report=evaluation_report, benchmarks_report=benchmarks_report,
-            vectors_report=vectors_report, items=items,
+            vectors_report=vectors_report, items=items, exports=kept(exported), export_report=export_report,
             control=ControlFacts.of(control_items, control_scores, control_log, control_plan_report,
                                     control_training_report, control_evaluation_report),
         )
@@ -103,16 +105,20 @@ def _log(inputs: ReportInputs, page: str) -> None:
 def _where(inputs: ReportInputs) -> str:
     """Say where the page, the plan and what is odd in the prompts are to be found."""
     folder = state_dir() / "last_run"
+    exports = "".join(
+        f"\nPlan for {name}: {where}; its README.md says how to start." for name, where in inputs.exports.items()
+    )
     return (
         f"Report: {_kept_page(inputs)} (the newest is always {state_dir() / 'report.html'}).\n"
         f"Plan: {folder / 'plan.parquet'}; why each prompt is in it or not: {folder / 'plan_decisions.parquet'}.\n"
         f"Odd prompts: {len(inputs.issues)}, listed in {folder / 'prompt_issues.csv'}."
+        f"{exports}"
     )
 
 
 def _kept_page(inputs: ReportInputs) -> Path:
     """Return the file that keeps this run's page when the next run writes its own."""
-    return state_dir() / "reports" / f"{re.sub(r'[^A-Za-z0-9._-]', '_', inputs.facts.run_name)}.html"
+    return state_dir() / "reports" / f"{file_name(inputs.facts.run_name)}.html"
 
 
 def _log_forecasts(training: TrainingFacts) -> dict[str, float]:

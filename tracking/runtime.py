@@ -74,6 +74,7 @@ _PARAMS = (
 )
 _MAX_CHANGED = 40  # parameters; all are in the tag `saerl.changed`, and in config.json
 _MAX_TAG = 4900  # MLflow's databases hold 5000 characters of a tag
+_SOURCE = (".py", ".txt")  # .txt: scripts that are copied into an export
 _SHARED = ("records.py", "tables.py", "seeds.py", "ids.py")
 logger = logging.getLogger("saerl")
 
@@ -89,7 +90,8 @@ def cache_policy(*rooms: str) -> CachePolicy:
     core = _ROOT / "saerl_core"
     files = [core / name for name in _SHARED]
     for room in rooms:
-        files += [core / room] if room.endswith(".py") else sorted((core / room).rglob("*.py"))
+        below = [core / room] if room.endswith(".py") else sorted((core / room).rglob("*"))
+        files += [file for file in below if file.suffix in _SOURCE]
     return CachePolicy(file_dependencies=[str(file.relative_to(_ROOT)) for file in files])
 
 

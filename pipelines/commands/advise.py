@@ -21,6 +21,7 @@ from saerl_core.errors import ConfigError, DataError, SaerlError
 @click.option(
     "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting, over the run file; repeatable."
 )
+@click.option("--run", "run_name", help="A finished run that measured pass rates: its name, its id, or `latest`.")
 @click.option("--n-rollouts", type=int, help="Rollouts behind each pass rate, where no column n_rollouts says it.")
 @click.option("--group-size", type=int, help="Completions a prompt.  [default: the run file's, else 8]")
 @click.option("--tokens-per-second", type=float, help="What one GPU generates.")
@@ -29,6 +30,7 @@ def advise(
     file: str | None,
     path: str | None,
     settings: tuple[str, ...],
+    run_name: str | None,
     n_rollouts: int | None,
     group_size: int | None,
     tokens_per_second: float | None,
@@ -36,13 +38,15 @@ def advise(
 ) -> None:
     """Say what the pass rates in FILE, or in the prompts of a run file, mean for a training: before GPUs are rented."""
     try:
-        price = _price(tokens_per_second, price_per_hour, path)
-        if file is None and path is None:
+        price = _price(tokens_per_second, price_per_hour, path or run_name)
+        if file is None and path is None and run_name is None:
             raise ConfigError("there is nothing to advise on; name a file with pass rates, a run file with -c, or both")
+        if file is not None and run_name is not None:
+            raise ConfigError(f"pass rates are in '{file}' or those that run {run_name} measured; name one of the two")
         if settings and path is None:
             raise ConfigError("--set changes a run file; name one with -c")
         config = None if path is None else load_config(path, read_settings(settings))
-        pool = _pool(file, config)
+        pool, config = _measured(run_name, config) if run_name is not None else (_pool(file, config), config)
         size = group_size or (8 if config is None else config.training.group_size)
         run = None if config is None else _run(config, pool, size)
         try:
@@ -58,13 +62,15 @@ def advise(
         raise click.ClickException(str(error)) from error
 
 
-def _price(tokens_per_second: float | None, per_hour: float | None, path: str | None) -> Price | None:
+def _price(tokens_per_second: float | None, per_hour: float | None, sizes: str | None) -> Price | None:
     if tokens_per_second is None:
         if per_hour is not None:
             raise ConfigError("--price-per-hour needs --tokens-per-second: nothing else says how many hours there are")
         return None
-    if path is None:
-        raise ConfigError("--tokens-per-second needs a run file (-c): nothing else says how many tokens there are")
+    if sizes is None:
+        raise ConfigError(
+            "--tokens-per-second needs a run file (-c) or a run (--run), which say how many tokens there are"
+        )
     return Price(tokens_per_second, per_hour)
 
 
@@ -77,6 +83,14 @@ def _pool(file: str | None, config: RunConfig | None) -> pd.DataFrame:
     else:
         train = load_prompts(config.prompts, seed=config.seed).train if config is not None else pd.DataFrame()
     return train[train["usable"].astype(bool)]
+
+
+def _measured(run_name: str, config: RunConfig | None) -> tuple[pd.DataFrame, RunConfig]:
+    """Return the usable prompts of a run with what it measured, and its sizes where no run file gives others."""
+    from pipelines.planned import measured_run
+
+    own, prompts = measured_run(run_name)
+    return prompts[prompts["usable"].astype(bool)], config or own
 
 
 def _known(pool: pd.DataFrame, n_rollouts: int | None) -> KnownPassRates:

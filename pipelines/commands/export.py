@@ -83,6 +83,7 @@ def _run(plan: str, prompts: Path | None, given: ExportOptions) -> _Planned:
         _over(given.prompt_format, own.prompt_format),
         given.grading or own.grading,
         own.group_size if given.group_size is None else given.group_size,
+        own.receipts,
     )
     return found.plan, found.prompts, options
 

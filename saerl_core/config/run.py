@@ -222,6 +222,7 @@ class RunConfig(Section):
     control: Literal["auto", "vanilla", "none"] = (
         "auto"  # what is trained beside the strategy; auto: see trains_control
     )
+    export: tuple[str, ...] = ()  # trainers that the plan is written for too, such as [verl, trl]: docs/export.md
     prompts: PromptsConfig = PromptsConfig()
     policy: PolicyConfig = PolicyConfig()
     sae: SaeConfig = SaeConfig()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 from saerl_core.errors import ConfigError
-from saerl_core.export import jsonl, nemo_rl, slime, swift, tinker, trinity, trl, verl
+from saerl_core.export import hub, jsonl, nemo_rl, slime, swift, tinker, trinity, trl, verl
 from saerl_core.export.records import Format
 
 FORMATS: Mapping[str, Format] = {
@@ -16,6 +16,7 @@ FORMATS: Mapping[str, Format] = {
     "trinity": trinity.FORMAT,
     "swift": swift.FORMAT,
     "jsonl": jsonl.FORMAT,
+    "hub": hub.FORMAT,
 }
 NO_ORDER: Mapping[str, str] = {  # asked for by name, and why there is no such format
     "roll": "ROLL shuffles the indices of its data set, always",

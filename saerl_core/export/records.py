@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from saerl_core.export.pool import PoolFacts, Receipts
 from saerl_core.records import PromptFormat
 
 
@@ -14,6 +15,7 @@ class ExportOptions:
     prompt_format: PromptFormat | None = None  # None: nobody said; the text as it is, or the trainer's own template
     grading: str = "math"  # kind of grading, as in a run file
     group_size: int | None = None  # completions a prompt, at least 2; None: nobody said
+    receipts: Receipts | None = None  # of the search for evaluation items; None: nobody said
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class PlannedRow:
     prompt_id: str
     prompt: str  # with the policy's suffix behind it
     answer: str
+    source: str | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class PlanExport:
     prompts_per_step: int
     n_steps: int
     options: ExportOptions
+    pool: PoolFacts
 
     @property
     def group_size(self) -> int | None:
@@ -84,4 +89,5 @@ class Format:
     keeps: str  # what keeps the order
     breaks: str  # what breaks it
     feedback: str  # how rewards come back
+    page: Callable[[PlanExport, str], str] | None = None  # README.md around the ten lines that every format has
     ran: str = "not run"  # what was run of it, and not only checked against the documented layout

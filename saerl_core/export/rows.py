@@ -7,6 +7,7 @@ import pandas as pd
 
 from saerl_core.config.run import GradingConfig
 from saerl_core.errors import ConfigError, DataError
+from saerl_core.export.pool import LICENCE_COLUMNS, pool_facts, text_of
 from saerl_core.export.records import ExportOptions, PlanExport, PlannedRow
 from saerl_core.plans import BatchPlan, FixedPlan
 
@@ -23,13 +24,14 @@ def collect(plan: BatchPlan, prompts: pd.DataFrame, options: ExportOptions) -> P
     """
     _check(options)
     table = _ordered(plan)
-    texts = _texts(prompts, [str(p) for p in table["prompt_id"]])
+    planned = [str(p) for p in table["prompt_id"]]
+    texts, about = _texts(prompts, planned), _about(prompts)
     suffix = "" if options.prompt_format is None else options.prompt_format.prompt_suffix
     size = plan.prompts_per_step
     rows = []
-    for i, prompt_id in enumerate(table["prompt_id"]):
-        prompt, answer = texts[str(prompt_id)]
-        rows.append(PlannedRow(i, i // size, i % size, str(prompt_id), prompt + suffix, answer))
+    for i, prompt_id in enumerate(planned):
+        prompt, answer = texts[prompt_id]
+        rows.append(PlannedRow(i, i // size, i % size, prompt_id, prompt + suffix, answer, *about[prompt_id]))
     return PlanExport(
         rows=tuple(rows),
         strategy=plan.strategy,
@@ -39,6 +41,7 @@ def collect(plan: BatchPlan, prompts: pd.DataFrame, options: ExportOptions) -> P
         prompts_per_step=size,
         n_steps=len(rows) // size,
         options=options,
+        pool=pool_facts(plan.decisions, prompts, planned),
     )
 
 
@@ -110,6 +113,13 @@ def _texts(prompts: pd.DataFrame, planned: list[str]) -> dict[str, tuple[str, st
                 f"first is {bad[0]}; correct these rows and plan again"
             )
     return {p: texts[p] for p in wanted}
+
+
+def _about(prompts: pd.DataFrame) -> dict[str, tuple[str | None, str | None]]:
+    """Return source and licence of every prompt, where a column says them."""
+    names = ["prompt_id", *(n for n in ("source", *LICENCE_COLUMNS) if n in prompts.columns)]
+    rows = [{str(k): v for k, v in row.items()} for row in prompts[names].to_dict("records")]
+    return {str(row["prompt_id"]): (text_of(row, ("source",)), text_of(row, LICENCE_COLUMNS)) for row in rows}
 
 
 def _is_text(value: object) -> bool:

@@ -47,4 +47,5 @@ FORMAT = Format(
     breaks="`--dataset_shuffle true` (the default), `--dynamic_sample true`, `--truncation_strategy delete` or "
     "`--strict false` (rows go, later batches move up), another product of sizes, `--streaming true`.",
     feedback="A reward class gets `prompt_id`, `row` and `solution` as arguments: write them down with the reward.",
+    ran="ms-swift 4.6.0's own loader and sampler read it in the plan's order (tests/export); not trained with it",
 )

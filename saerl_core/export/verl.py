@@ -78,5 +78,5 @@ FORMAT = Format(
     "up), `filter_groups` (dynamic sampling), an asynchronous `trainer_mode`, more than one epoch.",
     feedback="A reward function gets `extra_info.prompt_id` and `extra_info.step`. `rollouts/{step}.jsonl` (counted "
     "from 1) holds `input` and `score`: join by the prompt's text inside the step, the `uid` is random.",
-    ran="the settings are composed with verl's configuration; not run",
+    ran="verl 0.9.1's own data loader reads it in the plan's order (tests/export); not trained with it",
 )

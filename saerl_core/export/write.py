@@ -1,5 +1,7 @@
 """Write an exported folder: the trainer's data and settings, `plan.json`, a page."""
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -9,9 +11,10 @@ from saerl_core.errors import ConfigError, DataError
 from saerl_core.export.card import CARD_NAME, Card, CardRow, Reads
 from saerl_core.export.formats import find
 from saerl_core.export.readme import readme
-from saerl_core.export.records import ExportOptions, PlanExport
+from saerl_core.export.records import ExportOptions, Format, PlanExport
 from saerl_core.export.rows import collect
 from saerl_core.plans import BatchPlan
+from saerl_core.records import ExportedPlans
 
 _README = "README.md"
 
@@ -33,7 +36,7 @@ def export_plan(
         _make_room(folder, overwrite)
         before = _files(folder)
         form.write(export, folder)
-        (folder / _README).write_text(readme(form, export), encoding="utf-8")
+        (folder / _README).write_text(_page(form, export), encoding="utf-8")
         card = _card(name, export, sorted(_files(folder) - before))
         (folder / CARD_NAME).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
     except OSError as error:
@@ -41,6 +44,29 @@ def export_plan(
             f"the plan could not be exported to {folder}: {error}; free some space or choose another folder"
         ) from error
     return export
+
+
+def _page(form: Format, export: PlanExport) -> str:
+    text = readme(form, export)
+    return text if form.page is None else form.page(export, text)
+
+
+def export_plans(
+    plan: BatchPlan, prompts: pd.DataFrame, names: Sequence[str], folder: Path, options: ExportOptions
+) -> tuple[ExportedPlans, int]:
+    """Write a plan in several formats, each into a folder of its name; return them and the number of rows.
+
+    What stands in such a folder is removed: it is a killed run's.
+
+    Raises:
+        ConfigError: as `export_plan`.
+        DataError: as `export_plan`.
+    """
+    n_rows = 0
+    for name in names:
+        shutil.rmtree(folder / name, ignore_errors=True)
+        n_rows = len(export_plan(plan, prompts, name, folder / name, options).rows)
+    return ExportedPlans(folder, tuple(names)), n_rows
 
 
 def _card(name: str, export: PlanExport, files: list[str]) -> Card:

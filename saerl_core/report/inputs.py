@@ -132,6 +132,8 @@ class ReportInputs:
     benchmarks_report: BenchmarksReport | None = None
     vectors_report: StageReport | None = None
     control: ControlFacts | None = None
+    exports: Mapping[str, str] = field(default_factory=dict)  # format -> folder
+    export_report: StageReport | None = None
 
     @property
     def training_report(self) -> TrainingReport | None:

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from saerl_core.plans import OnlinePlan
 from saerl_core.report import numbers
 from saerl_core.report.blocks import (
     Block,
@@ -40,6 +41,7 @@ def plan(inputs: ReportInputs) -> Section:
     else:
         blocks.extend(_drawn(inputs))
     blocks.append(_decisions(inputs))
+    blocks.extend(_exports(inputs))
     lead = f"Strategy {order.strategy}: which prompts in which batch, in which order (hash {order.plan_hash[:12]})."
     return Section("plan", "The plan", blocks, lead=lead)
 
@@ -84,6 +86,15 @@ def observed_difficulty(consumed: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"step": sums.index, "wrong": 1 - sums["n_correct"] / sums["n_rollouts"]}).reset_index(
         drop=True
     )
+
+
+def _exports(inputs: ReportInputs) -> list[Block]:
+    if not inputs.exports:
+        return []
+    order = "as it was trained" if isinstance(inputs.plan, OnlinePlan) else "as planned"
+    rows = [[name, folder] for name, folder in inputs.exports.items()]
+    caption = f"The order {order}, with the settings that keep it; README.md in each folder says how to start."
+    return [Table("This plan for other trainers", ["format", "folder"], rows, n_text=2, caption=caption)]
 
 
 def _decisions(inputs: ReportInputs) -> Table | Missing:

@@ -24,6 +24,7 @@ from saerl_core.report.charts import bars, histogram
 from saerl_core.report.dots import scatter
 from saerl_core.report.inputs import ReportInputs
 from saerl_core.report.maps import cluster_map
+from saerl_core.report.section_advice import advice_blocks
 from saerl_core.report.vega import Chart, colour
 
 _MAX_SCATTER = 1500
@@ -227,6 +228,7 @@ def difficulty(inputs: ReportInputs) -> Section:
     why = f"Pass rates: no rollouts were spent on labels in this run; difficulty comes from the {label}."
     blocks: list[Block] = [Text(words, strong=True) if words else Missing(why)]
     blocks.extend(side_by_side(shape, _agreement(inputs, measured, label)))
+    blocks.extend(advice_blocks(inputs))
     lead = (
         f"0 is easy, 1 is hard, from the {label}: known for {len(measured):,} labelled prompts, predicted for all "
         f"{len(table):,}. A labelled prompt keeps its label."

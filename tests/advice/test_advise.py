@@ -226,3 +226,43 @@ def test_without_pass_rates_the_way_out_is_named(tmp_path):
         assert code == 1, arguments
         assert message in said
         assert said.count("\n") == 1
+
+
+@pytest.fixture
+def finished(monkeypatch):
+    """A run that measured two of its three prompts, as ZenML would give it."""
+    from types import SimpleNamespace
+
+    import pandas as pd
+
+    from pipelines import planned
+
+    ids = ["a", "b", "c"]
+    prompts = pd.DataFrame({"prompt_id": ids, "usable": True, "known_pass_rate": np.nan, "flags": ""})
+    rates = pd.DataFrame({"prompt_id": ["a", "c"], "pass_rate": [0.0, 1.0], "n_rollouts": 512})
+    artifacts = {"prompts": prompts, "pass_rates": rates}
+    config = {"plan": {"n_steps": 5, "prompts_per_step": 2}, "training": {"group_size": 16}}
+    run = SimpleNamespace(name="mine", config=SimpleNamespace(parameters={"config": config}))
+    monkeypatch.setattr(planned, "_named", lambda name: run)
+    monkeypatch.setattr(planned, "_load", lambda run, step, name: artifacts[name])
+    return artifacts
+
+
+def test_a_finished_run_gives_what_it_measured(finished, tmp_path):
+    done = CliRunner().invoke(command, ["--run", "mine", "--tokens-per-second", "100"])
+    assert done.exit_code == 0, done.output
+    assert "2 usable prompts have a pass rate, 50 % on average, from up to 512 rollouts each" in done.output
+    assert "With groups of 16, 100 % of your rollouts will teach nothing" in done.output
+    assert "5 steps x 2 prompts x 16 = 160 rollouts" in done.output
+    assert "GPU-hours" in done.output
+    other = tmp_path / "run.yaml"
+    other.write_text("parameters: {training: {group_size: 4}}")
+    assert "With groups of 4, " in CliRunner().invoke(command, ["--run", "mine", "-c", str(other)]).output
+
+
+def test_a_run_without_measurements_or_beside_a_file_is_refused(finished):
+    assert "name one of the two" in CliRunner().invoke(command, ["a.jsonl", "--run", "mine"]).output
+    finished["pass_rates"] = None
+    done = CliRunner().invoke(command, ["--run", "mine"])
+    assert done.exit_code == 1
+    assert "run mine measured no pass rate" in done.output

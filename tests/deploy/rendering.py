@@ -48,6 +48,7 @@ def with_every_step(run_file: Path, folder: Path) -> Path:
     parameters["pass_rates"] = {"max_completion_tokens": 1024}
     parameters["evaluation"]["enabled"] = True
     parameters["plan"]["strategy"] = "adaptive"  # the one that needs `embed_prompts`
+    parameters["export"] = ["verl"]
     copy = folder / run_file.name
     copy.write_text(yaml.safe_dump(content))
     return copy

@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 from materializers import (
     BatchPlanMaterializer,
     ControlFeaturesMaterializer,
+    ExportedPlansMaterializer,
     LinearProbeMaterializer,
     PolicyMaterializer,
     PromptVectorsMaterializer,
@@ -20,6 +21,7 @@ from saerl_core.errors import BackendError
 from saerl_core.plans import FixedPlan
 from saerl_core.records import (
     ControlFeatures,
+    ExportedPlans,
     FeatureMeta,
     LinearProbe,
     PolicyRef,
@@ -47,6 +49,17 @@ def store(local_stack, tmp_path_factory):
     path = Path(Client().active_stack.artifact_store.path) / tmp_path_factory.mktemp("artifact").name
     path.mkdir(parents=True)
     return str(path)
+
+
+def test_exported_plans(store, tmp_path):
+    for name in ("trinity", "trl"):
+        (tmp_path / name / "data").mkdir(parents=True)
+        (tmp_path / name / "data" / "train.jsonl").write_text(name)
+    (tmp_path / "of another run").mkdir()
+    ExportedPlansMaterializer(store).save(ExportedPlans(tmp_path, ("trl", "trinity")))
+    loaded = ExportedPlansMaterializer(store).load(ExportedPlans)
+    assert loaded.formats == ("trinity", "trl")
+    assert (loaded.folder / "trl" / "data" / "train.jsonl").read_text() == "trl"
 
 
 def test_vectors(store):
