@@ -45,7 +45,8 @@ def saerl_pipeline(config: RunConfig) -> None:
         pass_rates=s.pass_rates, pass_rates_report=s.pass_rates_report, difficulty=s.difficulty,
         difficulty_report=s.difficulty_report, plan=plan, plan_report=plan_report, log=log, consumed=consumed,
         handed_out=handed_out, training_report=training_report, scores=scores, evaluation_report=evaluation_report,
-        benchmarks_report=s.benchmarks_report, vectors_report=vectors_report, items=items, **counterfactual,
+        benchmarks_report=s.benchmarks_report, vectors_report=vectors_report, items=items,
+        feature_names=s.feature_names, **counterfactual,
     )  # fmt: skip
 
 

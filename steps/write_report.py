@@ -58,6 +58,7 @@ def write_report(
     control_items: pd.DataFrame | None = None, control_scores: pd.DataFrame | None = None,
     control_log: pd.DataFrame | None = None, control_plan_report: PlanReport | None = None,
     control_training_report: TrainingReport | None = None, control_evaluation_report: EvaluationReport | None = None,
+    feature_names: pd.DataFrame | None = None,
 ) -> tuple[Annotated[HTMLString, "report"], Annotated[pd.DataFrame, "costs"]]:
     """Render the page from all records and log every headline metric, so that a cached run is comparable too."""
     with runtime.stage("write_report"):
@@ -73,7 +74,7 @@ def write_report(
             difficulty_report=difficulty_report, plan=plan, plan_report=plan_report,
             costs=COSTS.empty(), pass_rates=pass_rates, pass_rates_report=pass_rates_report,
             training=training, scores=scores, evaluation_report=evaluation_report, benchmarks_report=benchmarks_report,
-            vectors_report=vectors_report, items=items,
+            vectors_report=vectors_report, items=items, feature_names=feature_names,
             control=ControlFacts.of(control_items, control_scores, control_log, control_plan_report,
                                     control_training_report, control_evaluation_report),
         )

@@ -132,6 +132,7 @@ class ReportInputs:
     benchmarks_report: BenchmarksReport | None = None
     vectors_report: StageReport | None = None
     control: ControlFacts | None = None
+    feature_names: pd.DataFrame | None = None  # named_features.FEATURE_NAMES
 
     @property
     def training_report(self) -> TrainingReport | None:

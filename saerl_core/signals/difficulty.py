@@ -17,7 +17,7 @@ from saerl_core.seeds import stage_rng, stage_seed
 from saerl_core.signals.comparison import Comparison, compare, judge
 from saerl_core.signals.folds import deal_folds, text_groups
 from saerl_core.signals.labels import UNLABELLED, DifficultyLabels, chosen_label, read_labels
-from saerl_core.signals.linear import LinearModel, fit_elastic_net
+from saerl_core.signals.linear import LinearModel, feature_weights, fit_elastic_net
 from saerl_core.signals.scores import noise_ceiling, spearman
 from saerl_core.signals.spaces import FeatureSpace, build_spaces, control_rows, name_of, space_notes
 from saerl_core.signals.unlabelled import unlabelled_difficulty
@@ -92,11 +92,16 @@ def calibrate_difficulty(  # noqa: PLR0913 (it reads the tables of four stages)
             stage="difficulty", label=config.label, notes=(reason, *task.labels.notes), values=values
         )
         return _table(prompts, task.pool, task.clusters, task.labels.known, constant), report
-    out_of_fold, final = _fit_all(_spaces(task.pool, features, controls), task, config, seed)
+    spaces = _spaces(task.pool, features, controls)
+    out_of_fold, final, models = _fit_all(spaces, task, config, seed)
     n_active = np.diff(features.rows([str(p) for p in task.pool["prompt_id"]]).indptr).astype(np.float64)
     report = _report(task, out_of_fold, final, config, seed)
     extra = {**_ceiling(task, pass_rates, config, seed), "spearman_n_active": spearman(task.y, n_active[task.rows])}
-    more = {"values": {**report.values, **extra}, "notes": (*report.notes, *space_notes(space))}
+    more = {
+        "values": {**report.values, **extra},
+        "notes": (*report.notes, *space_notes(space)),
+        "weights": feature_weights(models["sae"], spaces[0].matrix),
+    }
     known, predicted = _chosen(out_of_fold, final, task, space, seed)
     return _table(prompts, task.pool, task.clusters, known, predicted), report.model_copy(update=more)
 
@@ -174,11 +179,12 @@ def _spaces(pool: pd.DataFrame, features: SaeFeatures, controls: ControlFeatures
 
 def _fit_all(
     spaces: list[FeatureSpace], task: _Task, config: DifficultyConfig, seed: int
-) -> tuple[Predictions, Predictions]:
-    """Return the out-of-fold predictions of the labelled rows and the final ones of all rows, by feature set."""
+) -> tuple[Predictions, Predictions, dict[str, LinearModel]]:
+    """Return out-of-fold predictions of the labelled rows, final ones of all rows and final models, by feature set."""
     folds = np.unique(task.folds)
     out_of_fold: Predictions = {}
     final: Predictions = {}
+    models: dict[str, LinearModel] = {}
     with track(len(spaces) * (len(folds) + 1), "difficulty probes", "fit") as bar:
         for space in spaces:
             found = np.empty(len(task.rows))
@@ -188,14 +194,14 @@ def _fit_all(
                 found[test] = model.predict(space.matrix[task.rows[test]])
                 bar.update()
             everything = np.ones(len(task.rows), dtype=bool)
-            model = _fit(space, task, everything, config, stage_seed(seed, "difficulty_final"))
+            model = models[space.name] = _fit(space, task, everything, config, stage_seed(seed, "difficulty_final"))
             out_of_fold[space.name] = np.clip(found, 0.0, 1.0)
             final[space.name] = np.clip(model.predict(space.matrix), 0.0, 1.0)
             bar.update()
     means = {fold: float(task.y[task.folds != fold].mean()) for fold in folds}
     out_of_fold["mean"] = np.array([means[fold] for fold in task.folds])
     final["mean"] = np.full(len(task.pool), float(task.y.mean()))
-    return out_of_fold, final
+    return out_of_fold, final, models
 
 
 def _fit(space: FeatureSpace, task: _Task, train: np.ndarray, config: DifficultyConfig, seed: int) -> LinearModel:

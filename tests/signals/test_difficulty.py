@@ -55,6 +55,9 @@ def test_planted_difficulty_is_found(planted, result):
     assert "beats the best baseline" in report.notes[0]
     assert report.values["spearman_gain_lo"] > 0
     assert report.values["spearman_lo"] < report.values["spearman"] < report.values["spearman_hi"]
+    effects = {w.latent: w.effect for w in report.weights}
+    assert max(effects, key=effects.__getitem__) == 2
+    assert min(effects, key=effects.__getitem__) == 5
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
