@@ -20,6 +20,11 @@ FEATURE_NAMES = TableSchema(  # one row a latent that is active in a prompt of t
 )
 
 
+def printable(text: str) -> str:
+    """Return the text with every character that cannot be printed replaced: no terminal obeys what a prompt says."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 @dataclass(frozen=True)
 class FeatureName:
     """What a person reads about a latent; `examples` may be empty."""

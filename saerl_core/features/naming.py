@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from saerl_core.features.peaks import Peaks
 from saerl_core.features.tokens import TokenizedPrompts
-from saerl_core.named_features import FEATURE_NAMES
+from saerl_core.named_features import FEATURE_NAMES, printable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -125,15 +125,11 @@ def example(text: str, start: int, stop: int) -> str:
 
 
 def _line(text: str) -> str:
-    return _printable(_SPACE.sub(" ", text))
+    return printable(_SPACE.sub(" ", text))
 
 
 def _readable(text: str) -> str:
-    return _printable("".join(_VISIBLE.get(c, c) for c in text))
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return printable("".join(_VISIBLE.get(c, c) for c in text))
 
 
 def _texts(
