@@ -172,7 +172,7 @@ def _planned(inputs: ExplainInputs, prompt_id: str) -> list[str]:
         return [_line("plan", f"{strategy}: not planned, {decision['reason']}")]
     rows = plan.table[plan.table["prompt_id"] == prompt_id].sort_values(["step", "slot"])
     steps = _few([f"step {step} slot {slot}" for step, slot in zip(rows["step"], rows["slot"], strict=True)])
-    lines = [_line("plan", f"{strategy}: planned {decision['n_uses']} times of {plan.n_steps} steps: {steps}")]
+    lines = [_line("plan", f"{strategy}, {plan.n_steps} steps: planned at {steps}")]
     if inputs.handed_out is None:
         return lines
     given = (

@@ -83,6 +83,6 @@ def _table(
             ]
         )
     if not rows:
-        return Missing(f"{title}: the probe has no weight of this sign.")
+        return Missing(f"{title}: {'no weight of the probe has this sign' if own else 'no probe was fitted'}.")
     heads = ["fires on", "strongest example", *(f"effect on {name}" for name in columns), "in prompts", "latent"]
     return Table(title, heads, rows, n_text=2)

@@ -20,7 +20,7 @@ from saerl_core.signals.labels import UNLABELLED, DifficultyLabels, chosen_label
 from saerl_core.signals.linear import LinearModel, feature_weights, fit_elastic_net
 from saerl_core.signals.scores import noise_ceiling, spearman
 from saerl_core.signals.spaces import FeatureSpace, build_spaces, control_rows, name_of, space_notes
-from saerl_core.signals.unlabelled import unlabelled_difficulty
+from saerl_core.signals.unlabelled import describe, unlabelled_difficulty
 from saerl_core.tables import DIFFICULTY
 
 _INNER_FOLDS = 3
@@ -81,7 +81,7 @@ def calibrate_difficulty(  # noqa: PLR0913 (it reads the tables of four stages)
                 f"difficulty.label is '{config.label}' but no usable prompt has a label; give the policy's likelihood, "
                 "or set difficulty.label to 'none'"
             )
-        return _unlabelled(prompts, clusters, None if label == "none" else likelihood, config)
+        return _unlabelled(prompts, features, clusters, None if label == "none" else likelihood, config, seed)
     config = config.model_copy(update={"label": label})
     task = _prepare(prompts, clusters, pass_rates, config, seed)
     reason = _why_not(task)
@@ -136,10 +136,18 @@ def _prepare(
 
 
 def _unlabelled(
-    prompts: pd.DataFrame, clusters: pd.DataFrame, likelihood: pd.DataFrame | None, config: DifficultyConfig
+    prompts: pd.DataFrame,
+    features: SaeFeatures,
+    clusters: pd.DataFrame,
+    likelihood: pd.DataFrame | None,
+    config: DifficultyConfig,
+    seed: int,
 ) -> tuple[pd.DataFrame, DifficultyReport]:
     pool = prompts.sort_values("prompt_id", ignore_index=True)
     found, report = unlabelled_difficulty(pool, likelihood, config)
+    if likelihood is not None:
+        rows = features.rows([str(p) for p in pool["prompt_id"]])
+        report = report.model_copy(update={"weights": describe(pool, rows, found, config, seed)})
     return _table(prompts, pool, _clusters_of(pool, clusters), np.full(len(pool), np.nan), found), report
 
 

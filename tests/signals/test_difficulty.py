@@ -216,6 +216,16 @@ def test_a_pool_without_labels_is_ordered_by_the_likelihood_of_its_answers(label
         calibrate_difficulty(frame, x, None, clusters(frame), None, config, 0)
 
 
+def test_latents_that_go_with_an_unlikely_answer_are_told(planted):
+    frame, _, _, _, truth = planted
+    flat = dict.fromkeys(("prompt_nll_mean", "prompt_nll_max", "answer_nll_max"), 1.0)
+    likelihood = pd.DataFrame({"prompt_id": frame["prompt_id"], "answer_nll_mean": truth, **flat})
+    _, report = run(planted, DifficultyConfig(label="likelihood"), pass_rates=None, likelihood=likelihood)
+    effects = {w.latent: w.effect for w in report.weights}
+    assert max(effects, key=effects.__getitem__) == 2
+    assert min(effects, key=effects.__getitem__) == 5
+
+
 def test_no_label_is_the_middle(planted):
     table, report = run(planted, DifficultyConfig(label="none"), pass_rates=None)
     assert (table["difficulty"] == 0.5).all()
