@@ -65,17 +65,25 @@ def name_of(words: Sequence[str], before: Sequence[Sequence[str]] = ()) -> str:
     """Name a latent after the words that it fires on, the largest activation first; `before`: the words before each.
 
     The words that occur more than once, the most frequent first and at most three; where none does, all of them if
-    they are at most three. Else "near X" with the word that stands before most of them, else "mixed". Different
-    numerals count as one word, "a number".
+    they are at most three, else "mixed". Different numerals count as one word, "a number". What says little, that is
+    signs, numbers and "mixed", is told with the word that stands before most of them: "= near sort", "near flip".
     """
     numerals = {word for word in words if word.isdigit()}
     counts = Counter(NUMBER if word in numerals and len(numerals) > 1 else word for word in words)
     again = [word for word, n in counts.most_common() if n > 1]
-    if again or len(counts) <= _N_WORDS:
-        return ", ".join((again or list(counts))[:_N_WORDS])
-    shared = Counter(word for text in before for word in dict.fromkeys(reversed(text)) if not word.isdigit())
-    word, n = next(iter(shared.most_common(1)), ("", 0))
-    return f"near {_cut(word)}" if 2 * n > len(words) else MIXED
+    found = (again or list(counts))[:_N_WORDS] if again or len(counts) <= _N_WORDS else []
+    says_much = any(word != NUMBER and any(c.isalpha() for c in word) for word in found)
+    near = "" if says_much else _shared(before, len(words))
+    if not near:
+        return ", ".join(found) or MIXED
+    return f"{', '.join(found)} near {near}".strip()
+
+
+def _shared(before: Sequence[Sequence[str]], n_places: int) -> str:
+    """Return the word, no numeral, that stands before most of the places, of equals the nearest; "" where none does."""
+    counts = Counter(word for text in before for word in dict.fromkeys(reversed(text)) if not word.isdigit())
+    word, n = next(iter(counts.most_common(1)), ("", 0))
+    return _cut(word) if 2 * n > n_places else ""
 
 
 def words_before(text: str, start: int) -> list[str]:

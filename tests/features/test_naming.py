@@ -22,7 +22,12 @@ from saerl_core.world.tokenizer import build_tokenizer
         (["a", "b", "c", "d"], [["flip"], ["flip"], ["sort"], []], "mixed"),
         (["3", "17", "mod"], [], "a number"),
         (["3", "3", "mod"], [], "3"),
-        ([], [], ""),
+        (["=", "=", "="], [["sort", "86"], ["sort"], ["sum"]], "= near sort"),
+        (["=", "=", "="], [["tom", "has"], ["ann", "has"], []], "= near has"),
+        (["3", "4", "="], [["so", "order"], ["order", "7"], []], "a number near order"),
+        (["mod", "mod"], [["so"], ["so"]], "mod"),
+        (["=", "="], [["7"], ["8"]], "="),
+        ([], [], "mixed"),
     ],
 )
 def test_a_name_is_what_occurs_again(words, before, name):
