@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,15 @@ _VISIBLE = {"\n": "⏎", "\r": "⏎", "\t": "⇥", " ": "␣"}
 _SPACE = re.compile(r"\s+")
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 
+_CHUNK = 1024  # peaks whose prompts are tokenised in one call
 Text = tuple[str, Sequence[tuple[int, int]]]  # a prompt, and where each of its tokens stands in it
+
+
+@dataclass(frozen=True)
+class _Place:
+    word: str
+    before: str
+    example: str
 
 
 def name_latents(
@@ -39,20 +48,17 @@ def name_latents(
     `n_prompts`: in how many prompts' rows each latent is. An example is the text around a peak, the largest first,
     equal texts once.
     """
-    texts = _texts(prompts, tokens, tokenizer, np.unique(peaks.prompt))
+    places = _places(prompts, tokens, tokenizer, peaks)
     latents, starts = np.unique(peaks.latent, return_index=True)
-    rows = []
     stops = np.append(starts, len(peaks.latent))[1:]
+    rows = []
     for latent, start, stop in zip(latents, starts, stops, strict=True):
-        places = [(texts[int(peaks.prompt[i])], int(peaks.position[i]) - tokens.n_prefix) for i in range(start, stop)]
-        examples = dict.fromkeys(example(text, *spans[at]) for (text, spans), at in places)
+        own = places[start:stop]
+        examples = dict.fromkeys(place.example for place in own)
         rows.append(
             {
                 "latent": int(latent),
-                "name": name_of(
-                    [word_at(text, *spans[at]) for (text, spans), at in places],
-                    [words_before(text, spans[at][0]) for (text, spans), at in places],
-                ),
+                "name": name_of([place.word for place in own], [place.before for place in own]),
                 "n_prompts": int(n_prompts[latent]),
                 "peak": float(peaks.value[start]),
                 "examples": "\n".join(list(examples)[:N_EXAMPLES]),
@@ -61,8 +67,24 @@ def name_latents(
     return FEATURE_NAMES.check(pd.DataFrame(rows, columns=list(FEATURE_NAMES.columns)))
 
 
-def name_of(words: Sequence[str], before: Sequence[Sequence[str]] = ()) -> str:
-    """Name a latent after the words that it fires on, the largest activation first; `before`: the words before each.
+def _places(
+    prompts: pd.DataFrame, tokens: TokenizedPrompts, tokenizer: "PreTrainedTokenizerBase", peaks: Peaks
+) -> list[_Place]:
+    """Return what stands at each peak; of few prompts at once are the places of all tokens held."""
+    found: dict[int, _Place] = {}
+    by_prompt = np.argsort(peaks.prompt, kind="stable")
+    for start in range(0, len(by_prompt), _CHUNK):
+        chunk = by_prompt[start : start + _CHUNK]
+        texts = _texts(prompts, tokens, tokenizer, np.unique(peaks.prompt[chunk]))
+        for i in chunk.tolist():
+            text, spans = texts[int(peaks.prompt[i])]
+            at = spans[int(peaks.position[i]) - tokens.n_prefix]
+            found[i] = _Place(word_at(text, *at), text[max(0, at[0] - _BEFORE) : at[0]], example(text, *at))
+    return [found[i] for i in range(len(found))]
+
+
+def name_of(words: Sequence[str], before: Sequence[str] = ()) -> str:
+    """Name a latent after the words that it fires on, the largest activation first; `before`: the text before each.
 
     The words that occur more than once, the most frequent first and at most three; where none does, all of them if
     they are at most three, else "mixed". Different numerals count as one word, "a number". What says little, that is
@@ -79,16 +101,15 @@ def name_of(words: Sequence[str], before: Sequence[Sequence[str]] = ()) -> str:
     return f"{', '.join(found)} near {near}".strip()
 
 
-def _shared(before: Sequence[Sequence[str]], n_places: int) -> str:
+def _shared(before: Sequence[str], n_places: int) -> str:
     """Return the word, no numeral, that stands before most of the places, of equals the nearest; "" where none does."""
-    counts = Counter(word for text in before for word in dict.fromkeys(reversed(text)) if not word.isdigit())
+    counts = Counter(word for text in before for word in dict.fromkeys(reversed(_words(text))) if not word.isdigit())
     word, n = next(iter(counts.most_common(1)), ("", 0))
     return _cut(word) if 2 * n > n_places else ""
 
 
-def words_before(text: str, start: int) -> list[str]:
-    """Return the words of the text just before a token, in lower case and reading order."""
-    return _WORD.findall(text[max(0, start - _BEFORE) : start].lower())
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
 
 
 def word_at(text: str, start: int, stop: int) -> str:
@@ -104,8 +125,8 @@ def word_at(text: str, start: int, stop: int) -> str:
     kind = _kind(text[stop - 1])
     if not kind:
         piece = text[start:stop].strip()
-        last = words_before(text, start)[-1:]
-        return f"after {_cut(last[0])}" if last and not piece else _readable(piece or text[start:stop])[:_MAX_WORD]
+        last = "" if piece else text[max(0, start - _BEFORE) : start]
+        return f"after {_cut(_words(last)[-1])}" if _words(last) else _readable(piece or text[start:stop])[:_MAX_WORD]
     first = stop - 1
     while first > 0 and _kind(text[first - 1]) == kind:
         first -= 1
@@ -149,7 +170,14 @@ def _texts(
     """Return the given prompts with the places of their tokens, by row; without the prefix."""
     texts = [str(text) for text in prompts["prompt"].to_numpy()[rows]]
     if tokenizer.is_fast and len(rows):
-        encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        encoded = tokenizer(
+            texts,
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
         return {int(row): (text, at) for row, text, at in zip(rows, texts, encoded["offset_mapping"], strict=True)}
     return {int(row): _spelt(tokens.ids[row][tokens.n_prefix :], tokenizer) for row in rows}
 
