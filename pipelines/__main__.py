@@ -9,6 +9,7 @@ import click
 
 from pipelines.commands.advise import advise
 from pipelines.commands.compare import compare
+from pipelines.commands.explain import explain
 from pipelines.commands.export import export
 from pipelines.commands.fetch_model import fetch_model
 from pipelines.commands.inspect import inspect
@@ -141,6 +142,7 @@ def where() -> None:
 
 main.add_command(advise)
 main.add_command(compare)
+main.add_command(explain)
 main.add_command(export)
 main.add_command(fetch_model)
 main.add_command(inspect)

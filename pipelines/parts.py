@@ -33,6 +33,7 @@ class Signals(NamedTuple):
     sae_report: Any
     features: Any
     controls: Any
+    feature_names: Any
     features_report: Any
     quality: Any
     quality_report: Any
@@ -52,7 +53,9 @@ def signals(c: RunConfig) -> Signals:
     policy, policy_report = prepare_policy(prompts, dev, test, c.policy, seed, threads, fingerprint(c.policy.model))
     sae_files = fingerprint(c.sae.path, c.sae.model)
     sae, sae_report = obtain_sae(prompts, policy, c.sae, c.features, seed, threads, sae_files)
-    features, controls, features_report = extract_sae_features(prompts, policy, sae, c.features, seed, threads)
+    features, controls, feature_names, features_report = extract_sae_features(
+        prompts, policy, sae, c.features, seed, threads
+    )
     quality, _, quality_report = train_quality_probe(
         prompts, features, controls, policy, sae, c.quality, c.features, seed, threads, space
     )
@@ -75,8 +78,8 @@ def signals(c: RunConfig) -> Signals:
     )
     return Signals(
         prompts, dev, test, issues, matches, prompts_report, benchmarks, benchmarks_report, policy, policy_report,
-        sae, sae_report, features, controls, features_report, quality, quality_report, clusters, clusters_report,
-        pass_rates, pass_rates_report, difficulty, difficulty_report,
+        sae, sae_report, features, controls, feature_names, features_report, quality, quality_report, clusters,
+        clusters_report, pass_rates, pass_rates_report, difficulty, difficulty_report,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What an export reads of a pipeline run: its plan, its prompts, and how the policy reads and answers them."""
+"""What commands read of a finished run: its plan with the prompts, and what it says about each of them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ from saerl_core.export.pool import receipts_of
 from saerl_core.export.records import ExportOptions
 from saerl_core.plan.realised import realised
 from saerl_core.plans import BatchPlan, OnlinePlan
+from saerl_core.report.explain import ExplainInputs
 
 LATEST = "latest"
 _LOOKED_AT = 50  # of the newest runs, until one with a plan is found
@@ -36,19 +37,54 @@ def planned_run(name: str) -> PlannedRun:
     Raises:
         ConfigError: there is no such run, or it has no plan.
     """
-    run = _newest() if name == LATEST else _named(name)
-    plan = _load(run, "plan_batches", "plan")
-    if plan is None:
-        raise ConfigError(f"run {run.name} has no plan; it ended before plan_batches, or is not a run of saerl")
+    run, plan = run_with_plan(name, "neither a folder with a plan nor a run of ZenML")
     config = RunConfig.model_validate((run.config.parameters or {})["config"])
-    policy = _load(run, "prepare_policy", "policy")
+    policy = artifact(run, "prepare_policy", "policy")
     reads = None if policy is None else policy.prompt_format
-    matches, counted = _load(run, "load_prompts", "contamination_matches"), _load(run, "load_prompts", "prompts_report")
+    matches, counted = (artifact(run, "load_prompts", n) for n in ("contamination_matches", "prompts_report"))
     receipts = receipts_of(matches, counted.counts.get("n_eval_items", 0))
     options = ExportOptions(reads, config.grading.kind, config.training.group_size, receipts)
-    if isinstance(plan, OnlinePlan):
-        plan = _with_order(plan, run)
-    return PlannedRun(run.name, plan, _load(run, "load_prompts", "prompts"), options)
+    return PlannedRun(run.name, plan, artifact(run, "load_prompts", "prompts"), options)
+
+
+def explained_run(name: str) -> ExplainInputs:
+    """Load what a run says about its prompts, by the run's name or id, or of the newest with a plan for `latest`.
+
+    Raises:
+        ConfigError: there is no such run, or it has no plan.
+    """
+    run, plan = run_with_plan(name)
+    return ExplainInputs(
+        run_name=run.name,
+        plan=plan,
+        prompts=artifact(run, "load_prompts", "prompts"),
+        features=artifact(run, "extract_sae_features", "features"),
+        names=artifact(run, "extract_sae_features", "feature_names"),
+        quality=artifact(run, "train_quality_probe", "quality"),
+        quality_report=artifact(run, "train_quality_probe", "quality_report"),
+        clusters=artifact(run, "cluster_prompts", "clusters"),
+        clusters_report=artifact(run, "cluster_prompts", "clusters_report"),
+        difficulty=artifact(run, "calibrate_difficulty", "difficulty"),
+        difficulty_report=artifact(run, "calibrate_difficulty", "difficulty_report"),
+        pass_rates=artifact(run, "measure_pass_rates", "pass_rates"),
+        consumed=artifact(run, "train_policy", "consumed"),
+        handed_out=artifact(run, "train_policy", "handed_out"),
+    )
+
+
+def run_with_plan(name: str, unknown: str = "no run of ZenML") -> tuple[PipelineRunResponse, BatchPlan]:
+    """Return a run by its name or id, or the newest with a plan for `latest`, and its plan.
+
+    The plan of an online strategy holds the order that was trained on, where the training has finished.
+
+    Raises:
+        ConfigError: there is no such run (it is `unknown`), or it has no plan.
+    """
+    run = _newest() if name == LATEST else _named(name, unknown)
+    plan = artifact(run, "plan_batches", "plan")
+    if plan is None:
+        raise ConfigError(f"run {run.name} has no plan; it ended before plan_batches, or is not a run of saerl")
+    return run, _with_order(plan, run) if isinstance(plan, OnlinePlan) else plan
 
 
 def measured_run(name: str) -> tuple[RunConfig, pd.DataFrame]:
@@ -59,44 +95,44 @@ def measured_run(name: str) -> tuple[RunConfig, pd.DataFrame]:
     Raises:
         ConfigError: there is no such run, or it measured nothing.
     """
-    run = _newest() if name == LATEST else _named(name)
-    rates = _load(run, "measure_pass_rates", "pass_rates")
+    run = _newest() if name == LATEST else _named(name, "no run of ZenML")
+    rates = artifact(run, "measure_pass_rates", "pass_rates")
     if rates is None or rates.empty:
         raise ConfigError(
             f"run {run.name} measured no pass rate: difficulty.label or its strategy asked for none; take one that "
             "did, or a file with pass rates"
         )
-    prompts = _load(run, "load_prompts", "prompts").drop(columns="known_pass_rate")
+    prompts = artifact(run, "load_prompts", "prompts").drop(columns="known_pass_rate")
     measured = rates[["prompt_id", "pass_rate", "n_rollouts"]].rename(columns={"pass_rate": "known_pass_rate"})
     config = RunConfig.model_validate((run.config.parameters or {})["config"])
     return config, prompts.merge(measured, on="prompt_id", how="left")
 
 
 def _with_order(plan: OnlinePlan, run: PipelineRunResponse) -> BatchPlan:
-    consumed = _load(run, "train_policy", "consumed")
+    consumed = artifact(run, "train_policy", "consumed")
     if consumed is None:
         return plan
     clusters, difficulty = (
-        _load(run, step, name)
+        artifact(run, step, name)
         for step, name in (("cluster_prompts", "clusters"), ("calibrate_difficulty", "difficulty"))
     )
     return realised(plan, consumed, clusters, difficulty)
 
 
-def _load(run: PipelineRunResponse, step: str, name: str) -> Any:
+def artifact(run: PipelineRunResponse, step: str, name: str) -> Any:
     """Return an artifact of a run; None where the step has not given it."""
     found: StepRunResponse | None = run.steps.get(step)
     versions = [] if found is None else found.outputs.get(name, [])
     return versions[0].load() if versions else None
 
 
-def _named(name: str) -> PipelineRunResponse:
+def _named(name: str, unknown: str) -> PipelineRunResponse:
     try:
         return Client().get_pipeline_run(name)
     except (KeyError, ValueError) as error:
         newest = [run.name for run in _runs(3)]
         there = f"the newest runs are {', '.join(newest)}" if newest else "there is no run yet"
-        raise ConfigError(f"'{name}' is neither a folder with a plan nor a run of ZenML; {there}") from error
+        raise ConfigError(f"'{name}' is {unknown}; {there}") from error
 
 
 def _newest() -> PipelineRunResponse:

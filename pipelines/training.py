@@ -49,7 +49,7 @@ def saerl_pipeline(config: RunConfig) -> None:
         difficulty_report=s.difficulty_report, plan=plan, plan_report=plan_report, log=log, consumed=consumed,
         handed_out=handed_out, training_report=training_report, scores=scores, evaluation_report=evaluation_report,
         benchmarks_report=s.benchmarks_report, vectors_report=vectors_report, items=items, exported=exported,
-        export_report=export_report, **counterfactual,
+        export_report=export_report, feature_names=s.feature_names, **counterfactual,
     )  # fmt: skip
 
 

@@ -15,6 +15,16 @@ class ProbeRow(BaseModel):
     n: int
 
 
+class FeatureWeight(BaseModel):
+    """What a linear probe makes of one SAE latent; its columns are log(1 + activation)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    latent: int
+    weight: float
+    effect: float  # weight x standard deviation of the column: how far one of them moves the prediction
+
+
 class WorstPrompt(BaseModel):
     """A usable prompt of a low quality score, as the page shows it."""
 

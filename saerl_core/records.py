@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from saerl_core.config.run import GradingConfig, TrainingConfig
 from saerl_core.errors import DataError
-from saerl_core.probe_rows import ProbeRow, WorstPrompt
+from saerl_core.probe_rows import FeatureWeight, ProbeRow, WorstPrompt
 from saerl_core.tables import HANDED_OUT
 
 
@@ -220,6 +220,7 @@ class QualityReport(StageReport):
 
     table: tuple[ProbeRow, ...] = ()
     worst: tuple[WorstPrompt, ...] = ()  # the lowest scores, the lowest first
+    weights: tuple[FeatureWeight, ...] = ()  # of the SAE probe, those that are not 0; positive: speaks for quality
 
 
 class ClusterCard(BaseModel, frozen=True, extra="forbid"):
@@ -251,6 +252,9 @@ class DifficultyReport(StageReport):
     table: tuple[ProbeRow, ...] = ()
     held_out_table: tuple[ProbeRow, ...] = ()  # unlabelled rows whose true label is known, where there are any
     label: str = "pass_rate"
+    weights: tuple[
+        FeatureWeight, ...
+    ] = ()  # of the SAE probe, those that are not 0; positive: speaks for a hard prompt
 
 
 class PlanReport(StageReport):

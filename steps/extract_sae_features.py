@@ -1,4 +1,4 @@
-"""Extract one sparse row a prompt, and the controls from the same forward pass."""
+"""Extract one sparse row a prompt, the controls and the names of the latents from the same forward pass."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from zenml import step
 
 from materializers import ControlFeaturesMaterializer, SaeFeaturesMaterializer
 from saerl_core.config.run import FeaturesConfig
-from saerl_core.features.extract import extract_features
+from saerl_core.features.extract import extract_named_features
 from saerl_core.records import ControlFeatures, FeaturesReport, PolicyRef, SaeFeatures, SaeRef
 from tracking.runtime import stage, stage_cache, track
 
@@ -22,11 +22,12 @@ def extract_sae_features(
 ) -> tuple[
     Annotated[SaeFeatures, "features"],
     Annotated[ControlFeatures, "controls"],
+    Annotated[pd.DataFrame, "feature_names"],
     Annotated[FeaturesReport, "features_report"],
 ]:
     """Extract features for the whole pool."""
     with stage("extract_sae_features", torch_threads=torch_threads) as clock:
-        features, controls, report = extract_features(prompts, policy, sae, config, seed, controls=True)
+        features, controls, report, names = extract_named_features(prompts, policy, sae, config, seed, controls=True)
         report = clock.stamp(report)
     track("extract_sae_features", report)
-    return features, controls, report
+    return features, controls, names, report

@@ -26,6 +26,7 @@ class ActivationBatch:
     hidden: "Float[torch.Tensor, 'tokens d_in']"  # float32
     n_prefill_tokens: int  # without padding
     n_dropped: int  # prefix and sinks
+    position_of_token: Int[np.ndarray, " tokens"]  # place in its prompt, prefix included
 
 
 def stream_activations(
@@ -56,9 +57,9 @@ def _run(model: LowerModel, tokens: TokenizedPrompts, rows: Int[np.ndarray, " ba
         _check_finite(hidden, real, tokens, rows)
         keep = _keep(hidden, real, tokens.n_prefix)
         kept = hidden[keep]
-    row_of_token = np.nonzero(keep.cpu().numpy())[0]
+    row_of_token, position_of_token = np.nonzero(keep.cpu().numpy())
     n_real = int(mask.sum())
-    return ActivationBatch(rows, row_of_token, kept, n_real, n_real - len(row_of_token))
+    return ActivationBatch(rows, row_of_token, kept, n_real, n_real - len(row_of_token), position_of_token)
 
 
 def _pad(

@@ -15,6 +15,8 @@ from saerl_core.errors import ConfigError
 from saerl_core.features.activations import ActivationBatch, stream_activations
 from saerl_core.features.encoder import Encoder, LinearEncoder, encode_codes, open_encoder, random_encoder
 from saerl_core.features.models import load_lower_model, read_shape, resolve_device, resolve_model
+from saerl_core.features.naming import name_latents
+from saerl_core.features.peaks import Peaks, PeakStore
 from saerl_core.features.pooling import POOLINGS, Pooling, angle_concentration, pool_codes, pool_dense
 from saerl_core.features.sae_folder import recorded_l0
 from saerl_core.features.tokens import TokenizedPrompts, length_batches, tokenize_prompts
@@ -70,6 +72,7 @@ class PooledPool:
     dense: dict[Pooling, Float[np.ndarray, "n d_in"]] = field(default_factory=dict)
     counts: _Counts = field(default_factory=_Counts)
     concentration: Float[np.ndarray, " n"] | None = None
+    peaks: Peaks | None = None
 
 
 def extract_features(
@@ -83,19 +86,48 @@ def extract_features(
     A prompt without any token has a row of zeros and is counted. Raises `DataError` on an empty pool and on
     activations that are not finite, `ConfigError` when SAE and model do not fit.
     """
+    features, control, report, _ = _extract(prompts, policy, sae, config, seed, controls=controls, names=False)
+    return features, control, report
+
+
+def extract_named_features(
+    prompts: "pd.DataFrame", policy: PolicyRef, sae: SaeRef, config: FeaturesConfig, seed: int, *, controls: bool
+) -> tuple[SaeFeatures, ControlFeatures | None, FeaturesReport, "pd.DataFrame"]:
+    """Extract features as `extract_features` does, and name the latents after where they fire most (`FEATURE_NAMES`).
+
+    The largest activations are kept in the same forward pass; a latent that fires nowhere has no row.
+    """
+    features, control, report, named = _extract(prompts, policy, sae, config, seed, controls=controls, names=True)
+    assert named is not None
+    return features, control, report, named
+
+
+def _extract(
+    prompts: "pd.DataFrame",
+    policy: PolicyRef,
+    sae: SaeRef,
+    config: FeaturesConfig,
+    seed: int,
+    *,
+    controls: bool,
+    names: bool,
+) -> tuple[SaeFeatures, ControlFeatures | None, FeaturesReport, "pd.DataFrame | None"]:
     start = time.perf_counter()
     ref = resolve_model(sae.model, policy)
     context = read_shape(ref).context_tokens
-    tokens = tokenize_prompts(prompts, load_tokenizer(ref), config.max_prompt_tokens, context)
-    pooled = pool_all(tokens, ref, sae, config, seed, poolings=(config.pooling,), controls=controls)
+    tokenizer = load_tokenizer(ref)
+    tokens = tokenize_prompts(prompts, tokenizer, config.max_prompt_tokens, context)
+    pooled = pool_all(tokens, ref, sae, config, seed, poolings=(config.pooling,), controls=controls, peaks=names)
     l0 = pooled.counts.n_active / max(1, pooled.counts.n_kept_tokens)
     meta = FeatureMeta(sae.model or policy.policy_id, sae.hook_name, sae.sae_id, config.pooling, l0)
     features = SaeFeatures(tokens.prompt_ids, pooled.sae[config.pooling], meta)
-    control = None
+    control = named = None
     if controls:
         of_pooling = (pooled.dense[config.pooling], pooled.random_sae[config.pooling])
         control = ControlFeatures(tokens.prompt_ids, *of_pooling, pooled.concentration)
-    return features, control, _report(features, tokens, pooled.counts, config, time.perf_counter() - start)
+    if pooled.peaks is not None:
+        named = name_latents(prompts, tokens, tokenizer, pooled.peaks, features.matrix.getnnz(axis=0))
+    return features, control, _report(features, tokens, pooled.counts, config, time.perf_counter() - start), named
 
 
 def pool_all(
@@ -107,6 +139,7 @@ def pool_all(
     *,
     poolings: Sequence[Pooling] = POOLINGS,
     controls: bool = False,
+    peaks: bool = False,
 ) -> PooledPool:
     """Pool a tokenised pool with every wanted pooling in one forward pass."""
     device = resolve_device(config.device)
@@ -115,6 +148,7 @@ def pool_all(
     if encoder.d_in != model.d_in:
         raise ConfigError(width_mismatch(encoder.d_in, model.d_in, ref.path, "the SAE"))
     control = _control(encoder, sae, seed, device) if controls else None
+    store = PeakStore(tokens.prompt_ids, encoder.d_sae) if peaks else None
     counts = _Counts(n_empty_prompts=int((tokens.run_lengths == 0).sum()))
     rows = _Rows({name: [] for name in poolings})
     random_rows = _Rows({name: [] for name in poolings})
@@ -124,9 +158,9 @@ def pool_all(
     done: list[Int[np.ndarray, " _"]] = []
     with track(n - counts.n_empty_prompts, "Extracting SAE features", "prompt") as bar:
         for batch in stream_activations(model, tokens, length_batches(tokens.run_lengths, config.batch_tokens)):
-            rows.add(_pool_batch(encoder, batch, counts))
+            rows.add(_pool_batch(encoder, batch, counts, store))
             if control is not None and concentration is not None:
-                random_rows.add(_pool_batch(control, batch, None))
+                random_rows.add(_pool_batch(control, batch))
                 concentration[batch.rows] = angle_concentration(batch.hidden, batch.row_of_token, len(batch.rows))
                 for name, values in pool_dense(batch.hidden, batch.row_of_token, len(batch.rows)).items():
                     if name in dense:
@@ -135,7 +169,8 @@ def pool_all(
             bar.update(len(batch.rows))
     shape = (n, encoder.d_sae)
     random_pooled = random_rows.in_order(done, shape) if control is not None else {}
-    return PooledPool(rows.in_order(done, shape), random_pooled, dense, counts, concentration)
+    found = store.peaks() if store is not None else None
+    return PooledPool(rows.in_order(done, shape), random_pooled, dense, counts, concentration, found)
 
 
 def _whose(tokens: TokenizedPrompts, config: FeaturesConfig) -> str:
@@ -150,8 +185,12 @@ def width_mismatch(d_sae_in: int, d_model: int, model: str, sae: str) -> str:
     )
 
 
-def _pool_batch(encoder: Encoder, batch: ActivationBatch, counts: _Counts | None) -> dict[Pooling, csr_matrix]:
+def _pool_batch(
+    encoder: Encoder, batch: ActivationBatch, counts: _Counts | None = None, store: PeakStore | None = None
+) -> dict[Pooling, csr_matrix]:
     codes = encode_codes(encoder, batch.hidden)
+    if store is not None:
+        store.add(codes, batch)
     if counts is not None:
         counts.n_prefill_tokens += batch.n_prefill_tokens
         counts.n_dropped_tokens += batch.n_dropped

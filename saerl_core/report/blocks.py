@@ -90,8 +90,9 @@ class Card:
     title: str
     css: str
     facts: Sequence[tuple[str, str]]
-    chips: Sequence[str]
+    chips: Sequence[tuple[str, str]]  # its name and what its tooltip says
     examples: Sequence[str]
+    chips_title: str = ""
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,7 @@ class ReportInputs:
     control: ControlFacts | None = None
     exports: Mapping[str, str] = field(default_factory=dict)  # format -> folder
     export_report: StageReport | None = None
+    feature_names: pd.DataFrame | None = None  # named_features.FEATURE_NAMES
 
     @property
     def training_report(self) -> TrainingReport | None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from saerl_core.named_features import NamedFeatures
 from saerl_core.probe_rows import ProbeRow
 from saerl_core.records import ClusterCard
 from saerl_core.report import facts, numbers
@@ -24,6 +25,7 @@ from saerl_core.report.charts import bars, histogram
 from saerl_core.report.dots import scatter
 from saerl_core.report.inputs import ReportInputs
 from saerl_core.report.maps import cluster_map
+from saerl_core.report.named import cluster_chips, what_makes_a_prompt
 from saerl_core.report.section_advice import advice_blocks
 from saerl_core.report.vega import Chart, colour
 
@@ -57,6 +59,7 @@ def probes(inputs: ReportInputs) -> Section:
     )
     blocks.append(_worst_prompts(inputs))
     blocks.extend(side_by_side(_by_corruption(inputs), _by_truth(inputs)))
+    blocks.extend(what_makes_a_prompt(inputs))
     values = {f"quality: {k}": v for k, v in quality.values.items()} | {
         f"difficulty: {k}": v for k, v in difficulty.values.items()
     }
@@ -168,8 +171,11 @@ def clusters(inputs: ReportInputs) -> Section:
         "Distances between far groups mean little.",
     )
     blocks: list[Block] = [stats, figure_or_missing(figure, "no map was computed.")]
+    named = NamedFeatures.of(inputs.feature_names)
     blocks.append(
-        Cards([_card(c, inputs) for c in report.cards]) if report.cards else Missing("Cards: no cluster was described.")
+        Cards([_card(c, inputs, named) for c in report.cards])
+        if report.cards
+        else Missing("Cards: no cluster was described.")
     )
     return Section(
         "clusters",
@@ -195,19 +201,19 @@ def cluster_names(inputs: ReportInputs) -> dict[int, str]:
     }
 
 
-def _card(card: ClusterCard, inputs: ReportInputs) -> Card:
+def _card(card: ClusterCard, inputs: ReportInputs, named: NamedFeatures) -> Card:
     members = inputs.clusters.loc[inputs.clusters["cluster_id"] == card.cluster_id, "prompt_id"]
     difficulty = inputs.difficulty.loc[inputs.difficulty["prompt_id"].isin(members), "difficulty"]
     planned = inputs.plan.decisions.loc[inputs.plan.decisions["prompt_id"].isin(members), "planned"]
     known = [("prompts", numbers.count(card.size))]
     known.append(("mean difficulty", numbers.fixed(float(difficulty.mean()) if len(difficulty) else None)))
     known.append(("planned", numbers.percent(float(planned.mean()) if len(planned) else None, 0)))
-    chips = [f"#{latent} \N{MULTIPLICATION SIGN}{numbers.number(lift, 2)}" for latent, lift in card.top_features[:6]]
     title = f"Cluster {card.cluster_id}"
     if card.main_topic:
         title += f": {numbers.short(card.main_topic, 40)} ({numbers.percent(card.main_topic_frac, 0)})"
     examples = [numbers.short(p, 150) for p in card.nearest_prompts[:3]]
-    return Card(title, colour(card.cluster_id), known, chips, examples)
+    fires = "fires on:" if inputs.feature_names is not None else "strongest latents:"
+    return Card(title, colour(card.cluster_id), known, cluster_chips(card, named), examples, fires)
 
 
 def difficulty(inputs: ReportInputs) -> Section:

@@ -17,10 +17,10 @@ from saerl_core.seeds import stage_rng, stage_seed
 from saerl_core.signals.comparison import Comparison, compare, judge
 from saerl_core.signals.folds import deal_folds, text_groups
 from saerl_core.signals.labels import UNLABELLED, DifficultyLabels, chosen_label, read_labels
-from saerl_core.signals.linear import LinearModel, fit_elastic_net
+from saerl_core.signals.linear import LinearModel, feature_weights, fit_elastic_net
 from saerl_core.signals.scores import noise_ceiling, spearman
 from saerl_core.signals.spaces import FeatureSpace, build_spaces, control_rows, name_of, space_notes
-from saerl_core.signals.unlabelled import unlabelled_difficulty
+from saerl_core.signals.unlabelled import describe, unlabelled_difficulty
 from saerl_core.tables import DIFFICULTY
 
 _INNER_FOLDS = 3
@@ -81,7 +81,7 @@ def calibrate_difficulty(  # noqa: PLR0913 (it reads the tables of four stages)
                 f"difficulty.label is '{config.label}' but no usable prompt has a label; give the policy's likelihood, "
                 "or set difficulty.label to 'none'"
             )
-        return _unlabelled(prompts, clusters, None if label == "none" else likelihood, config)
+        return _unlabelled(prompts, features, clusters, None if label == "none" else likelihood, config, seed)
     config = config.model_copy(update={"label": label})
     task = _prepare(prompts, clusters, pass_rates, config, seed)
     reason = _why_not(task)
@@ -92,11 +92,16 @@ def calibrate_difficulty(  # noqa: PLR0913 (it reads the tables of four stages)
             stage="difficulty", label=config.label, notes=(reason, *task.labels.notes), values=values
         )
         return _table(prompts, task.pool, task.clusters, task.labels.known, constant), report
-    out_of_fold, final = _fit_all(_spaces(task.pool, features, controls), task, config, seed)
+    spaces = _spaces(task.pool, features, controls)
+    out_of_fold, final, models = _fit_all(spaces, task, config, seed)
     n_active = np.diff(features.rows([str(p) for p in task.pool["prompt_id"]]).indptr).astype(np.float64)
     report = _report(task, out_of_fold, final, config, seed)
     extra = {**_ceiling(task, pass_rates, config, seed), "spearman_n_active": spearman(task.y, n_active[task.rows])}
-    more = {"values": {**report.values, **extra}, "notes": (*report.notes, *space_notes(space))}
+    more = {
+        "values": {**report.values, **extra},
+        "notes": (*report.notes, *space_notes(space)),
+        "weights": feature_weights(models["sae"], spaces[0].matrix),
+    }
     known, predicted = _chosen(out_of_fold, final, task, space, seed)
     return _table(prompts, task.pool, task.clusters, known, predicted), report.model_copy(update=more)
 
@@ -131,10 +136,18 @@ def _prepare(
 
 
 def _unlabelled(
-    prompts: pd.DataFrame, clusters: pd.DataFrame, likelihood: pd.DataFrame | None, config: DifficultyConfig
+    prompts: pd.DataFrame,
+    features: SaeFeatures,
+    clusters: pd.DataFrame,
+    likelihood: pd.DataFrame | None,
+    config: DifficultyConfig,
+    seed: int,
 ) -> tuple[pd.DataFrame, DifficultyReport]:
     pool = prompts.sort_values("prompt_id", ignore_index=True)
     found, report = unlabelled_difficulty(pool, likelihood, config)
+    if likelihood is not None:
+        rows = features.rows([str(p) for p in pool["prompt_id"]])
+        report = report.model_copy(update={"weights": describe(pool, rows, found, config, seed)})
     return _table(prompts, pool, _clusters_of(pool, clusters), np.full(len(pool), np.nan), found), report
 
 
@@ -174,11 +187,12 @@ def _spaces(pool: pd.DataFrame, features: SaeFeatures, controls: ControlFeatures
 
 def _fit_all(
     spaces: list[FeatureSpace], task: _Task, config: DifficultyConfig, seed: int
-) -> tuple[Predictions, Predictions]:
-    """Return the out-of-fold predictions of the labelled rows and the final ones of all rows, by feature set."""
+) -> tuple[Predictions, Predictions, dict[str, LinearModel]]:
+    """Return out-of-fold predictions of the labelled rows, final ones of all rows and final models, by feature set."""
     folds = np.unique(task.folds)
     out_of_fold: Predictions = {}
     final: Predictions = {}
+    models: dict[str, LinearModel] = {}
     with track(len(spaces) * (len(folds) + 1), "difficulty probes", "fit") as bar:
         for space in spaces:
             found = np.empty(len(task.rows))
@@ -188,14 +202,14 @@ def _fit_all(
                 found[test] = model.predict(space.matrix[task.rows[test]])
                 bar.update()
             everything = np.ones(len(task.rows), dtype=bool)
-            model = _fit(space, task, everything, config, stage_seed(seed, "difficulty_final"))
+            model = models[space.name] = _fit(space, task, everything, config, stage_seed(seed, "difficulty_final"))
             out_of_fold[space.name] = np.clip(found, 0.0, 1.0)
             final[space.name] = np.clip(model.predict(space.matrix), 0.0, 1.0)
             bar.update()
     means = {fold: float(task.y[task.folds != fold].mean()) for fold in folds}
     out_of_fold["mean"] = np.array([means[fold] for fold in task.folds])
     final["mean"] = np.full(len(task.pool), float(task.y.mean()))
-    return out_of_fold, final
+    return out_of_fold, final, models
 
 
 def _fit(space: FeatureSpace, task: _Task, train: np.ndarray, config: DifficultyConfig, seed: int) -> LinearModel:

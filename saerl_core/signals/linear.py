@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from scipy import sparse
 from scipy.sparse import csr_matrix
 
+from saerl_core.probe_rows import FeatureWeight
 from saerl_core.signals.descent import Matrix, descent
 
 _ALPHAS = 24
@@ -34,6 +35,15 @@ class LinearModel:
 def constant_model(value: float, n_features: int) -> LinearModel:
     """Return the model that predicts one value everywhere."""
     return LinearModel(np.zeros(n_features), float(value))
+
+
+def feature_weights(model: LinearModel, x: Matrix) -> tuple[FeatureWeight, ...]:
+    """Return the weights that are not 0, by column, each with its effect: weight x standard deviation in `x`."""
+    effects = model.weights * _columns(x, 0)[1]
+    return tuple(
+        FeatureWeight(latent=int(j), weight=float(model.weights[j]), effect=float(effects[j]))
+        for j in np.flatnonzero(model.weights)
+    )
 
 
 def fit_elastic_net(

@@ -15,7 +15,7 @@ from saerl_core.seeds import stage_seed
 from saerl_core.signals.broken import calibrate_broken
 from saerl_core.signals.folds import deal_folds
 from saerl_core.signals.keeping import choose_kept, with_kept
-from saerl_core.signals.linear import LinearModel, fit_logistic, fit_ridge
+from saerl_core.signals.linear import LinearModel, feature_weights, fit_logistic, fit_ridge
 from saerl_core.signals.quality_items import QualityItems, collect_items, why_not
 from saerl_core.signals.quality_report import report_quality
 from saerl_core.signals.spaces import FeatureSpace, build_spaces, control_rows, dealt, log1p, name_of, space_notes
@@ -70,7 +70,8 @@ def train_quality_probe(  # noqa: PLR0913 (pool and corruptions, each with its f
     found = {"quality_score": chosen[: items.n_pool], "keep": kept.keep}
     quality = dealt(pd.DataFrame({"prompt_id": pool["prompt_id"].astype(str), **found}), space, seed, "quality")
     report = with_kept(report_quality(items, quality, scores, seed), kept)
-    report = report.model_copy(update={"notes": (*report.notes, *space_notes(space))})
+    weights = feature_weights(probe, spaces[0].matrix)
+    report = report.model_copy(update={"notes": (*report.notes, *space_notes(space)), "weights": weights})
     record = LinearProbe("quality", probe.weights, probe.intercept)
     return _in_order(quality, prompts), record, report
 

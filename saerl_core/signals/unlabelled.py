@@ -3,15 +3,21 @@
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from scipy.sparse import csr_matrix
 from scipy.stats import rankdata
 
 from saerl_core.config.run import DifficultyConfig
 from saerl_core.errors import DataError
+from saerl_core.probe_rows import FeatureWeight
 from saerl_core.records import DifficultyReport
+from saerl_core.signals.folds import deal_folds, text_groups
 from saerl_core.signals.labels import data_label
+from saerl_core.signals.linear import feature_weights, fit_elastic_net
+from saerl_core.signals.spaces import log1p
 from saerl_core.tables import LIKELIHOOD
 
 _MIDDLE = 0.5
+_MIN_ROWS, _FOLDS = 10, 3
 
 
 def unlabelled_difficulty(
@@ -39,6 +45,20 @@ def unlabelled_difficulty(
     )
     report = DifficultyReport(stage="difficulty", label="likelihood", notes=(note,), values=values)
     return _ranks(table["answer_nll_mean"].to_numpy(), table["prompt_nll_mean"].to_numpy()), report
+
+
+def describe(
+    pool: pd.DataFrame, matrix: csr_matrix, found: Float[np.ndarray, " n"], config: DifficultyConfig, seed: int
+) -> tuple[FeatureWeight, ...]:
+    """Return the weights of the elastic net of the difficulty probe on what was `found` for the whole pool.
+
+    It predicts nothing: it says which latents go with a hard prompt. None for fewer than ten prompts.
+    """
+    if len(pool) < _MIN_ROWS:
+        return ()
+    folds = deal_folds(found, text_groups(pool).to_numpy(), _FOLDS, seed, "difficulty_inner_folds")
+    x = log1p(matrix)
+    return feature_weights(fit_elastic_net(x, found, folds, config.l1_ratio, config.min_document_frequency), x)
 
 
 def _ranks(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

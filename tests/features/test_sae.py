@@ -146,7 +146,7 @@ def test_health_by_hand():
 
     identity = LinearEncoder(torch.eye(2), torch.zeros(2), torch.eye(2), torch.zeros(2), 2, 2, k=1)
     x = torch.tensor([[3.0, 1.0], [1.0, 0.0]])  # the second column is lost once: error 1; variance 2 + .5
-    batch = ActivationBatch(np.array([0]), np.array([0, 0]), x, 2, 0)
+    batch = ActivationBatch(np.array([0]), np.array([0, 0]), x, 2, 0, np.array([0, 1]))
     values = sae_health(identity, [batch])
     assert values["l0"] == 1
     assert values["explained_variance"] == pytest.approx(1 - 1 / 2.5)

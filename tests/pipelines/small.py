@@ -7,7 +7,7 @@ SMALL = {
     "quality": {"n_corruptions": 100},
     "clusters": {"n_clusters": 5},
     "pass_rates": {"n_labelled": 40, "n_rollouts": 4},
-    "plan": {"n_steps": 4, "prompts_per_step": 8},
+    "plan": {"strategy": "saerl", "n_steps": 4, "prompts_per_step": 8},
     "training": {"group_size": 4, "save_every_steps": 1},
     "evaluation": {"n_samples": 4, "ks": [1, 4]},
     "control": "none",

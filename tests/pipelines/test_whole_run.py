@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from pipelines.__main__ import main
 from pipelines.commands.export import export
 from tests.pipelines.small import SMALL
 from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
@@ -120,6 +121,8 @@ def test_report_is_written(first_run, saerl_home):
     page = (saerl_home / "report.html").read_text()
     assert "</html>" in page
     assert "saerl" in page
+    assert "fires on:" in page
+    assert "What makes a prompt hard, good, bad here" in page
 
 
 def test_an_unchanged_run_is_served_from_cache_and_still_comparable(first_run, second_run, mlflow_client):
@@ -170,6 +173,21 @@ def test_a_run_is_exported_with_the_format_and_grading_of_its_policy(first_run, 
     assert "a run has its prompts already" in CliRunner().invoke(export, [*command, "--prompts", "mine.jsonl"]).output
     unknown = CliRunner().invoke(export, ["no-such-run", *command[1:]])
     assert "'no-such-run' is neither a folder with a plan nor a run" in unknown.output
+
+
+def test_a_prompt_is_explained(first_run):
+    consumed = first_run.steps["train_policy"].outputs["consumed"][0].load()
+    names = first_run.steps["extract_sae_features"].outputs["feature_names"][0].load()
+    group = consumed[consumed["step"] == 2].iloc[0]
+    done = CliRunner().invoke(main, ["explain", group["prompt_id"], "--run", first_run.name])
+    assert done.exit_code == 0, done.output
+    assert f"step 2: {group['n_correct']} of {group['n_rollouts']} right" in done.output
+    assert any(f"  {name} (#{latent}): " in done.output for latent, name in names[["latent", "name"]].to_numpy())
+    unknown = CliRunner().invoke(main, ["explain", "nothing", "--run", first_run.name])
+    assert unknown.exit_code == 1
+    assert unknown.output.startswith("Error: 'nothing' is no prompt of the run: the nearest of its 240 ids are ")
+    no_run = CliRunner().invoke(main, ["explain", group["prompt_id"], "--run", "no-such-run"])
+    assert "'no-such-run' is no run of ZenML; the newest runs are" in no_run.output
 
 
 def test_edited_training_code_trains_again(vanilla_run, monkeypatch, tmp_path, saerl_home):

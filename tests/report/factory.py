@@ -20,6 +20,7 @@ from saerl_core.report.inputs import ReportInputs, RunFacts, SaeFacts
 from tests.report.synthetic_reports import (
     make_clusters_report,
     make_difficulty_report,
+    make_feature_names,
     make_policy_report,
     make_quality_report,
 )
@@ -126,6 +127,7 @@ def full_run(n: int = 1200, n_steps: int = 40, seed: int = 0) -> ReportInputs:
         plan=plan,
         plan_report=make_plan_report(n_steps),
         costs=make_costs(training=True),
+        feature_names=make_feature_names(train),
         pass_rates=rates,
         pass_rates_report=PassRatesReport(
             stage="pass_rates", values={"n_labelled": len(rates), "mean_pass_rate": 0.31}
@@ -225,6 +227,7 @@ def hostile_run() -> ReportInputs:
         matches=tables.MATCHES.check(pd.DataFrame([match])),
         clusters_report=base.clusters_report.model_copy(update={"cards": cards}),
         scores=scores,
+        feature_names=base.feature_names.assign(name=HOSTILE, examples=HOSTILE),
         facts=replace(base.facts, run_name=HOSTILE, command=f"run --name {HOSTILE}", versions={HOSTILE: HOSTILE}),
         prompts_report=base.prompts_report.model_copy(update={"notes": (HOSTILE,)}),
         sae=replace(base.sae, model=HOSTILE),

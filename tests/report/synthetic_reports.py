@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from saerl_core.named_features import FEATURE_NAMES
+from saerl_core.probe_rows import FeatureWeight
 from saerl_core.records import ClusterCard, ClustersReport, DifficultyReport, PolicyReport, ProbeRow, QualityReport
 from tests.report.synthetic_tables import N_CLUSTERS
 
@@ -42,8 +44,25 @@ def make_quality_report() -> QualityReport:
     }
     note = "Out of fold the SAE probe reaches auc 0.920, which is not more than the best baseline (dense, 0.940)."
     return QualityReport(
-        stage="quality", values={**table[0].scores, "keep_frac": 0.9, **truth}, table=table, notes=(note,)
+        stage="quality",
+        values={**table[0].scores, "keep_frac": 0.9, **truth},
+        table=table,
+        notes=(note,),
+        weights=make_weights(0.5),
     )
+
+
+def make_weights(scale: float) -> tuple[FeatureWeight, ...]:
+    """Make weights of 60 latents: latent 2j speaks for, latent 2j + 1 against, the later the weaker."""
+    effects = (scale * (-1.0) ** j / (1 + j // 2) for j in range(60))
+    return tuple(FeatureWeight(latent=j, weight=2 * e, effect=e) for j, e in enumerate(effects))
+
+
+def make_feature_names(train: pd.DataFrame) -> pd.DataFrame:
+    """Make names of latents 0 to 510; the last one never fired."""
+    texts = train["prompt"].to_numpy()
+    rows = [(j, f"word {j}", 1 + j, 9.5, f"«{texts[j % len(texts)]}»\nsecond") for j in range(511)]
+    return FEATURE_NAMES.check(pd.DataFrame(rows, columns=list(FEATURE_NAMES.columns)))
 
 
 def make_difficulty_report() -> DifficultyReport:
@@ -63,7 +82,11 @@ def make_difficulty_report() -> DifficultyReport:
     )
     values = {**table[0].scores, "spearman_gain": -0.08, "spearman_gain_lo": -0.15, "spearman_gain_hi": -0.01}
     return DifficultyReport(
-        stage="difficulty", values=values, table=table, notes=("The SAE probe is worse than dense.",)
+        stage="difficulty",
+        values=values,
+        table=table,
+        notes=("The SAE probe is worse than dense.",),
+        weights=make_weights(0.1),
     )
 
 

@@ -155,7 +155,7 @@ def test_planted_markup_is_text() -> None:
     assert all(not set(spec) & set("<>&") for spec in page.specs)
     assert any("\\u003cscript\\u003ealert(" in spec for spec in page.specs)
     assert "onerror=alert(1)&gt;" in html
-    for section in ("headline", "data", "policy", "sae", "clusters", "plan", "evaluation", "appendix"):
+    for section in ("headline", "data", "policy", "sae", "probes", "clusters", "plan", "evaluation", "appendix"):
         assert "<script>alert(" in page.texts[section], section
     assert len(HOSTILE) > 0
 

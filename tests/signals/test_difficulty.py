@@ -55,6 +55,9 @@ def test_planted_difficulty_is_found(planted, result):
     assert "beats the best baseline" in report.notes[0]
     assert report.values["spearman_gain_lo"] > 0
     assert report.values["spearman_lo"] < report.values["spearman"] < report.values["spearman_hi"]
+    effects = {w.latent: w.effect for w in report.weights}
+    assert max(effects, key=effects.__getitem__) == 2
+    assert min(effects, key=effects.__getitem__) == 5
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -211,6 +214,16 @@ def test_a_pool_without_labels_is_ordered_by_the_likelihood_of_its_answers(label
     assert other.set_index("prompt_id")["difficulty"].to_dict() == table.set_index("prompt_id")["difficulty"].to_dict()
     with pytest.raises(DataError, match=r"no usable prompt has a label; give the policy's likelihood"):
         calibrate_difficulty(frame, x, None, clusters(frame), None, config, 0)
+
+
+def test_latents_that_go_with_an_unlikely_answer_are_told(planted):
+    frame, _, _, _, truth = planted
+    flat = dict.fromkeys(("prompt_nll_mean", "prompt_nll_max", "answer_nll_max"), 1.0)
+    likelihood = pd.DataFrame({"prompt_id": frame["prompt_id"], "answer_nll_mean": truth, **flat})
+    _, report = run(planted, DifficultyConfig(label="likelihood"), pass_rates=None, likelihood=likelihood)
+    effects = {w.latent: w.effect for w in report.weights}
+    assert max(effects, key=effects.__getitem__) == 2
+    assert min(effects, key=effects.__getitem__) == 5
 
 
 def test_no_label_is_the_middle(planted):

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from saerl_core.signals.folds import deal_folds
-from saerl_core.signals.linear import fit_elastic_net, fit_logistic, fit_ridge
+from saerl_core.signals.linear import LinearModel, feature_weights, fit_elastic_net, fit_logistic, fit_ridge
 from saerl_core.signals.scores import auc, spearman
 
 
@@ -123,3 +123,12 @@ def test_the_elastic_net_is_the_one_of_the_library(full):
     theirs = ElasticNetCV(l1_ratio=0.5, alphas=np.geomspace(first, first * 1e-3, 24), cv=splits, tol=1e-6).fit(x, y)
     ours = linear.fit_elastic_net(x if full else sparse.csr_matrix(x), y, folds, 0.5, 1)
     np.testing.assert_allclose(ours.predict(x), theirs.predict(x), atol=0.02)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix])
+def test_an_effect_by_hand(kind):
+    """Columns of standard deviation 2, 0 and 1/2; the weight of the third is 0."""
+    x = kind(np.array([[0.0, 1.0, 0.0], [4.0, 1.0, 1.0]]))
+    found = feature_weights(LinearModel(np.array([-0.5, 3.0, 0.0]), 1.0), x)
+    assert [(w.latent, w.weight, w.effect) for w in found[:1]] == [(0, -0.5, -1.0)]
+    assert [w.latent for w in found] == [0, 1]

@@ -45,6 +45,10 @@ def test_planted_quality_is_found(planted, result):
     assert probe.weights.shape == (D,)
     assert np.argmax(probe.weights) == 3
     assert np.argmin(probe.weights) == 9
+    effects = {w.latent: w.effect for w in report.weights}
+    assert max(effects, key=effects.__getitem__) == 3
+    assert min(effects, key=effects.__getitem__) == 9
+    assert {w.latent: w.weight for w in report.weights} == {j: w for j, w in enumerate(probe.weights) if w}
     assert quality["quality_score"].between(0, 1).all()
     assert list(quality["prompt_id"]) == list(planted[0]["prompt_id"])
 
