@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SIGNATURES = {  # the face: a change here is a change for every notebook
     "BatchOutcome": "step prompt_ids n_rollouts n_correct",
     "Point": "step n_rollouts n_tokens seconds accuracy",
-    "Trial": "arm seed curve items label_rollouts=0 zero_std_frac=()",
+    "Trial": "arm seed curve items label_rollouts=0 zero_std_frac=() trained_on=<factory>",
     "compare_trials": "trials baseline seed=0 n_bootstrap=10000 axes=('n_rollouts', 'n_tokens', 'step', 'seconds')",
     "export_plan": "plan prompts format folder * prompt_format=None grading='math' group_size=None overwrite=False",
     "grade": "completions golds kind='math'",

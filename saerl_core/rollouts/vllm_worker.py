@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from typing import Any
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -20,12 +21,11 @@ def main(path: str) -> None:
     threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     with open(path, encoding="utf-8") as file:
         job = json.load(file)
-    from vllm import LLM, SamplingParams
+    from vllm import LLM
     from vllm.inputs import TokensPrompt
     from vllm.platforms import current_platform
 
     is_cpu = current_platform.is_cpu()
-    settings = {"gpu_memory_utilization": job["memory_frac"]} if not is_cpu else {}
     llm = LLM(
         model=job["model"],
         skip_tokenizer_init=True,
@@ -35,32 +35,40 @@ def main(path: str) -> None:
         max_model_len=job["max_model_len"],
         enforce_eager=is_cpu,
         seed=job["seed"],
-        **settings,
+        **({} if is_cpu else {"gpu_memory_utilization": job["memory_frac"]}),
     )
-    requests, n = job["requests"], job["n"]
-    for start in range(0, len(requests), job["chunk"]):
-        chunk = requests[start : start + job["chunk"]]
-        parameters = [
-            SamplingParams(
-                n=n,
-                temperature=job["temperature"],
-                top_p=job["top_p"],
-                max_tokens=job["max_tokens"],
-                stop_token_ids=job["stop"],
-                ignore_eos=True,  # what ends a completion stands in `stop`
-                detokenize=False,
-                seed=None if is_cpu else request["seed"],  # the generator of a CPU cannot be given an offset
-            )
-            for request in chunk
-        ]
+    for start in range(0, len(job["requests"]), job["chunk"]):
+        chunk = job["requests"][start : start + job["chunk"]]
         prompts = [TokensPrompt(prompt_token_ids=request["tokens"]) for request in chunk]
-        outputs = llm.generate(prompts, parameters, use_tqdm=False)
-        with open(job["results"], "a", encoding="utf-8") as file:
-            for request, output in zip(chunk, outputs, strict=True):
-                ids = [list(one.token_ids) for one in output.outputs]
-                file.write(json.dumps({"key": request["key"], "completions": ids}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        # the generator of a CPU cannot be given an offset, so that there the engine's seed is the only one
+        parameters = [sampling(job, None if is_cpu else request["seed"]) for request in chunk]
+        append(job["results"], chunk, llm.generate(prompts, parameters, use_tqdm=False))
+
+
+def sampling(job: dict[str, Any], seed: int | None) -> Any:
+    """Return how the completions of a prompt are drawn; what ends one stands in `stop`."""
+    from vllm import SamplingParams
+
+    return SamplingParams(
+        n=job["n"],
+        temperature=job["temperature"],
+        top_p=job["top_p"],
+        max_tokens=job["max_tokens"],
+        stop_token_ids=job["stop"],
+        ignore_eos=True,
+        detokenize=False,
+        seed=seed,
+    )
+
+
+def append(path: str, requests: list[dict[str, Any]], outputs: list[Any]) -> None:
+    """Write a line a prompt, on disk before the next chunk begins."""
+    with open(path, "a", encoding="utf-8") as file:
+        for request, output in zip(requests, outputs, strict=True):
+            ids = [list(one.token_ids) for one in output.outputs]
+            file.write(json.dumps({"key": request["key"], "completions": ids}) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def end_with(parent: int) -> None:

@@ -20,7 +20,7 @@ from saerl_core.signals.labels import UNLABELLED, DifficultyLabels, chosen_label
 from saerl_core.signals.linear import LinearModel, feature_weights, fit_elastic_net
 from saerl_core.signals.scores import noise_ceiling, spearman
 from saerl_core.signals.spaces import FeatureSpace, build_spaces, control_rows, name_of, space_notes
-from saerl_core.signals.unlabelled import describe, unlabelled_difficulty
+from saerl_core.signals.unlabelled import describe, given_likelihood, unlabelled_difficulty
 from saerl_core.tables import DIFFICULTY
 
 _INNER_FOLDS = 3
@@ -76,21 +76,16 @@ def calibrate_difficulty(  # noqa: PLR0913 (it reads the tables of four stages)
         raise DataError("the pool holds no prompt whose difficulty could be predicted; load at least one")
     label = chosen_label(prompts, pass_rates, config)
     if label in UNLABELLED:
-        if label == "likelihood" and likelihood is None:
-            raise DataError(
-                f"difficulty.label is '{config.label}' but no usable prompt has a label; give the policy's likelihood, "
-                "or set difficulty.label to 'none'"
-            )
-        return _unlabelled(prompts, features, clusters, None if label == "none" else likelihood, config, seed)
+        known_as = None if label == "none" else given_likelihood(likelihood, config)
+        return _unlabelled(prompts, features, clusters, known_as, config, seed)
     config = config.model_copy(update={"label": label})
     task = _prepare(prompts, clusters, pass_rates, config, seed)
     reason = _why_not(task)
     if reason is not None:
         constant = np.full(len(task.pool), float(task.y.mean()))
         values = {"is_fallback": 1.0, "mae": float(np.abs(task.y - task.y.mean()).mean()), **_counts(task)}
-        report = DifficultyReport(
-            stage="difficulty", label=config.label, notes=(reason, *task.labels.notes), values=values
-        )
+        notes = (reason, *task.labels.notes)
+        report = DifficultyReport(stage="difficulty", label=config.label, notes=notes, values=values)
         return _table(prompts, task.pool, task.clusters, task.labels.known, constant), report
     spaces = _spaces(task.pool, features, controls)
     out_of_fold, final, models = _fit_all(spaces, task, config, seed)

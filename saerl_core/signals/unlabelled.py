@@ -78,3 +78,13 @@ def _why(pool: pd.DataFrame, config: DifficultyConfig) -> str:
     other = data_label(pool, at_least=1)
     more = f" (they have a {other}: difficulty.label 'auto' would take it)" if other else ""
     return f"difficulty.label is '{config.label}', but no usable prompt has one{more}. "
+
+
+def given_likelihood(likelihood: pd.DataFrame | None, config: DifficultyConfig) -> pd.DataFrame:
+    """Return the likelihood that stands in for labels; `DataError` where nobody gave one."""
+    if likelihood is None:
+        raise DataError(
+            f"difficulty.label is '{config.label}' but no usable prompt has a label; give the policy's likelihood, or "
+            "set difficulty.label to 'none'"
+        )
+    return likelihood
