@@ -45,7 +45,7 @@ def main(path: str) -> None:
         append(job["results"], chunk, llm.generate(prompts, parameters, use_tqdm=False))
 
 
-def sampling(job: dict[str, Any], seed: int | None) -> Any:
+def sampling(job: dict[str, Any], seed: int | None) -> object:
     """Return how the completions of a prompt are drawn; what ends one stands in `stop`."""
     from vllm import SamplingParams
 
