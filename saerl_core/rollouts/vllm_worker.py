@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -45,7 +46,7 @@ def main(path: str) -> None:
         append(job["results"], chunk, llm.generate(prompts, parameters, use_tqdm=False))
 
 
-def sampling(job: dict[str, Any], seed: int | None) -> object:
+def sampling(job: Mapping[str, Any], seed: int | None) -> object:
     """Return how the completions of a prompt are drawn; what ends one stands in `stop`."""
     from vllm import SamplingParams
 
@@ -61,7 +62,7 @@ def sampling(job: dict[str, Any], seed: int | None) -> object:
     )
 
 
-def append(path: str, requests: list[dict[str, Any]], outputs: list[Any]) -> None:
+def append(path: str, requests: Sequence[Mapping[str, Any]], outputs: Sequence[Any]) -> None:
     """Write a line a prompt, on disk before the next chunk begins."""
     with open(path, "a", encoding="utf-8") as file:
         for request, output in zip(requests, outputs, strict=True):
