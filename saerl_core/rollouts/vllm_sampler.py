@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from saerl_core.config.rollouts import RolloutsConfig
 from saerl_core.disk import write_text
@@ -25,6 +24,7 @@ from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.progress import track
 from saerl_core.records import PolicyRef
 from saerl_core.rollouts.completions import Completion
+from saerl_core.rollouts.vllm_worker import Job
 
 KNOWN_VERSIONS = ("0.29.0",)  # what the tests ran on: releases change rewards
 _WORKER = Path(__file__).with_name("vllm_worker.py")
@@ -165,7 +165,7 @@ class VllmSampler:
         if child.returncode != 0:
             raise BackendError(f"{_explained(child.returncode)}; {self._last_words()}; finished prompts are kept")
 
-    def _job(self, missing: dict[str, list[int]], n: int) -> dict[str, Any]:
+    def _job(self, missing: dict[str, list[int]], n: int) -> Job:
         how, config = self._how, self._config
         return {
             "model": self._policy.path,

@@ -11,17 +11,45 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypedDict
 
 SECONDS_BETWEEN_LOOKS = 1.0
+
+
+class Request(TypedDict):
+    """One prompt: a name for the results, its tokens, the seed of its stream."""
+
+    key: str
+    tokens: list[int]
+    seed: int
+
+
+class Job(TypedDict):
+    """What the job file holds; sizes in tokens, `n` completions a prompt, `chunk` prompts a call of vLLM."""
+
+    model: str
+    trust_remote_code: bool
+    dtype: str
+    tensor_parallel: int
+    memory_frac: float
+    max_model_len: int | None
+    temperature: float
+    top_p: float
+    max_tokens: int
+    seed: int
+    stop: list[int]
+    n: int
+    chunk: int
+    results: str
+    requests: list[Request]
 
 
 def main(path: str) -> None:
     """Sample what the results file lacks, in chunks; every finished prompt is a line."""
     threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     with open(path, encoding="utf-8") as file:
-        job = json.load(file)
+        job: Job = json.load(file)
     from vllm import LLM
     from vllm.inputs import TokensPrompt
     from vllm.platforms import current_platform
@@ -46,7 +74,7 @@ def main(path: str) -> None:
         append(job["results"], chunk, llm.generate(prompts, parameters, use_tqdm=False))
 
 
-def sampling(job: Mapping[str, Any], seed: int | None) -> object:
+def sampling(job: Job, seed: int | None) -> object:
     """Return how the completions of a prompt are drawn; what ends one stands in `stop`."""
     from vllm import SamplingParams
 
@@ -62,7 +90,7 @@ def sampling(job: Mapping[str, Any], seed: int | None) -> object:
     )
 
 
-def append(path: str, requests: Sequence[Mapping[str, Any]], outputs: Sequence[Any]) -> None:
+def append(path: str, requests: Sequence[Request], outputs: Sequence[Any]) -> None:
     """Write a line a prompt, on disk before the next chunk begins."""
     with open(path, "a", encoding="utf-8") as file:
         for request, output in zip(requests, outputs, strict=True):
