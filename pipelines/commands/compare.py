@@ -4,6 +4,7 @@ import click
 
 from saerl_core.config.load import load_config
 from saerl_core.config.run import CompareConfig, RunConfig
+from saerl_core.config.set import read_settings
 from saerl_core.errors import ConfigError, SaerlError
 
 
@@ -14,16 +15,32 @@ from saerl_core.errors import ConfigError, SaerlError
 @click.option("--arms", help="Names of arms, parted by commas; the baseline is always among them.")
 @click.option("--seeds", help='A number of seeds, counted from 0, or a list: "3", "7,8".')
 @click.option("--workers", type=click.IntRange(min=1), help="Trials at a time.")
-def compare(path: str, arms: str | None, seeds: str | None, workers: int | None) -> None:
+@click.option(
+    "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting, over the run file; repeatable."
+)
+@click.option("-s", "--stack", help="ZenML stack to run on; the active one without it.")
+def compare(
+    path: str,
+    arms: str | None,
+    seeds: str | None,
+    workers: int | None,
+    settings: tuple[str, ...],
+    stack: str | None,
+) -> None:
     """Train arms and seeds with an equal budget of rollouts and say what each of them bought."""
     try:
-        config = narrowed(load_config(path), arms, seeds, workers)
+        changes = read_settings(settings)
+        config = narrowed(load_config(path, changes), arms, seeds, workers)
     except SaerlError as error:
         raise click.ClickException(str(error)) from error
+    from zenml.cli.utils import temporary_active_stack
+
     from pipelines.base import as_command
     from pipelines.comparing import compare_pipeline
 
-    as_command(compare_pipeline)(config=config)
+    section = config.compare.model_dump(mode="json", exclude_unset=True)
+    with temporary_active_stack(stack_name_or_id=stack):
+        as_command(compare_pipeline, {**changes, "compare": section}).with_options(config_path=path)()
 
 
 def narrowed(config: RunConfig, arms: str | None, seeds: str | None, workers: int | None) -> RunConfig:
