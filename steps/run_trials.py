@@ -10,6 +10,7 @@ from zenml import step
 from saerl_core.compare.tables import to_tables
 from saerl_core.config.run import RunConfig
 from saerl_core.records import ControlFeatures, PassRatesReport, PolicyRef, SaeFeatures, SaeRef
+from saerl_core.trials.folders import read_trial
 from saerl_core.trials.pool import Progress
 from saerl_core.trials.pool import run_trials as run_them
 from steps._spaces import PoolRead
@@ -45,6 +46,11 @@ def run_trials(
         read = PoolRead(prompts, features, controls, policy, sae, pass_rates)
         signals = {"quality": quality, "clusters": clusters, "difficulty": difficulty}
         folders = trial_folders(Pool(read, signals, held_out, pass_rates_report), config)
+        n_before = sum(read_trial(folder) is not None for folder in folders)
+        if n_before:
+            logger.info(
+                "%s of %s trials were finished by an earlier start and are not repeated", n_before, len(folders)
+            )
         outcome = run_them(folders, config.compare.workers, _Lines())
         tables = to_tables(outcome.trials, [(f.arm, f.seed, f.reason) for f in outcome.failures])
     return tables.curves, tables.items, tables.shares, tables.failures
