@@ -39,7 +39,7 @@ def test_a_training_with_any_algorithm_ends_with_a_page(run, backend, algorithm)
     inputs = replace(run, config=config(backend, algorithm))
     page = read(render_report(inputs))
     assert page.errors == []
-    told = f"trained with {ALGORITHMS[algorithm].title} at 8 rollouts a prompt ({backend} backend)"
+    told = f"trained with {ALGORITHMS[algorithm].title} at 4 rollouts a prompt ({backend} backend)"
     assert told in page.texts["headline"]
     assert told in summary_text(inputs)
     assert page.texts["training"].lstrip().find(f"{ALGORITHMS[algorithm].title} on the {backend} backend") >= 0

@@ -38,6 +38,7 @@ _CURVES = frozenset(
     {
         "reward_mean",
         "zero_std_frac",
+        "screened_frac",
         "entropy",
         "kl",
         "completion_tokens_mean",

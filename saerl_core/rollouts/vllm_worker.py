@@ -54,11 +54,11 @@ def main(path: str) -> None:
     from vllm.inputs import TokensPrompt
     from vllm.platforms import current_platform
 
-    is_cpu = current_platform.is_cpu()
+    is_cpu, trust_remote_code = current_platform.is_cpu(), job["trust_remote_code"]
     llm = LLM(
         model=job["model"],
         skip_tokenizer_init=True,
-        trust_remote_code=job["trust_remote_code"],
+        trust_remote_code=trust_remote_code,
         dtype=job["dtype"],
         tensor_parallel_size=job["tensor_parallel"],
         max_model_len=job["max_model_len"],

@@ -243,8 +243,8 @@ def finished(monkeypatch):
     artifacts = {"prompts": prompts, "pass_rates": rates}
     config = {"plan": {"n_steps": 5, "prompts_per_step": 2}, "training": {"group_size": 16}}
     run = SimpleNamespace(name="mine", config=SimpleNamespace(parameters={"config": config}))
-    monkeypatch.setattr(planned, "_named", lambda name: run)
-    monkeypatch.setattr(planned, "_load", lambda run, step, name: artifacts[name])
+    monkeypatch.setattr(planned, "_named", lambda name, unknown: run)
+    monkeypatch.setattr(planned, "artifact", lambda run, step, name: artifacts[name])
     return artifacts
 
 

@@ -1,7 +1,8 @@
 """A sampler whose completions are known: a policy's path and the prompt say how many are right."""
 
 from saerl_core.records import PolicyRef
-from saerl_core.rollouts.sampler import Completion, Sampler
+from saerl_core.rollouts.completions import Completion
+from saerl_core.rollouts.sampler import Sampler
 
 BEFORE, AFTER = PolicyRef("before", "1"), PolicyRef("after", "2")
 CORRECT = {"before": [0, 1, 2, 3], "after": [2, 1, 4, 3]}  # of up to 4 completions, by prompt

@@ -8,11 +8,11 @@ import pytest
 
 from saerl_core.config.run import MEAN_BENCHMARK, BenchmarkConfig, EvaluationConfig, GradingConfig, PolicyConfig
 from saerl_core.errors import ConfigError, DataError
-from saerl_core.evaluation import evaluate
 from saerl_core.evaluation.estimators import mean_of_estimates
 from saerl_core.evaluation.evaluate import evaluate_policies
 from saerl_core.prompts.benchmarks import load_benchmarks
 from saerl_core.records import EvaluationReport
+from saerl_core.rollouts import engines
 from saerl_core.tables import ITEM_SCORES, PROMPTS, SCORES
 from tests.evaluation.scripted import AFTER, BEFORE, ScriptedSampler, made
 
@@ -25,7 +25,7 @@ Tables = tuple[pd.DataFrame, pd.DataFrame, EvaluationReport]
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     made.clear()
-    monkeypatch.setattr(evaluate, "Sampler", ScriptedSampler)
+    monkeypatch.setattr(engines, "Sampler", ScriptedSampler)
 
 
 def prompts(**texts: str) -> pd.DataFrame:

@@ -4,9 +4,9 @@ import pytest
 
 from saerl_core.config.run import EvaluationConfig, GradingConfig
 from saerl_core.errors import ConfigError, DataError
-from saerl_core.evaluation import evaluate
 from saerl_core.evaluation.evaluate import evaluate_policies
 from saerl_core.records import EvaluationReport, PolicyRef
+from saerl_core.rollouts import engines
 from saerl_core.tables import ITEM_SCORES, SCORES
 from tests.evaluation.scripted import AFTER, BEFORE, CORRECT, ScriptedSampler, made
 
@@ -16,7 +16,7 @@ CONFIG = EvaluationConfig(n_samples=4, ks=(2,))
 @pytest.fixture(autouse=True)
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     made.clear()
-    monkeypatch.setattr(evaluate, "Sampler", ScriptedSampler)
+    monkeypatch.setattr(engines, "Sampler", ScriptedSampler)
 
 
 def items() -> pd.DataFrame:

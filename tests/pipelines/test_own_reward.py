@@ -27,7 +27,7 @@ TINY = {
     "quality": {"n_corruptions": 60},
     "clusters": {"n_clusters": 4},
     "pass_rates": {"n_labelled": 20, "n_rollouts": 4},
-    "plan": {"n_steps": 2, "prompts_per_step": 8},
+    "plan": {"strategy": "saerl", "n_steps": 2, "prompts_per_step": 8},
     "training": {"group_size": 4},
     "evaluation": {"n_samples": 4, "ks": [1, 4]},
     "grading": {"kind": "python", "function": "own_rewards:grade"},

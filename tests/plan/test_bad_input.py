@@ -14,7 +14,7 @@ ROWS = [Row(f"p{i}", 0, i / 10) for i in range(6)]
 
 def refused(inputs, match, **settings):
     with pytest.raises(DataError, match=match) as caught:
-        plan_batches(inputs, PlanConfig(**{"prompts_per_step": 4, **settings}), 0)
+        plan_batches(inputs, PlanConfig(**{"strategy": "saerl", "prompts_per_step": 4, **settings}), 0)
     assert "\n" not in str(caught.value)
 
 
@@ -42,7 +42,7 @@ def test_fewer_prompts_than_a_batch():
 
 
 def test_exactly_one_batch_is_enough():
-    plan, _ = plan_batches(make_inputs(ROWS), PlanConfig(prompts_per_step=6, n_steps=None), 0)
+    plan, _ = plan_batches(make_inputs(ROWS), PlanConfig(strategy="saerl", prompts_per_step=6, n_steps=None), 0)
     assert plan.n_steps == 1
 
 

@@ -250,7 +250,7 @@ def test_no_choice_reads_the_truth(name):
 
 @pytest.mark.parametrize("name", [n for n in STRATEGIES if n.startswith("oracle_")])
 def test_an_oracle_is_told_so_and_refuses_real_prompts(name):
-    assert STRATEGIES[name].title.startswith("oracle, task world only")
+    assert STRATEGIES[name].title.startswith("oracle, built-in worlds")
     inputs = make_inputs([Row(f"p{i:03}", 0, 0.5) for i in range(20)])
     blind = replace(inputs, prompts=inputs.prompts.assign(truth=None, known_pass_rate=None))
     with pytest.raises(DataError, match=f"strategy '{name}' is an oracle and reads truth, which 20 of 20 prompts lack"):

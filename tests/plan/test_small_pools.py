@@ -10,7 +10,7 @@ from tests.plan.test_bad_input import ROWS, make_inputs
 
 
 def test_a_batch_shrinks_to_the_pool_where_nobody_trains():
-    inputs, config = make_inputs(ROWS), PlanConfig(prompts_per_step=32, n_steps=None)
+    inputs, config = make_inputs(ROWS), PlanConfig(strategy="saerl", prompts_per_step=32, n_steps=None)
     fitted, note = fit_batch_to_pool(inputs, config, is_trained=False)
     assert fitted.prompts_per_step == len(ROWS)
     assert note is not None
@@ -19,12 +19,12 @@ def test_a_batch_shrinks_to_the_pool_where_nobody_trains():
 
 
 def test_a_training_run_keeps_its_batch_and_refuses():
-    inputs, config = make_inputs(ROWS), PlanConfig(prompts_per_step=32)
+    inputs, config = make_inputs(ROWS), PlanConfig(strategy="saerl", prompts_per_step=32)
     assert fit_batch_to_pool(inputs, config, is_trained=True) == (config, None)
     with pytest.raises(DataError, match=r"fewer than plan\.prompts_per_step = 32"):
         plan_batches(inputs, config, 0)
 
 
 def test_a_pool_that_fills_a_batch_changes_nothing():
-    config = PlanConfig(prompts_per_step=2)
+    config = PlanConfig(strategy="saerl", prompts_per_step=2)
     assert fit_batch_to_pool(make_inputs(ROWS), config, is_trained=False) == (config, None)

@@ -15,7 +15,7 @@ from tests.plan.pools import Row, make_inputs
 @pytest.fixture
 def saved(tmp_path):
     inputs = make_inputs([Row(f"p{i:02}", i % 2, i / 12, keep=i != 5) for i in range(12)])
-    plan, _ = plan_batches(inputs, PlanConfig(prompts_per_step=3, n_steps=None), 4)
+    plan, _ = plan_batches(inputs, PlanConfig(strategy="saerl", prompts_per_step=3, n_steps=None), 4)
     save_plan(plan, tmp_path / "new" / "plan")
     return plan, tmp_path / "new" / "plan"
 

@@ -12,6 +12,9 @@ from saerl_core.policy import fetching, gguf_files
 from saerl_core.policy.fetching import PackagedModel, fetch_model, missing_model
 from saerl_core.policy.gguf_files import origin_of
 from tests.policy.tiny_gguf import write_gguf
+from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
+
+pytestmark = OUR_WARNINGS_ARE_ERRORS
 
 MEMBER = "tiny_model/tiny.gguf"
 

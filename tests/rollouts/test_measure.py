@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from saerl_core.config.run import GradingConfig, PassRatesConfig
 from saerl_core.errors import BackendError, DataError
 from saerl_core.records import PolicyRef
-from saerl_core.rollouts import measure
+from saerl_core.rollouts import engines
+from saerl_core.rollouts.completions import Completion
 from saerl_core.rollouts.measure import _cut_short, _one_sided, _shares, choose_labelled, measure_pass_rates
-from saerl_core.rollouts.sampler import Completion, Sampler
+from saerl_core.rollouts.sampler import Sampler
 from saerl_core.tables import PASS_RATES
 
 POLICY = PolicyRef("nowhere", "nobody")
@@ -96,7 +97,7 @@ class ScriptedSampler(Sampler):
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "Sampler", ScriptedSampler)
+    monkeypatch.setattr(engines, "Sampler", ScriptedSampler)
 
 
 @pytest.mark.usefixtures("scripted")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from saerl_core.errors import ConfigError, DataError
-from saerl_core.policy.loading import load_model, load_tokenizer
+from saerl_core.policy.loading import load_model, load_tokenizer, stop_tokens
 from saerl_core.records import PolicyRef, PromptFormat
 from saerl_core.rollouts import sampler as sampling
 from saerl_core.rollouts.sampler import Sampler, nucleus
@@ -195,7 +195,7 @@ def test_finished_rows_are_dropped(tiny_policy: MakePolicy) -> None:
 def test_every_stop_token_of_the_model_counts(tiny_policy: MakePolicy) -> None:
     sampler = make(tiny_policy("qwen2"))
     sampler._model.generation_config.eos_token_id = [1, 5]
-    assert sampling._stop_tokens(sampler._model, sampler._tokenizer) == {1, 5}
+    assert stop_tokens(sampler._model.generation_config, sampler._tokenizer) == {1, 5}
 
 
 def test_memory_bounds_the_rows(tiny_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import materializers
 from materializers import (
     BatchPlanMaterializer,
     ControlFeaturesMaterializer,
+    ExportedPlansMaterializer,
     LinearProbeMaterializer,
     PolicyMaterializer,
     PromptVectorsMaterializer,
@@ -24,7 +25,7 @@ from saerl_core.config.run import FeaturesConfig
 from saerl_core.features.encoder import open_encoder
 from saerl_core.features.sae import obtain_sae
 from saerl_core.policy.loading import load_model, load_tokenizer
-from saerl_core.records import ControlFeatures, FeatureMeta, LinearProbe, PromptVectors, SaeFeatures
+from saerl_core.records import ControlFeatures, ExportedPlans, FeatureMeta, LinearProbe, PromptVectors, SaeFeatures
 from tests.features.conftest import SMALL_SAE, make_pool, save_model
 from tests.plan_factory import tiny_plan
 from tests.security.bombs import bomb
@@ -47,9 +48,16 @@ def records(tmp_path_factory):
         LinearProbeMaterializer: (LinearProbe("quality", np.array([0.5, -1.0]), 0.25), None),
         PromptVectorsMaterializer: (PromptVectors(("a", "b"), np.eye(2)), None),
         BatchPlanMaterializer: (tiny_plan(), None),
+        ExportedPlansMaterializer: (_exported(folder / "exports"), None),
         SaeMaterializer: (sae, lambda ref: open_encoder(Path(ref.path))),
         PolicyMaterializer: (policy, lambda ref: (load_model(ref), load_tokenizer(ref))),
     }
+
+
+def _exported(folder):
+    (folder / "jsonl").mkdir(parents=True)
+    (folder / "jsonl" / "train.jsonl").write_text('{"prompt": "1 + 1", "answer": "2"}\n')
+    return ExportedPlans(folder, ("jsonl",))
 
 
 @pytest.fixture
@@ -105,7 +113,8 @@ def test_a_pickle_in_place_of_any_file_is_refused(records, store, tmp_path, name
             unread.append(file.name)
         for f, content in before.items():
             f.write_bytes(content)
-    assert set(unread) <= {"generation_config.json"}, "files that nobody looked into"
+    if kind is not ExportedPlansMaterializer:  # what it holds is handed on to whoever asked for it, and read by nobody
+        assert set(unread) <= {"generation_config.json"}, "files that nobody looked into"
 
 
 class _Note(BaseModel):

@@ -62,7 +62,7 @@ def test_extra_arguments_come_last_so_that_they_win():
 
 def test_one_batch_of_the_plan_is_one_optimizer_step():
     flags = openrlhf_flags(make_job())
-    assert (value(flags, "--rollout.batch_size"), value(flags, "--train.batch_size")) == ("32", "256")
+    assert (value(flags, "--rollout.batch_size"), value(flags, "--train.batch_size")) == ("32", "128")
     assert (value(flags, "--train.num_episodes"), value(flags, "--train.max_epochs")) == ("1", "1")
 
 
