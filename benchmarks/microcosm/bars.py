@@ -7,14 +7,14 @@ from saerl_core.compare.statistics import Comparison, Row, Saving, compare_trial
 
 OURS = "adaptive"
 TO_TUNED, TO_STANDARD, POINTS = 0.70, 0.42, 2.0
-_QUESTIONS = (  # who is compared with whom; every arm that has runs is told
+_QUESTIONS = (  # who is compared with whom; every arm that has more than one run is told
     (
         "Does the SAE matter",
         OURS,
         ("adaptive_dense", "adaptive_random_sae", "adaptive_likelihood", "adaptive_transferred"),
     ),
     ("Does the paper's plan help", "vanilla/frugal", ("saerl_cluster", "saerl_interleaved")),
-    ("Does its SAE", "saerl_cluster", ("saerl_random", "saerl_surface", "saerl_transferred")),
+    ("Does the paper's plan need its SAE", "saerl_cluster", ("saerl_random", "saerl_surface", "saerl_transferred")),
     ("Does group size", STANDARD, ("vanilla/frugal",)),
     ("Does screening a shuffle", "vanilla/frugal", ("vanilla_dynamic", "vanilla_pilot", "vanilla_dapo")),
     ("Does screening what adaptive chooses", OURS, ("adaptive_dynamic", "adaptive_pilot")),
@@ -76,5 +76,6 @@ def _answers(result: PoolResult, baseline: str, arms: Sequence[str]) -> Iterator
     chosen = [t for t in result.trials if t.arm in (baseline, *arms)]
     if len({t.arm for t in chosen}) < 2 or baseline not in {t.arm for t in chosen}:
         return
-    rows = compare_trials(chosen, baseline, axes=("n_rollouts",)).rows[1:]
-    yield f"{result.pool}: " + ", ".join(f"`{row.arm}` {_gain(row)} ({row.word})" for row in rows)
+    rows = [r for r in compare_trials(chosen, baseline, axes=("n_rollouts",)).rows[1:] if r.n_seeds > 1]
+    if rows:
+        yield f"{result.pool}: " + ", ".join(f"`{row.arm}` {_gain(row)} ({row.word})" for row in rows)
