@@ -153,10 +153,13 @@ def _quality(inputs: ExplainInputs, prompt_id: str) -> str:
 def _difficulty(inputs: ExplainInputs, prompt_id: str) -> list[str]:
     row = _row(inputs.difficulty, prompt_id)
     own, predicted = float(row["difficulty"]), float(row["predicted"])
-    label = facts.LABEL_NAMES[inputs.difficulty_report.label]
+    kind = inputs.difficulty_report.label
+    label = facts.LABEL_NAMES[kind]
+    of_rates = kind in ("pass_rate", "known_pass_rate")  # of other labels the difficulty is no pass rate
+    told = f"a pass rate of {1 - predicted:.0%}" if of_rates else f"by the {label}"
     from_label = f"; {own:.3f} from the {label}, which counts" if row["is_labelled"] else ""
     rank = f"rank {float(row['calibrated']):.2f} in its cluster (0 is easiest)"
-    lines = [_line("difficulty", f"predicted {predicted:.3f}, a pass rate of {1 - predicted:.0%}{from_label}; {rank}")]
+    lines = [_line("difficulty", f"predicted {predicted:.3f}, {told}{from_label}; {rank}")]
     rates = inputs.pass_rates
     if rates is not None and (rates["prompt_id"] == prompt_id).any():
         rate = _row(rates, prompt_id)

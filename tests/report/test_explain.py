@@ -1,5 +1,6 @@
 """One prompt's way in words."""
 
+import dataclasses
 from dataclasses import replace
 
 import numpy as np
@@ -124,3 +125,10 @@ def test_an_unknown_id_is_told_with_the_nearest(given, told):
         find_prompt(["abcdef12", "abcdf000", "12345678"], given)
     assert told in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_difficulty_that_rests_on_no_rates_is_told_as_no_pass_rate(inputs):
+    of_likelihood = inputs.difficulty_report.model_copy(update={"label": "likelihood"})
+    found = lines_of(dataclasses.replace(inputs, difficulty_report=of_likelihood), inputs.plan.batch(1)[2])
+    assert "pass rate" not in found["difficulty"]
+    assert "by the policy's likelihood of the answer" in found["difficulty"]
