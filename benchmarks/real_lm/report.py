@@ -30,7 +30,7 @@ def tables() -> str:
         rows += [f"| {' | '.join(_cells(line))} |" for line in own]
         n = own[0]["difficulty"]["sae"]["n"]
         parts.append(
-            f"Pool `{pool}`, {own[0]['n']:,} prompts; Spearman with the label, out of fold, {n:,.0f} labels "
+            f"Pool `{pool}`, {own[0]['n']:,} prompts; Spearman with the label, out of fold / held out, {n:,.0f} labels seen "
             f"(± {1.96 / math.sqrt(n - 3):.3f}, Fisher), and AUC of the quality probe on corruptions:\n\n"
             + "\n".join(rows)
         )
@@ -39,7 +39,10 @@ def tables() -> str:
 
 def _cells(line: dict[str, Any]) -> list[str]:
     layer = "middle" if line["layer"] is None else str(line["layer"])
-    scores = [_number(line["difficulty"].get(name, {}).get("spearman")) for name in FEATURES]
+    scores = [
+        " / ".join(_number(line[of].get(name, {}).get("spearman")) for of in ("difficulty", "difficulty_held_out"))
+        for name in FEATURES
+    ]
     quality = [_number(line["quality"].get(name, {}).get("auc")) for name in ("sae", "dense", "tfidf")]
     spent = f"{line['cpu_s']:.0f}"
     return [
