@@ -30,7 +30,8 @@ def tables() -> str:
         rows += [f"| {' | '.join(_cells(line))} |" for line in own]
         n = own[0]["difficulty"]["sae"]["n"]
         parts.append(
-            f"Pool `{pool}`, {own[0]['n']:,} prompts; Spearman with the label, out of fold / held out, {n:,.0f} labels seen "
+            f"Pool `{pool}`, {own[0]['n']:,} prompts; Spearman with the label, out of fold / held out, "
+            f"{n:,.0f} labels seen "
             f"(± {1.96 / math.sqrt(n - 3):.3f}, Fisher), and AUC of the quality probe on corruptions:\n\n"
             + "\n".join(rows)
         )
