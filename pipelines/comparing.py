@@ -21,11 +21,14 @@ def compare_pipeline(config: RunConfig) -> None:
     resolve_arms(c, c.compare)  # a wrong arm is refused before anything is computed
     s = signals(c)
     held_out = s.test if c.compare.split == "test" else s.dev
-    read = (
+    folders = prepare_trials(
         s.prompts, held_out, s.quality, s.clusters, s.difficulty, s.features, s.controls, s.policy, s.sae, c,
         s.pass_rates, s.pass_rates_report,
     )  # fmt: skip
-    tables = run_trials(*read) if c.compare.place == "workers" else _as_steps(c, prepare_trials(*read))
+    if c.compare.place == "workers":
+        tables = run_trials(folders, c.compare.workers, c.torch_threads)
+    else:
+        tables = _as_steps(c, folders)
     compare_trials(*tables, c.compare)
 
 

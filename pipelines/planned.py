@@ -80,7 +80,7 @@ def run_with_plan(name: str, unknown: str = "no run of ZenML") -> tuple[Pipeline
     Raises:
         ConfigError: there is no such run (it is `unknown`), or it has no plan.
     """
-    run = _newest() if name == LATEST else _named(name, unknown)
+    run = _run(name, unknown)
     plan = artifact(run, "plan_batches", "plan")
     if plan is None:
         raise ConfigError(f"run {run.name} has no plan; it ended before plan_batches, or is not a run of saerl")
@@ -95,7 +95,7 @@ def measured_run(name: str) -> tuple[RunConfig, pd.DataFrame]:
     Raises:
         ConfigError: there is no such run, or it measured nothing.
     """
-    run = _newest() if name == LATEST else _named(name, "no run of ZenML")
+    run = _run(name, "no run of ZenML")
     rates = artifact(run, "measure_pass_rates", "pass_rates")
     if rates is None or rates.empty:
         raise ConfigError(
@@ -124,6 +124,10 @@ def artifact(run: PipelineRunResponse, step: str, name: str) -> Any:
     found: StepRunResponse | None = run.steps.get(step)
     versions = [] if found is None else found.outputs.get(name, [])
     return versions[0].load() if versions else None
+
+
+def _run(name: str, unknown: str) -> PipelineRunResponse:
+    return _newest() if name == LATEST else _named(name, unknown)
 
 
 def _named(name: str, unknown: str) -> PipelineRunResponse:

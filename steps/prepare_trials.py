@@ -1,4 +1,4 @@
-"""Plan the trials of a comparison whose trials are steps of their own: a folder each, on the volume that they share."""
+"""Plan the trials of a comparison: a folder each, which worker processes or steps of their own take up."""
 
 from typing import Annotated
 

@@ -2,19 +2,16 @@
 
 import logging
 import time
+from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 from zenml import step
 
 from saerl_core.compare.tables import to_tables
-from saerl_core.config.run import RunConfig
-from saerl_core.records import ControlFeatures, PassRatesReport, PolicyRef, SaeFeatures, SaeRef
 from saerl_core.trials.folders import read_trial
 from saerl_core.trials.pool import Progress
 from saerl_core.trials.pool import run_trials as run_them
-from steps._spaces import PoolRead
-from steps._trials import Pool, trial_folders
 from tracking.runtime import stage
 
 logger = logging.getLogger("saerl")
@@ -23,35 +20,20 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 @step(experiment_tracker=True, enable_cache=False)
 def run_trials(
-    prompts: pd.DataFrame,
-    held_out: pd.DataFrame,
-    quality: pd.DataFrame,
-    clusters: pd.DataFrame,
-    difficulty: pd.DataFrame,
-    features: SaeFeatures,
-    controls: ControlFeatures,
-    policy: PolicyRef,
-    sae: SaeRef,
-    config: RunConfig,
-    pass_rates: pd.DataFrame | None = None,
-    pass_rates_report: PassRatesReport | None = None,
+    folders: pd.DataFrame, workers: int, torch_threads: int
 ) -> tuple[
     Annotated[pd.DataFrame, "trial_curves"],
     Annotated[pd.DataFrame, "trial_items"],
     Annotated[pd.DataFrame, "trial_shares"],
     Annotated[pd.DataFrame, "trial_failures"],
 ]:
-    """Run what is not finished; a trial that fails is a row, and the others go on."""
-    with stage("run_trials", torch_threads=config.torch_threads):
-        read = PoolRead(prompts, features, controls, policy, sae, pass_rates)
-        signals = {"quality": quality, "clusters": clusters, "difficulty": difficulty}
-        folders = trial_folders(Pool(read, signals, held_out, pass_rates_report), config)
-        n_before = sum(read_trial(folder) is not None for folder in folders)
+    """Run what is not finished, `workers` at a time; a trial that fails is a row, and the others go on."""
+    with stage("run_trials", torch_threads=torch_threads):
+        paths = [Path(folder) for folder in folders["folder"]]
+        n_before = sum(read_trial(path) is not None for path in paths)
         if n_before:
-            logger.info(
-                "%s of %s trials were finished by an earlier start and are not repeated", n_before, len(folders)
-            )
-        outcome = run_them(folders, config.compare.workers, _Lines())
+            logger.info("%s of %s trials were finished by an earlier start and are not repeated", n_before, len(paths))
+        outcome = run_them(paths, workers, _Lines())
         tables = to_tables(outcome.trials, [(f.arm, f.seed, f.reason) for f in outcome.failures])
     return tables.curves, tables.items, tables.shares, tables.failures
 

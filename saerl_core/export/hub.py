@@ -24,19 +24,7 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 
 def write(plan: PlanExport, folder: Path) -> None:
     """Write `data/train.parquet`: one row a use of a prompt, with source and licence where the prompts have them."""
-    rows = pd.DataFrame(
-        {
-            "row": row.row,
-            "step": row.step,
-            "slot": row.slot,
-            "prompt_id": row.prompt_id,
-            "prompt": plan.text_or_messages(row),
-            "answer": row.answer,
-            "source": row.source,
-            "licence": row.licence,
-        }
-        for row in plan.rows
-    )
+    rows = pd.DataFrame({**plan.plain(row), "source": row.source, "licence": row.licence} for row in plan.rows)
     empty = [name for name in ("source", "licence") if rows[name].isna().all()]
     (folder / FORMAT.data).parent.mkdir(exist_ok=True)
     rows.drop(columns=empty).to_parquet(folder / FORMAT.data, index=False)

@@ -8,18 +8,7 @@ from saerl_core.export.records import Format, PlanExport
 
 def write(plan: PlanExport, folder: Path) -> None:
     """Write one row a use of a prompt."""
-    rows = (
-        {
-            "row": row.row,
-            "step": row.step,
-            "slot": row.slot,
-            "prompt_id": row.prompt_id,
-            "prompt": plan.text_or_messages(row),
-            "answer": row.answer,
-        }
-        for row in plan.rows
-    )
-    write_jsonl(folder / FORMAT.data, rows)
+    write_jsonl(folder / FORMAT.data, (plan.plain(row) for row in plan.rows))
 
 
 FORMAT = Format(

@@ -75,6 +75,11 @@ class PlanExport:
         """Return messages for a policy that reads a chat template, else the text."""
         return self.messages(row) if self.in_chat else row.prompt
 
+    def plain(self, row: PlannedRow) -> dict[str, object]:
+        """Return a use of a prompt by the names that no trainer asks for: its place, the prompt, the answer."""
+        place = {"row": row.row, "step": row.step, "slot": row.slot, "prompt_id": row.prompt_id}
+        return {**place, "prompt": self.text_or_messages(row), "answer": row.answer}
+
 
 @dataclass(frozen=True)
 class Format:
