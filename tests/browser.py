@@ -54,11 +54,13 @@ class Browser:
         self._down, self._up, self._last_id, self._rest = down_write, up_read, 0, b""
         self._session: str | None = None
         self.contexts: dict[int, dict] = {}  # of JavaScript: one for each frame
+        self.complaints: list[str] = []  # of pages opened so far: what their consoles and the browser itself said
         pages = self._call("Target.getTargets")["targetInfos"]
         target = next(t["targetId"] for t in pages if t["type"] == "page")
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self._call("Page.enable")
         self._call("Runtime.enable")
+        self._call("Log.enable")
 
     def close(self) -> None:
         self._session = None
@@ -73,6 +75,11 @@ class Browser:
 
     def open(self, address: str) -> "Browser":
         self._call("Page.navigate", url=address)
+        return self
+
+    def prefer(self, colours: str) -> "Browser":
+        """Tell pages that the reader wants `light` or `dark`."""
+        self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": colours}])
         return self
 
     def evaluate(self, expression: str, context: int | None = None):
@@ -143,6 +150,12 @@ class Browser:
             self.contexts.pop(params["executionContextId"], None)
         elif method == "Runtime.executionContextsCleared":
             self.contexts.clear()
+        elif method == "Runtime.consoleAPICalled":
+            self.complaints.append(" ".join(str(part.get("value", part.get("description"))) for part in params["args"]))
+        elif method == "Runtime.exceptionThrown":
+            self.complaints.append(str(params["exceptionDetails"]))
+        elif method == "Log.entryAdded":
+            self.complaints.append(params["entry"]["text"])
 
     def _read(self, timeout_s: float = 90.0) -> dict:
         while b"\0" not in self._rest:
