@@ -60,6 +60,15 @@ class Forecasts(Protocol):
         ...
 
 
+@runtime_checkable
+class Remarks(Protocol):
+    """A curriculum that has something to say about the order it has made."""
+
+    def notes(self) -> tuple[str, ...]:
+        """Return one sentence each for whoever reads the report of the training."""
+        ...
+
+
 class Trainer(Protocol):
     """One RL backend."""
 

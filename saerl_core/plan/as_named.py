@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 from saerl_core.config.plan import PlanConfig
+from saerl_core.plan.strategies.learnability import LearnabilitySettings
 from saerl_core.plan.strategies.saerl import SaerlSettings
 from saerl_core.plans import BatchPlan, FixedPlan
 
+_DEAD = 0.01  # p (1 - p) below which nearly every group of any usual size has equal rewards
 _LOW_COHERENCE = 0.1  # below what mixing alone leaves of a batch of one cluster
 
 
@@ -16,7 +18,21 @@ def naming_notes(plan: BatchPlan, config: PlanConfig) -> tuple[str, ...]:
     strategy = config.strategy
     if isinstance(strategy, SaerlSettings) and strategy.use_clusters and strategy.grouping == "cluster":
         return tuple(_batches_of_one_cluster(plan, strategy))
+    if isinstance(strategy, LearnabilitySettings):
+        return tuple(_nothing_to_learn(plan))
     return ()
+
+
+def _nothing_to_learn(plan: FixedPlan) -> Iterator[str]:
+    """Yield the note about a plan whose best prompts are expected to teach nothing."""
+    rates = 1.0 - plan.table["difficulty"]
+    worth = rates * (1.0 - rates)
+    if float(worth.max()) < _DEAD:
+        yield (
+            f"no planned prompt is expected to teach: all predicted pass rates lie between {float(rates.min()):.2f} and "
+            f"{float(rates.max()):.2f}, with p (1 - p) below {_DEAD}; give pass rates of the policy that is trained, or "
+            "prompts that it solves sometimes"
+        )
 
 
 def _batches_of_one_cluster(plan: FixedPlan, strategy: SaerlSettings) -> Iterator[str]:

@@ -13,6 +13,8 @@ from saerl_core.protocols import BatchOutcome, PromptId
 from saerl_core.seeds import stage_rng
 from saerl_core.tables import PREDICTIONS
 
+_MIN_CHOICE = 4  # batches that must be eligible, or there is nothing to choose from
+
 _Prediction = tuple[int, int, float, float | None, int, str]  # step, prompt, rate, its sd, rollouts seen of it, why
 
 
@@ -20,7 +22,7 @@ class OnlineCurriculum:
     """Asks a chooser for each batch; implements `saerl_core.protocols.Curriculum`.
 
     A prompt rests after its use until `cooldown_rollouts` have been generated for other batches, and is used at most
-    `max_uses` times. Where fewer than four batches are eligible all are. The random numbers of a step depend on seed
+    `max_uses` times. Where fewer than four batches are eligible all are, and `notes` says how often. The random numbers of a step depend on seed
     and step alone, so that a resumed run chooses as an uninterrupted one.
     """
 
@@ -46,6 +48,7 @@ class OnlineCurriculum:
         self._uses = np.zeros(len(prompt_ids), dtype=np.int64)
         self._asked: dict[int, list[int]] = {}  # batches that were handed out and not yet observed
         self._predictions: list[_Prediction] = []
+        self._unrested: list[int] = []  # steps for which too few prompts had rested, so that all were eligible
         self._next_step = 0
 
     def next_batch(self, step: int) -> list[PromptId]:
@@ -108,6 +111,19 @@ class OnlineCurriculum:
         table = pd.DataFrame(rows, columns=list(PREDICTIONS.columns))
         return PREDICTIONS.check(table.astype({"predicted": "float64", "sd": "float64"}))
 
+    def notes(self) -> tuple[str, ...]:
+        """Return what the reader of a training must know of its order: how often the rest of prompts was lifted."""
+        if not self._unrested:
+            return ()
+        own, n = self._settings, len(self._ids)
+        uses = "" if own.max_uses is None else f", plan.strategy.max_uses = {own.max_uses}"
+        return (
+            f"in {len(self._unrested)} of {self._next_step} steps fewer than {_MIN_CHOICE} batches of "
+            f"plan.prompts_per_step = {self._size} prompts had rested (plan.strategy.cooldown_rollouts = "
+            f"{own.cooldown_rollouts}{uses}), and strategy '{self._strategy}' chose among all {n}; more prompts, a "
+            "smaller batch or a shorter rest keep prompts from coming back at once",
+        )
+
     def state_dict(self) -> dict[str, Any]:
         """Return the JSON-serialisable state."""
         used = np.flatnonzero(self._last >= 0)
@@ -120,6 +136,7 @@ class OnlineCurriculum:
             "seen": self._seen[used].tolist(),
             "uses": self._uses[used].tolist(),
             "predictions": [list(row) for row in self._predictions],
+            "unrested": self._unrested,
             "asked": [[step, index] for step, index in self._asked.items()],
             "chooser": self._chooser.state(),
         }
@@ -138,6 +155,7 @@ class OnlineCurriculum:
             values[:] = empty
             values[used] = np.array(state[name], dtype=np.int64)
         self._predictions = [(int(s), int(i), p, sd, int(n), str(w)) for s, i, p, sd, n, w in state["predictions"]]
+        self._unrested = [int(step) for step in state.get("unrested", ())]
         self._asked = {int(step): list(map(int, index)) for step, index in state["asked"]}
         self._chooser.load(state["chooser"])
 
@@ -147,7 +165,10 @@ class OnlineCurriculum:
         if own.max_uses is not None:
             free &= self._uses < own.max_uses
         rested = np.flatnonzero(free)
-        return rested if len(rested) >= 4 * self._size else np.arange(len(self._ids))
+        if len(rested) >= min(_MIN_CHOICE * self._size, len(self._ids)):
+            return rested
+        self._unrested = sorted({*self._unrested, step})
+        return np.arange(len(self._ids))
 
     def _note_predictions(self, step: int, chosen: Indices, who: str) -> None:
         """Keep what is expected of a batch; asked again before its rewards, the later answer counts."""

@@ -89,10 +89,17 @@ def to_row(raw: RawRow, columns: ColumnMap, file: str) -> Row | Issue:
         answer=answer,
         topic=_topic(raw, columns.topic),
         level=_level(raw, columns.level, odd),
-        known_pass_rate=_share(raw, columns.pass_rate, "unreadable_pass_rate", odd),
+        known_pass_rate=_share(raw, _rate_column(raw, columns), "unreadable_pass_rate", odd),
         quality_label=_share(raw, columns.quality, "unreadable_quality", odd),
         suspicions=tuple(odd),
     )
+
+
+def _rate_column(raw: RawRow, columns: ColumnMap) -> str | None:
+    """Return the column of the pass rate: that of the mapping, or our own name for it where nobody named another."""
+    if columns.pass_rate == ColumnMap().pass_rate and not has(raw.values, columns.pass_rate):
+        return "known_pass_rate"
+    return columns.pass_rate
 
 
 def prompt_only(raw: RawRow, names: Iterable[str], file: str) -> tuple[str, Issue | None]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from saerl_core.protocols import BatchOutcome, Curriculum, Forecasts, OnStep, PromptId
+from saerl_core.protocols import BatchOutcome, Curriculum, Forecasts, OnStep, PromptId, Remarks
 from saerl_core.records import TrainJob, TrainResult
 from saerl_core.rollouts.reward_pool import checked_function
 from saerl_core.tables import HANDED_OUT
@@ -39,6 +39,10 @@ class RecordedCurriculum:
             return HANDED_OUT.check(table.assign(predicted=np.nan, sd=np.nan, n_seen=np.nan, why=None))
         return HANDED_OUT.check(table.merge(self._inner.predictions(), on=["step", "prompt_id"], how="left"))
 
+    def notes(self) -> tuple[str, ...]:
+        """Return what the curriculum says about its order; nothing where it says nothing."""
+        return self._inner.notes() if isinstance(self._inner, Remarks) else ()
+
     def state_dict(self) -> dict[str, Any]:
         """Return the curriculum's state and the batches so far."""
         return {"curriculum": self._inner.state_dict(), "batches": self.batches}
@@ -66,4 +70,5 @@ def train_policy(job: TrainJob, curriculum: Curriculum, on_step: OnStep) -> Trai
     recorded = RecordedCurriculum(curriculum)
     result = trainer.train(job, recorded, on_step)
     check_consumed(recorded.batches, result.consumed)
-    return replace(result, handed_out=recorded.handed_out())
+    report = replace(result.report, notes=(*result.report.notes, *recorded.notes()))
+    return replace(result, handed_out=recorded.handed_out(), report=report)

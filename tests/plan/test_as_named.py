@@ -1,5 +1,7 @@
 """A plan that is not what its strategy's name says: told in a note."""
 
+import pytest
+
 from saerl_core.config.run import PlanConfig
 from saerl_core.plan.as_named import naming_notes
 from saerl_core.plan.build import plan_batches
@@ -26,3 +28,17 @@ def test_strategies_that_promise_no_cluster_need_no_word():
     assert notes_of(12, "difficulty") == ()
     assert notes_of(12, {"name": "saerl", "use_clusters": False}) == ()
     assert notes_of(12, {"name": "saerl", "grouping": "interleaved"}) == ()
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_learnability_of_prompts_that_are_all_dead_is_told(rate):
+    inputs = make_inputs([Row(f"p{i:02}", 0, 1 - rate) for i in range(16)])
+    config = PlanConfig(strategy="learnability", prompts_per_step=8, n_steps=None)
+    (note,) = naming_notes(plan_batches(inputs, config, 0)[0], config)
+    assert note.startswith(
+        f"no planned prompt is expected to teach: all predicted pass rates lie between {rate:.2f} and"
+    )
+
+
+def test_learnability_with_one_live_prompt_needs_no_word():
+    assert notes_of(3, "learnability") == ()

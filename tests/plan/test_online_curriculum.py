@@ -145,3 +145,31 @@ def test_an_earlier_training_is_learnt_from_before_the_first_batch(make):
     told.next_batch(0)
     with pytest.raises(DataError, match="before the first next_batch"):
         told.learn_from(foreign)
+
+
+def test_that_prompts_could_not_rest_is_told_and_survives_a_resume(make):
+    whole, curriculum = make(cooldown=14), make(cooldown=14)  # after 12 steps 48 of 60 rest: four batches are 16
+    play(whole, 0, 12)
+    assert whole.notes() == ()
+    play(whole, 12, 13)
+    assert whole.notes()[0].startswith(
+        "in 1 of 13 steps fewer than 4 batches of plan.prompts_per_step = 4 prompts had rested "
+        "(plan.strategy.cooldown_rollouts = 448), and strategy '"
+    )
+    play(curriculum, 0, 13)
+    curriculum = restored(curriculum, make(cooldown=14))
+    play(whole, 13, 20)
+    play(curriculum, 13, 20)
+    assert curriculum.notes() == whole.notes()
+
+
+def test_a_limit_of_uses_that_cannot_be_kept_is_told(make):
+    curriculum = make(cooldown=0, max_uses=1)
+    play(curriculum, 0, 15)
+    (note,) = curriculum.notes()
+    assert "plan.strategy.max_uses = 1" in note
+
+
+def restored(curriculum, fresh):
+    fresh.load_state_dict(json.loads(json.dumps(curriculum.state_dict())))
+    return fresh

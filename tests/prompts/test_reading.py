@@ -258,3 +258,17 @@ def test_max_rows_takes_the_first_ones_and_says_so(tmp_path):
     out = load(path, max_rows=4)
     assert list(out.train["prompt"]) == [row(i)["prompt"] for i in range(1, 5)]
     assert any("max_rows" in note for note in out.report.notes)
+
+
+@pytest.mark.parametrize(
+    ("row", "rate"),
+    [
+        ({"pass_rate": 0.25}, 0.25),
+        ({"known_pass_rate": 0.5}, 0.5),
+        ({"pass_rate": 0.25, "known_pass_rate": 0.5}, 0.25),
+    ],
+)
+def test_a_pass_rate_is_found_under_our_own_name_too(tmp_path, row, rate):
+    path = tmp_path / "pool.jsonl"
+    path.write_text(json.dumps({"prompt": "What is one and one?", "answer": "2", **row}))
+    assert list(load(path).train["known_pass_rate"]) == [rate]

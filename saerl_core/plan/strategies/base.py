@@ -69,9 +69,10 @@ class Candidates:
 def check_chosen(n: int, candidates: Candidates, which: str) -> None:
     """Raise `DataError` where the prompts that a strategy keeps fill no batch."""
     if n < candidates.prompts_per_step:
+        or_less = f", or set it to at most {n}" if n else ""
         raise DataError(
             f"only {n} of {len(candidates.table)} prompts {which}, fewer than plan.prompts_per_step = "
-            f"{candidates.prompts_per_step}; let the strategy keep more, or set it to at most {max(n, 1)}"
+            f"{candidates.prompts_per_step}; let the strategy keep more{or_less}"
         )
 
 
