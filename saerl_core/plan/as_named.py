@@ -29,9 +29,9 @@ def _nothing_to_learn(plan: FixedPlan) -> Iterator[str]:
     worth = rates * (1.0 - rates)
     if float(worth.max()) < _DEAD:
         yield (
-            f"no planned prompt is expected to teach: all predicted pass rates lie between {float(rates.min()):.2f} and "
-            f"{float(rates.max()):.2f}, with p (1 - p) below {_DEAD}; give pass rates of the policy that is trained, or "
-            "prompts that it solves sometimes"
+            "no planned prompt is expected to teach: all predicted pass rates lie between "
+            f"{float(rates.min()):.2f} and {float(rates.max()):.2f}, with p (1 - p) below {_DEAD}; give pass rates of "
+            "the policy that is trained, or prompts that it solves sometimes"
         )
 
 

@@ -22,8 +22,8 @@ class OnlineCurriculum:
     """Asks a chooser for each batch; implements `saerl_core.protocols.Curriculum`.
 
     A prompt rests after its use until `cooldown_rollouts` have been generated for other batches, and is used at most
-    `max_uses` times. Where fewer than four batches are eligible all are, and `notes` says how often. The random numbers of a step depend on seed
-    and step alone, so that a resumed run chooses as an uninterrupted one.
+    `max_uses` times. Where fewer than four batches are eligible all are, and `notes` says how often. The random
+    numbers of a step depend on seed and step alone, so that a resumed run chooses as an uninterrupted one.
     """
 
     def __init__(
