@@ -97,7 +97,8 @@ def to_row(raw: RawRow, columns: ColumnMap, file: str) -> Row | Issue:
 
 def _rate_column(raw: RawRow, columns: ColumnMap) -> str | None:
     """Return the column of the pass rate: that of the mapping, or our own name for it where nobody named another."""
-    if columns.pass_rate == ColumnMap().pass_rate and not has(raw.values, columns.pass_rate):
+    default = ColumnMap().pass_rate
+    if default is not None and columns.pass_rate == default and not has(raw.values, default):
         return "known_pass_rate"
     return columns.pass_rate
 

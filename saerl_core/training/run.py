@@ -70,5 +70,5 @@ def train_policy(job: TrainJob, curriculum: Curriculum, on_step: OnStep) -> Trai
     recorded = RecordedCurriculum(curriculum)
     result = trainer.train(job, recorded, on_step)
     check_consumed(recorded.batches, result.consumed)
-    report = replace(result.report, notes=(*result.report.notes, *recorded.notes()))
+    report = result.report.model_copy(update={"notes": (*result.report.notes, *recorded.notes())})
     return replace(result, handed_out=recorded.handed_out(), report=report)
