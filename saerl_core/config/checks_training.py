@@ -142,10 +142,10 @@ def _ignored(training: "TrainingConfig") -> Iterator[str]:
             f"training.micro_batch_rollouts is {training.micro_batch_rollouts}, but training.backend 'openrlhf' does "
             f"not read it; use {_HERE}.train_micro_batch (rollouts on one GPU)"
         )
-    if training.screen != "none":
+    if training.screen == "pilot":
         yield (
-            f"training.screen is '{training.screen}', but training.backend 'openrlhf' trains every group of a "
-            "batch; set training.screen to 'none' or training.backend to 'embedded'"
+            f"training.screen is '{training.screen}', but training.backend 'openrlhf' samples the groups of a prompt "
+            "as a whole; set training.screen to 'dynamic' or 'none', or training.backend to 'embedded'"
         )
     if training.updates_per_batch != 1:
         yield (

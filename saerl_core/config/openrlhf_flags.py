@@ -127,7 +127,10 @@ OWNED: dict[str, str] = {
 
 _FILES = "the driver writes the file of the prompts, already rendered"
 _ASYNC = "asynchronous training takes batches before the rewards of the last one are known, off-policy"
-_FILTER = "dynamic filtering replaces a prompt by one of the next planned batch, which shifts every batch after it"
+_FILTER = (
+    "dynamic filtering replaces a prompt by one of the next planned batch, which shifts every batch after it; "
+    "training.screen: dynamic leaves such groups out and keeps the order"
+)
 _GRADER = "the reward comes from the one grader of labels, training and evaluation"
 _PLACES = "the driver finds checkpoints and the trained policy where it told the trainer to put them"
 _IMAGES = "prompts are texts"

@@ -42,6 +42,11 @@ class GradedGroup:
         return float(self.n_correct) if self.rewards is None else sum(self.rewards)
 
     @property
+    def graded(self) -> "GradedGroup":
+        """Itself: all that a backend keeps of a group that another process sampled."""
+        return self
+
+    @property
     def is_flat(self) -> bool:
         """Whether all rewards are equal, so that the group has no advantage to learn from."""
         return self.n_correct in (0, self.n_rollouts) if self.rewards is None else len(set(self.rewards)) == 1

@@ -275,3 +275,10 @@ def test_both_backends_score_the_dev_split_while_training(backend, every):
         openrlhf({"eval_every_steps": every}) if backend == "openrlhf" else {"training": {"eval_every_steps": every}}
     )
     assert validate(parameters).training.eval_every_steps == every
+
+
+def test_openrlhf_screens_whole_groups_only():
+    assert validate(openrlhf({"screen": "dynamic"})).training.screen == "dynamic"
+    assert "'openrlhf' samples the groups of a prompt as a whole; set training.screen" in problems(
+        openrlhf({"screen": "pilot"})
+    )

@@ -11,7 +11,7 @@ from saerl_core.plan.online_curriculum import OnlineCurriculum
 from saerl_core.records import PolicyRef
 from saerl_core.rollouts.grading import Verdict
 from saerl_core.tables import TRAINING_LOG
-from saerl_core.training.embedded.screening import SampledGroup, collect
+from saerl_core.training.embedded.screening import SampledGroup, collect_groups
 from saerl_core.training.run import train_policy
 from saerl_core.training.session import PromptRow, TrainingSession
 from tests.training.test_handed_out import METRICS, mopps
@@ -50,7 +50,7 @@ def updates(session, sample):
     """Collect and finish until nothing is left; what was trained on in each update."""
     trained = []
     while not session.is_done:
-        collected = collect(session, sample)
+        collected = collect_groups(session, sample)
         session.finish(METRICS, collected.chosen)
         trained.append([collected.groups[i].row.prompt_id for i in collected.chosen])
     return trained

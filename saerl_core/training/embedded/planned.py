@@ -13,9 +13,10 @@ from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.protocols import StepMetrics
 from saerl_core.seeds import stage_seed
 from saerl_core.training.embedded.decoding import sample_rollouts
-from saerl_core.training.embedded.screening import Collected, SampledGroup, collect
+from saerl_core.training.embedded.screening import SampledGroup, batch_of, collect_groups
 from saerl_core.training.embedded.trl_settings import Rules
 from saerl_core.training.embedded.zero_advantage import Batch, live_part
+from saerl_core.training.screening import Collected
 from saerl_core.training.session import PromptRow, TrainingSession
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class StepRecord:
 
     started: float
     n_draws: int = 0  # how often rollouts were sampled for it
-    collected: Collected = field(default_factory=lambda: Collected([], []))
+    collected: Collected[SampledGroup] = field(default_factory=lambda: Collected([], []))
     batch: list[SampledGroup] = field(default_factory=list)  # what is trained on
     prompt_ids: list[str] = field(default_factory=list)  # one a rollout, as they came back with the completions
     losses: list[dict[str, float]] = field(default_factory=list)  # what TRL said of each optimizer step
@@ -100,8 +101,8 @@ class PlannedTrainer(_Trl):  # type: ignore[misc]  # trl ships no types
         import torch
 
         self.record = record = StepRecord(time.perf_counter())
-        record.collected = collect(self.session, self.draw)
-        record.batch = record.collected.trained(self.num_generations)
+        record.collected = collect_groups(self.session, self.draw)
+        record.batch = batch_of(record.collected, self.num_generations)
         rows = [
             {"prompt": g.row.prompt, "prompt_id": g.row.prompt_id, "answer": g.row.answer}
             for g in record.batch

@@ -1,16 +1,11 @@
-"""Screening: more prompts are sampled than are trained on, so that a batch is full of groups that teach something.
-
-`dynamic` is the dynamic sampling of DAPO (arXiv:2503.14476): groups whose rewards are all equal are left out and
-others are sampled in their place. `pilot` samples a part of every group first and the rest only where the pilot's
-rewards differ. Whatever is sampled is counted, booked and seen by the curriculum, so that an order with screening costs
-as many rollouts as one without.
-"""
+"""What the embedded trainer samples for an update: whole groups, or pilots and the rest of those that differ."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from saerl_core.config.training import TrainingConfig
 from saerl_core.rollouts.grading import Verdict
+from saerl_core.training.screening import Collected, collect
 from saerl_core.training.session import GradedGroup, PromptRow, TrainingSession
 
 
@@ -50,57 +45,17 @@ class SampledGroup:
         return SampledGroup(self.row, group.completion_ids[:n], group.logprobs[:n], group.texts[:n], group.verdicts[:n])
 
 
-@dataclass(frozen=True)
-class Collected:
-    """What was sampled for an update, in the curriculum's order, and the places of those that are trained on."""
-
-    groups: list[SampledGroup]
-    chosen: list[int]  # ascending; as many as a batch has prompts
-
-    def trained(self, group_size: int) -> list[SampledGroup]:
-        """Return the groups of the batch, `group_size` rollouts each."""
-        return [self.groups[i].filled(group_size) for i in self.chosen]
-
-
 Sample = Callable[[Sequence[PromptRow], int], list[SampledGroup]]
 
 
-def collect(session: TrainingSession, sample: Sample) -> Collected:
-    """Sample until the batch of an update is full, at most `max_rounds` batches of prompts; book everything.
-
-    `sample(rows, n)` gives `n` graded rollouts of each prompt. Where the batch cannot be filled, flat groups stand in
-    the empty places: they have no advantage, as in an update without screening. The last update samples all that is
-    left of the curriculum, so that what was handed out is what was sampled.
-    """
-    config, size = session.job.config, session.job.prompts_per_step
-    groups: list[SampledGroup] = []
-    while (due := _n_due(session, groups)) > 0:
-        rows = session.pull(due)
-        found = _sampled(rows, sample, config)
-        session.sampled([group.graded for group in found])
-        groups += found
-    wanted = _worth(groups, config)
-    live, flat = ([i for i, is_live in enumerate(wanted) if is_live is kind] for kind in (True, False))
-    if config.screen != "none" and len(live) < size:
-        session.note(
-            f"updates that {config.max_rounds} x {size} prompts (training.max_rounds x plan.prompts_per_step) could "
-            "not fill with groups of differing rewards were made with what there was"
-        )
-    return Collected(groups, sorted((live + flat)[:size]))
+def collect_groups(session: TrainingSession, sample: Sample) -> Collected[SampledGroup]:
+    """Sample until the batch of an update is full, and book everything; `sample(rows, n)` gives `n` graded rollouts."""
+    return collect(session, lambda rows: _sampled(rows, sample, session.job.config))
 
 
-def _worth(groups: Sequence[SampledGroup], config: TrainingConfig) -> list[bool]:
-    """Tell which groups belong into the batch."""
-    return [config.screen == "none" or not group.graded.is_flat for group in groups]
-
-
-def _n_due(session: TrainingSession, groups: Sequence[SampledGroup]) -> int:
-    """Return how many prompts are to be sampled next; 0 where the batch is full or cannot get fuller."""
-    config, size = session.job.config, session.job.prompts_per_step
-    missing = size - sum(_worth(groups, config))
-    due = min(missing, config.max_rounds * size - len(groups)) if config.screen != "none" else missing
-    is_short_end = len(groups) > 0 and session.n_left - max(0, due) < size
-    return session.n_left if is_short_end else max(0, due)
+def batch_of(collected: Collected[SampledGroup], group_size: int) -> list[SampledGroup]:
+    """Return the groups of the batch, `group_size` rollouts each."""
+    return [collected.groups[i].filled(group_size) for i in collected.chosen]
 
 
 def _sampled(rows: Sequence[PromptRow], sample: Sample, config: TrainingConfig) -> list[SampledGroup]:

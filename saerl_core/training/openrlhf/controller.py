@@ -16,6 +16,7 @@ from saerl_core.records import PolicyRef
 from saerl_core.training.openrlhf.job_file import JobFile
 from saerl_core.training.openrlhf.loader import CurriculumLoader, Place
 from saerl_core.training.openrlhf.mailbox import Mailbox, StepReport
+from saerl_core.training.openrlhf.screened import Generates, ScreenedSamples
 
 
 class PlanNotInForceError(BackendError):
@@ -55,10 +56,10 @@ def planned_trainer(job: JobFile) -> type:
         def __init__(self, pretrain: str, strategy: object, *args: object, **kwargs: object) -> None:
             use_own_tokenizer(base, job)
             super().__init__(pretrain, strategy, *args, **kwargs)
-            self.mailbox = Mailbox(job.mailbox_dir)
+            self.mailbox, self.max_steps = Mailbox(job.mailbox_dir), job.n_steps
             self.loader = CurriculumLoader(self.prompts_dataloader.dataset, self.mailbox, job)
             self.prompts_dataloader = self.samples_generator.prompts_dataloader = self.loader
-            self.max_steps = job.n_steps
+            self.screened = screened_samples(self.samples_generator, self.loader, self.mailbox, job)
             require_loader(self, self.loader)
 
         def fit(self, global_step: int = 0) -> None:
@@ -66,7 +67,8 @@ def planned_trainer(job: JobFile) -> type:
             super().fit(global_step)
 
         def train_step(self, rollout_samples: Sequence[Rollouts], global_step: int) -> object:
-            require_planned([label for sample in rollout_samples for label in sample.labels], global_step, job)
+            slots = None if self.screened is None else self.screened.chosen
+            require_planned([label for sample in rollout_samples for label in sample.labels], global_step, job, slots)
             return super().train_step(rollout_samples, global_step)
 
         def save_logs_and_checkpoints(
@@ -83,6 +85,16 @@ def planned_trainer(job: JobFile) -> type:
             return logs
 
     return PlannedPPOTrainer
+
+
+def screened_samples(
+    generator: Generates, loader: CurriculumLoader, mailbox: Mailbox, job: JobFile
+) -> ScreenedSamples | None:
+    """Put screening in the place of OpenRLHF's way of sampling a step, where the job asks for it."""
+    if not job.screens:
+        return None
+    generator.generate_samples = screened = ScreenedSamples(generator, loader, mailbox, job.mailbox_timeout_s)
+    return screened
 
 
 def _class_under_ray() -> type:
@@ -119,8 +131,9 @@ def require_loader(trainer: DrawsPrompts, loader: CurriculumLoader) -> None:
             )
 
 
-def require_planned(labels: Sequence[object], step: int, job: JobFile) -> None:
-    """Refuse rollouts that are not exactly `group_size` of every slot of the step's batch."""
+def require_planned(labels: Sequence[object], step: int, job: JobFile, slots: Sequence[int] | None = None) -> None:
+    """Refuse rollouts that are not exactly `group_size` of every slot of the step's batch, or of those in `slots`."""
+    slots = range(job.prompts_per_step) if slots is None else slots
     places = [Place.of(label) for label in labels]
     strangers = [p for p in places if p.step != step]
     if strangers:
@@ -128,7 +141,7 @@ def require_planned(labels: Sequence[object], step: int, job: JobFile) -> None:
             f"step {step} would train on a rollout of prompt '{strangers[0].prompt_id}', which belongs to step "
             f"{strangers[0].step}; the planned order is lost"
         )
-    counts = [sum(p.slot == slot for p in places) for slot in range(job.prompts_per_step)]
+    counts = [sum(p.slot == slot for p in places) for slot in slots]
     if counts != [job.group_size] * job.prompts_per_step or len(places) != sum(counts):
         raise PlanNotInForceError(
             f"step {step} would train on {len(places)} rollouts, {counts} in its slots; planned are {job.group_size} "

@@ -1,6 +1,7 @@
 """The driver's side of one attempt: hand out a batch, wait for its report, prove it from the audit, book it, go on."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ from saerl_core.training.openrlhf.metrics import evaluation_metrics, step_metric
 from saerl_core.training.openrlhf.process import TrainerProcess
 from saerl_core.training.openrlhf.reading import AuditReader, GradedStep
 from saerl_core.training.openrlhf.resume import prune_sessions
-from saerl_core.training.session import TrainingSession
+from saerl_core.training.openrlhf.rounds import Rounds
+from saerl_core.training.screening import collect
+from saerl_core.training.session import GradedGroup, PromptRow, TrainingSession
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -52,10 +55,10 @@ class Conversation:
             BackendError: the trainer ended, was silent for too long or left the plan; the books cannot be written.
             DataError: the curriculum named a prompt that is not usable.
         """
-        n_steps = self._session.job.n_steps
-        while self._session.next_step < n_steps:
-            self._train_one(trainer)
-        self._mailbox.send_batch(n_steps, [])
+        train = self._train_planned if self._config.screen == "none" else self._train_screened
+        while not self._session.is_done:
+            train(trainer)
+        self._mailbox.send_batch(self._session.next_step, [])
         while trainer.poll() is None:
             self._look(trainer)
             time.sleep(_END_POLL_S)
@@ -63,7 +66,7 @@ class Conversation:
         if trainer.poll() != 0:
             raise trainer.failure()
 
-    def _train_one(self, trainer: TrainerProcess) -> None:
+    def _train_planned(self, trainer: TrainerProcess) -> None:
         session, step = self._session, self._session.next_step
         batch = [row.prompt_id for row in session.pull(session.job.prompts_per_step)]
         n_prompt_tokens = self._count_tokens(batch)
@@ -73,12 +76,36 @@ class Conversation:
         graded = self._audit.step(step, batch, self._config.group_size)
         metrics = step_metrics(report, with_kl=self._config.kl_coef > 0)
         self._count(graded, metrics, n_prompt_tokens)
-        extra = {"reward_error_n": float(graded.n_errors), "unknown_n": float(graded.n_unknown)}
         session.sampled(graded.groups)
-        full = session.finish({**metrics, **extra})
+        self._finish(graded, metrics)
+
+    def _train_screened(self, trainer: TrainerProcess) -> None:
+        """Sample round by round until `screening.collect` has its batch; the prompts are booked as they are sampled."""
+        session, step, n_prompt_tokens = self._session, self._session.next_step, 0
+        rounds = Rounds(step, self._mailbox, self._audit, self._config.group_size, lambda: self._expect_alive(trainer))
+
+        def sample(rows: Sequence[PromptRow]) -> list[GradedGroup]:
+            nonlocal n_prompt_tokens
+            n_prompt_tokens += self._count_tokens([row.prompt_id for row in rows])
+            return rounds(rows)
+
+        collected = collect(session, sample)
+        rounds.train(collected.chosen)
+        report = self._mailbox.wait_for_report(step, lambda: self._expect_alive(trainer))
+        self._pass_on_evaluations()
+        graded = rounds.whole()
+        n_rollouts = sum(group.n_rollouts for group in graded.groups)
+        metrics = step_metrics(report, with_kl=self._config.kl_coef > 0)
+        metrics["completion_tokens_mean"] = rounds.n_tokens / n_rollouts  # OpenRLHF saw those that are trained on
+        self._count(graded, metrics, n_prompt_tokens)
+        self._finish(graded, metrics, collected.chosen)
+
+    def _finish(self, graded: GradedStep, metrics: StepMetrics, trained: Sequence[int] | None = None) -> None:
+        extra = {"reward_error_n": float(graded.n_errors), "unknown_n": float(graded.n_unknown)}
+        full = self._session.finish({**metrics, **extra}, trained)
         self._save_books()
         self._bar.set_postfix_str(f"reward {full['reward_mean']:.2f}, zero-std {full['zero_std_frac']:.2f}")
-        self._bar.update()
+        self._bar.update(self._session.n_asked - self._bar.n)
 
     def _count_tokens(self, batch: list[str]) -> int:
         """Return the tokens of a batch; OpenRLHF would cut a prompt that is too long from the left, with a warning."""
@@ -103,7 +130,7 @@ class Conversation:
     def _save_books(self) -> None:
         """Save the books wherever the trainer saves a checkpoint; it does so once it has the next batch."""
         step = self._session.next_step
-        if step % self._config.save_every_steps and step < self._session.job.n_steps:
+        if step % self._config.save_every_steps and not self._session.is_done:
             return
         place = store.checkpoint_folder(self._root / SESSIONS, step)
         with store.complete_folder(place, f"the books after {step} steps") as folder:

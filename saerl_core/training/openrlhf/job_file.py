@@ -26,6 +26,7 @@ class JobFile(BaseModel):
     n_steps: int = Field(ge=1)
     prompts_per_step: int = Field(ge=1)
     group_size: int = Field(ge=2)
+    screens: bool = False  # a step is sampled in rounds, and the driver says which groups are trained on
     first_step: int = Field(default=0, ge=0)  # 0-based step that this attempt starts at
     grading: GradingConfig
     function_folders: tuple[str, ...] = ()  # where a user's reward function is looked for, before the installed ones

@@ -67,6 +67,7 @@ class CurriculumLoader:
         self._mailbox = mailbox
         self._job = job
         self._next_step = 0
+        self._has_begun = False
         self._index = {str(label): i for i, label in enumerate(rows.labels)}
         if len(self._index) != len(rows):
             raise BackendError(
@@ -78,12 +79,22 @@ class CurriculumLoader:
         return self._job.n_steps * self._job.prompts_per_step
 
     def __iter__(self) -> Iterator[Rows]:
-        if self._next_step != self._job.first_step:
+        self.start()
+        return self._batches()
+
+    def start(self) -> int:
+        """Return the step that is due; `BackendError` where the first is not that of the books."""
+        if not self._has_begun and self._next_step != self._job.first_step:
             raise BackendError(
                 f"the trainer begins at step {self._next_step}, but the books go on at step {self._job.first_step}: "
                 "OpenRLHF did not load the checkpoint that belongs to them"
             )
-        return self._batches()
+        self._has_begun = True
+        return self._next_step
+
+    def advance(self) -> None:
+        """Count a step, before its first row: nobody asks for the state in the middle of a batch."""
+        self._next_step += 1
 
     def state_dict(self) -> dict[str, int]:
         """Return the position; it becomes part of OpenRLHF's checkpoint."""
@@ -105,15 +116,21 @@ class CurriculumLoader:
             ids = self._mailbox.wait_for_batch(step, self._job.mailbox_timeout_s)
             if not ids:
                 return
-            indices = self._checked(step, ids)
-            self._next_step = step + 1  # before the first row: nobody asks for the state in the middle of a batch
-            for slot, (index, prompt_id) in enumerate(zip(indices, ids, strict=True)):
-                source, prompt, _, images = self._rows[index]
-                yield self._rows.collate_fn([(source, prompt, Place(prompt_id, step, slot).label(), images)])
+            self._checked(step, ids)
+            self.advance()
+            yield from self.rows(step, ids)
+
+    def rows(self, step: int, ids: list[str], first_slot: int = 0) -> Iterator[Rows]:
+        """Yield the prompts of a step, or of a round of it, one at a time; `BackendError` when they are not ours."""
+        indices = self._checked(step, ids)
+        for slot, (index, prompt_id) in enumerate(zip(indices, ids, strict=True), first_slot):
+            source, prompt, _, images = self._rows[index]
+            yield self._rows.collate_fn([(source, prompt, Place(prompt_id, step, slot).label(), images)])
 
     def _checked(self, step: int, ids: list[str]) -> list[int]:
         """Return the rows of a batch; `BackendError` when it is no batch of this job."""
-        if step >= self._job.n_steps or len(ids) != self._job.prompts_per_step:
+        is_whole = self._job.screens or len(ids) == self._job.prompts_per_step  # rounds are as long as they need be
+        if step >= self._job.n_steps or not is_whole:
             raise BackendError(
                 f"the driver sent {len(ids)} prompts for step {step}; the job has {self._job.n_steps} steps of "
                 f"{self._job.prompts_per_step} prompts each"

@@ -83,9 +83,17 @@ class AuditReader:
             self._steps[rollout.step].append(rollout)
 
     def step(
-        self, step: int, batch: list[str], group_size: int, sleep: Callable[[float], None] = time.sleep
+        self,
+        step: int,
+        batch: list[str],
+        group_size: int,
+        sleep: Callable[[float], None] = time.sleep,
+        *,
+        first_slot: int = 0,
     ) -> GradedStep:
-        """Return the graded rollouts of a trained step: exactly `group_size` of the prompt in each slot of `batch`.
+        """Return the graded rollouts of a step: exactly `group_size` of the prompt in each slot of `batch`.
+
+        `first_slot` is that of the first prompt, where a step is sampled in several rounds.
 
         Raises:
             BackendError: a rollout is missing, there is one too many, or one is of another prompt.
@@ -97,18 +105,19 @@ class AuditReader:
             waited += _POLL_S
             self.update()
         rollouts = self._steps.pop(step)
-        self._check(step, batch, group_size, rollouts)
+        slots = dict(enumerate(batch, first_slot))
+        self._check(step, slots, group_size, rollouts)
         failed = [r.error for r in rollouts if r.error]
         return GradedStep(
-            groups=[_group(prompt_id, [r for r in rollouts if r.slot == slot]) for slot, prompt_id in enumerate(batch)],
+            groups=[_group(prompt_id, [r for r in rollouts if r.slot == slot]) for slot, prompt_id in slots.items()],
             n_unknown=sum(r.correct is None and not r.error for r in rollouts),
             n_errors=len(failed),
             first_error=failed[0] if failed else "",
         )
 
-    def _check(self, step: int, batch: list[str], group_size: int, rollouts: list[GradedRollout]) -> None:
+    def _check(self, step: int, slots: dict[int, str], group_size: int, rollouts: list[GradedRollout]) -> None:
         for rollout in rollouts:
-            asked = batch[rollout.slot] if 0 <= rollout.slot < len(batch) else "nothing"
+            asked = slots.get(rollout.slot, "nothing")
             if rollout.prompt_id != asked:
                 raise BackendError(
                     f"the reward function saw prompt '{rollout.prompt_id}' in slot {rollout.slot} of step {step}, but "
@@ -120,7 +129,7 @@ class AuditReader:
                 "left the plan; delete the training folder and train again"
             )
         sizes = Counter(r.slot for r in rollouts)
-        for slot, prompt_id in enumerate(batch):
+        for slot, prompt_id in slots.items():
             if sizes[slot] != group_size:
                 raise BackendError(
                     f"the reward function saw {sizes[slot]} rollouts of prompt '{prompt_id}' in slot {slot} of step "

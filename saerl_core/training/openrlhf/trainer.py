@@ -64,12 +64,12 @@ class OpenRlhfTrainer:
         with files.explained(root):
             root.mkdir(parents=True, exist_ok=True)
         with only_driver(root), sigterm_raises():
-            finished, books = root / files.FINISHED, store.checkpoint_folder(root / files.SESSIONS, job.n_steps)
+            finished, books = root / files.FINISHED, store.checkpoints(root / files.SESSIONS)
             if finished.is_dir():
                 _restore(finished, session, now)
                 return _result(job, session)
-            if (root / files.FINAL / _TRAINED).is_file() and books.is_dir():
-                _restore(books, session, now)
+            if (root / files.FINAL / _TRAINED).is_file() and books:
+                _restore(books[-1], session, now)
             else:
                 self._attempt(job, session, now)
                 with files.explained(root):
@@ -95,7 +95,7 @@ class OpenRlhfTrainer:
             track(job.n_steps, f"train {config.algorithm} with OpenRLHF", unit="step") as bar,
             TrainerProcess(command, log=files.log_file(attempt), env=env, secrets=secrets, **grace) as trainer,
         ):
-            bar.initial = bar.n = session.next_step
+            bar.initial = bar.n = session.n_asked
             Conversation(session, prompts, attempt, now, bar).hold(trainer)
 
     def _start(self, job: TrainJob, attempt: Path, *, resume: bool) -> tuple[list[str], dict[str, str]]:
@@ -136,6 +136,7 @@ def _job_file(
         n_steps=job.n_steps,
         prompts_per_step=job.prompts_per_step,
         group_size=job.config.group_size,
+        screens=job.config.screen != "none",
         first_step=session.next_step,
         grading=job.grading,
         function_folders=(os.getcwd(),),

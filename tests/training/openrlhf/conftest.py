@@ -16,9 +16,9 @@ def python(tmp_path_factory):
 def train(policy, python, tmp_path, steps):
     """Train in one folder: train(fake, curriculum, settings of the section `openrlhf`, **changes of the job)."""
 
-    def run(fake="", curriculum=None, inner=None, on_step=steps, **changes):
+    def run(fake="", curriculum=None, inner=None, on_step=steps, folder="work", **changes):
         settings = openrlhf_settings(python, fake, **(inner or {}))
-        job = tiny_job(policy, tmp_path / "work", **{**settings, **changes})
+        job = tiny_job(policy, tmp_path / folder, **{**settings, **changes})
         return train_policy(job, curriculum or FeedbackCurriculum(IDS, 4), on_step)
 
     return run

@@ -67,7 +67,7 @@ class FakeTrainer:
 
     def run(self) -> None:
         while batch := self.mailbox.wait_for_batch(self.step, 60):
-            rewards = self.roll_out(batch)
+            rewards = self.screened(batch) if self.job.screens else self.roll_out(batch)
             for name, value in self.weights.items():
                 noise = dice(self.flags["--train.seed"], self.step, batch, rewards).standard_normal(value.shape)
                 self.weights[name] = value + np.float32(self.flags["--actor.adam.lr"]) * noise.astype(value.dtype)
@@ -82,14 +82,26 @@ class FakeTrainer:
                 self.evaluate()
         self.export()
 
-    def roll_out(self, batch: list[str]) -> list[float]:
+    def screened(self, ids: list[str]) -> list[float]:
+        """Sample round by round what the driver asks for; the rewards of the slots that it chose."""
+        rewards, number, size = [], 0, self.job.group_size
+        while ids:
+            rewards += self.roll_out(ids, first_slot=len(rewards) // size)
+            self.mailbox.send_sampled(self.step, number, 2 * len(ids) * size)
+            number += 1
+            if trick("die-between", self.step) and number == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            ids, chosen = self.mailbox.wait_for_more(self.step, number, 60)
+        return [reward for slot in chosen for reward in rewards[slot * size : (slot + 1) * size]]
+
+    def roll_out(self, batch: list[str], first_slot: int = 0) -> list[float]:
         rewards = []
         if trick("full", self.step) or trick("full-audit", self.step):
             self.limit_files(10)
-        for slot, prompt_id in enumerate(batch):
+        for slot, prompt_id in enumerate(batch, first_slot):
             for sample in range(self.job.group_size):
                 answer = str(dice(self.flags["--train.seed"], self.step, slot, sample).choice(["a", "b", "ab"]))
-                asked = batch[slot - 1] if trick("other", self.step) and slot == 1 else prompt_id
+                asked = batch[0] if trick("other", self.step) and slot == 1 else prompt_id
                 label = Place(asked, self.step + trick("ahead", self.step), slot).label()
                 prompt = self.prompts[asked]
                 query = "?" if trick("error", self.step) and slot == 0 else f"{prompt}{answer}<eos><pad>"
