@@ -63,13 +63,17 @@ def run(path: str | None, settings: tuple[str, ...], stack: str | None) -> None:
 @main.command()
 @CONFIG
 @SET
-def validate(path: str | None, settings: tuple[str, ...]) -> None:
+@click.option("--cost", is_flag=True, help="Measure ten prompts on this machine and say what the run will take.")
+@click.option("--price-per-hour", type=float, help="With --cost: of this machine.")
+def validate(path: str | None, settings: tuple[str, ...], cost: bool, price_per_hour: float | None) -> None:
     """Check a configuration, a reward function, and the first rows of a file of prompts, without starting anything."""
     from pipelines.look import look_at_pool
     from saerl_core.policy.named import check_models
     from saerl_core.rollouts.reward_pool import checked_function
 
     config = _config(path, settings)
+    if price_per_hour is not None and not cost:
+        raise click.ClickException("--price-per-hour needs --cost: nothing else says how many hours there are")
     try:
         check_models(config)
         checked_function(config.grading)
@@ -80,6 +84,13 @@ def validate(path: str | None, settings: tuple[str, ...]) -> None:
         click.echo(sentence)
     name = path or "the default configuration"
     click.echo(f"{name} is valid" if not settings else f"{name} with {', '.join(settings)} is valid")
+    if cost:
+        from pipelines.commands.cost import said_beforehand
+
+        try:
+            click.echo("\n" + said_beforehand(config, price_per_hour))
+        except SaerlError as error:
+            raise click.ClickException(str(error)) from error
 
 
 @main.command("show-config")

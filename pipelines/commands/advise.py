@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 
 from saerl_core.advice.advise import advise as advise_on
+from saerl_core.advice.cost import n_label_rollouts, n_steps_of
 from saerl_core.advice.records import Advice, KnownPassRates, Price, RunSize
 from saerl_core.advice.words import in_words, run_in_words
 from saerl_core.config.load import load_config
@@ -116,18 +117,13 @@ def _known(pool: pd.DataFrame, n_rollouts: int | None) -> KnownPassRates:
 
 
 def _run(config: RunConfig, pool: pd.DataFrame, group_size: int) -> RunSize:
-    plan, labels = config.plan, config.pass_rates
-    n_steps = plan.n_steps or max(1, len(pool) // plan.prompts_per_step)
-    is_known = config.difficulty.label == "auto" and pool["known_pass_rate"].notna().any()  # then nothing is measured
-    measures = config.may_measure and not is_known
-    n_labels = min(labels.n_labelled, len(pool)) * labels.n_rollouts if measures else 0
     return RunSize(
-        n_steps,
-        plan.prompts_per_step,
+        n_steps_of(config, len(pool)),
+        config.plan.prompts_per_step,
         group_size,
         config.training.max_completion_tokens,
-        n_labels,
-        labels.max_completion_tokens,
+        n_label_rollouts(config, pool),
+        config.pass_rates.max_completion_tokens,
         config.trains_control,
     )
 

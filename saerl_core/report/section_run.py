@@ -3,6 +3,7 @@
 import json
 from collections.abc import Hashable, Mapping
 
+from saerl_core.advice.cost import PlannedCost, planned_costs
 from saerl_core.algorithms import ALGORITHMS
 from saerl_core.records import DifficultyReport, QualityReport
 from saerl_core.report import facts, numbers
@@ -106,16 +107,17 @@ def ledger(inputs: ReportInputs) -> Section:
     stages = [str(s) for s in costs["stage"]]
     purposes = [purpose_of(s) for s in stages]
     sums = facts.cost_by_purpose(costs)
+    said = {row.stage: row for row in _planned(inputs)}
     rows = [
         *(
-            _cost_row(s, p, row)
+            _cost_row(s, p, row, said.get(s))
             for s, p, row in zip(stages, purposes, costs.drop(columns="stage").to_dict("records"), strict=True)
         ),
         *(_cost_row("", f"all {p}", row) for p, row in sums.to_dict("index").items()),
         _cost_row("total", "", sums.sum().to_dict()),
     ]
     strong = frozenset(range(len(stages), len(rows)))
-    header = ["stage", "purpose", "rollouts", "generated tokens", "prefill tokens", "time"]
+    header = ["stage", "purpose", "rollouts", "planned", "generated tokens", "at most", "prefill tokens", "time"]
     return Section(
         "costs",
         "Cost ledger",
@@ -129,13 +131,23 @@ def ledger(inputs: ReportInputs) -> Section:
             ),
             Table("Every stage", header, rows, n_text=2, strong_rows=strong),
         ],
-        lead="What was spent, and on what. A stage served from the cache keeps the cost of the run that computed it.",
+        lead="What was spent, and on what, beside what configuration and prompts said before: rollouts planned, tokens "
+        "at most. A stage served from the cache keeps the cost of the run that computed it.",
     )
 
 
-def _cost_row(stage: str, purpose: str, values: Mapping[Hashable, float]) -> list[str]:
-    counts = [numbers.count(float(values[c])) for c in ("n_rollouts", "n_generated_tokens", "n_prefill_tokens")]
-    return [stage, purpose, *counts, numbers.duration(float(values["seconds"]))]
+def _planned(inputs: ReportInputs) -> tuple[PlannedCost, ...]:
+    """Return what was known beforehand; the page has the prompts of the test split only."""
+    held_out = inputs.test if inputs.config.evaluation.split == "test" else inputs.test.iloc[:0]
+    return planned_costs(inputs.config, inputs.train, held_out, inputs.benchmarks_report)
+
+
+def _cost_row(stage: str, purpose: str, values: Mapping[Hashable, float], said: PlannedCost | None = None) -> list[str]:
+    rollouts, tokens, prefill = (
+        numbers.count(float(values[c])) for c in ("n_rollouts", "n_generated_tokens", "n_prefill_tokens")
+    )
+    planned, bound = ("", "") if said is None else (numbers.count(said.n_rollouts), numbers.count(said.max_tokens))
+    return [stage, purpose, rollouts, planned, tokens, bound, prefill, numbers.duration(float(values["seconds"]))]
 
 
 def _spent(inputs: ReportInputs, column: str, title: str) -> Figure:
