@@ -23,9 +23,10 @@ logger = logging.getLogger("saerl")
 @as_saerl_pipeline(name="compare")
 def compare_pipeline(config: RunConfig) -> None:
     """Train arms and seeds with an equal budget of rollouts and say what each of them bought."""
-    c = config
-    for sentence in unread_settings(c):
+    for sentence in unread_settings(config):
         logger.info("note: %s", sentence)
+    unread = config.evaluation.model_copy(update={"enabled": False})  # no benchmark is loaded that nobody is scored on
+    c = config.model_copy(update={"evaluation": unread})
     readings = other_readings(c, c.compare)
     for name, reading in readings.items():
         _check(name, reading.config(c))

@@ -35,8 +35,7 @@ UNREAD = (
     Unread("control", "the baseline is the control of a comparison", "set it to 'auto' or 'none', or name such an arm"),
     Unread(
         "evaluation.benchmarks",
-        "a comparison scores the held-out prompts of compare.split only",
-        "remove them; give the prompts of one benchmark as prompts.eval_path",
+        "curves and scores rest on the prompts of compare.split; prompts.eval_path gives those of a benchmark",
     ),
     Unread("evaluation", "compare.split and compare.n_samples, and the temperature of each arm's training, count"),
     Unread("gate", "only `python -m pipelines retrain` reads it"),
