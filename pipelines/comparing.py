@@ -1,35 +1,53 @@
 """The pipeline of a comparison: signals once, trials many, one answer."""
 
+import logging
 from typing import Any
 
 from pipelines.base import as_saerl_pipeline
-from pipelines.parts import signals
+from pipelines.parts import PoolSignals, other_signals, signals
 from pipelines.placement import trial_steps
 from saerl_core.config.run import RunConfig
-from saerl_core.trials.arms import resolve_arms
+from saerl_core.errors import ConfigError, SaerlError
+from saerl_core.policy.named import check_models
+from saerl_core.trials.arms import other_readings
+from saerl_core.trials.unread import unread_settings
 from steps.collect_trials import collect_trials
 from steps.compare_trials import compare_trials
 from steps.prepare_trials import prepare_trials
 from steps.run_trial import run_trial
 from steps.run_trials import run_trials
 
+logger = logging.getLogger("saerl")
+
 
 @as_saerl_pipeline(name="compare")
 def compare_pipeline(config: RunConfig) -> None:
     """Train arms and seeds with an equal budget of rollouts and say what each of them bought."""
-    c = config
-    resolve_arms(c, c.compare)  # a wrong arm is refused before anything is computed
+    for sentence in unread_settings(config):
+        logger.info("note: %s", sentence)
+    unread = config.evaluation.model_copy(update={"enabled": False})  # no benchmark is loaded that nobody is scored on
+    c = config.model_copy(update={"evaluation": unread})
+    readings = other_readings(c, c.compare)
+    for name, reading in readings.items():
+        _check(name, reading.config(c))
     s = signals(c)
+    pools = [PoolSignals(*(getattr(s, name) for name in PoolSignals._fields)), *other_signals(c, s, readings)]
     held_out = s.test if c.compare.split == "test" else s.dev
-    folders = prepare_trials(
-        s.prompts, held_out, s.quality, s.clusters, s.difficulty, s.features, s.controls, s.policy, s.sae, c,
-        s.pass_rates, s.pass_rates_report,
-    )  # fmt: skip
+    lists = (list(artifacts) for artifacts in zip(*pools, strict=True))  # one a field of PoolSignals
+    folders = prepare_trials(s.prompts, held_out, s.policy, *lists, c, s.pass_rates_report)
     if c.compare.place == "workers":
         tables = run_trials(folders, c.compare.workers, c.torch_threads)
     else:
         tables = _as_steps(c, folders)
     compare_trials(*tables, c.compare)
+
+
+def _check(arm: str, config: RunConfig) -> None:
+    """Refuse a reading whose model is not there, before anything is computed."""
+    try:
+        check_models(config)
+    except SaerlError as error:
+        raise ConfigError(f"compare.arms '{arm}': {error}") from error
 
 
 def _as_steps(c: RunConfig, folders: Any) -> Any:

@@ -1,9 +1,11 @@
 """The parts that pipelines are made of: the signals, computed once, and what follows from them."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from saerl_core.config.run import DifficultyConfig, PlanConfig, RunConfig
 from saerl_core.fingerprint import benchmarks_fingerprint, fingerprint, prompts_fingerprint
+from saerl_core.trials.arms import Reading
 from steps.calibrate_difficulty import calibrate_difficulty
 from steps.cluster_prompts import cluster_prompts
 from steps.embed_prompts import embed_prompts
@@ -45,42 +47,95 @@ class Signals(NamedTuple):
     difficulty_report: Any
 
 
+class PoolSignals(NamedTuple):
+    """Artifacts of one reading of the pool that plans are made from."""
+
+    features: Any
+    controls: Any
+    quality: Any
+    clusters: Any
+    difficulty: Any
+
+
+class _Read(NamedTuple):
+    """Artifacts of an SAE and of what it reads in the pool."""
+
+    sae: Any
+    sae_report: Any
+    features: Any
+    controls: Any
+    feature_names: Any
+    features_report: Any
+
+
 def signals(c: RunConfig) -> Signals:
     """Call the steps from the prompts to the difficulty."""
-    seed, threads, space = c.seed, c.torch_threads, c.signals.space
+    seed, threads = c.seed, c.torch_threads
     prompts, dev, test, issues, matches, prompts_report = load_prompts(c.prompts, seed, prompts_fingerprint(c.prompts))
     benchmarks, benchmarks_report = _benchmarks(c)
     policy, policy_report = prepare_policy(prompts, dev, test, c.policy, seed, threads, fingerprint(c.policy.model))
-    sae_files = fingerprint(c.sae.path, c.sae.model)
-    sae, sae_report = obtain_sae(prompts, policy, c.sae, c.features, seed, threads, sae_files)
-    features, controls, feature_names, features_report = extract_sae_features(
-        prompts, policy, sae, c.features, seed, threads
-    )
-    quality, _, quality_report = train_quality_probe(
-        prompts, features, controls, policy, sae, c.quality, c.features, seed, threads, space
-    )
-    batch = c.plan.prompts_per_step if c.clusters.n_clusters is None else None  # no reason to cluster again otherwise
-    clusters, clusters_report = cluster_prompts(prompts, features, c.clusters, seed, controls, space, batch)
+    read = _read(c, prompts, policy)
+    quality, quality_report = _quality(c, prompts, policy, read)
+    clusters, clusters_report = _clusters(c, prompts, read)
     pass_rates, pass_rates_report = _pass_rates(c, prompts, clusters, policy)
-    difficulty, difficulty_report = calibrate_difficulty(
-        prompts,
-        features,
-        controls,
-        clusters,
-        policy,
-        _label(c),
-        c.features,
-        c.grading,
-        seed,
-        threads,
-        pass_rates,
-        space,
-    )
+    difficulty, difficulty_report = _difficulty(c, prompts, policy, read, clusters, pass_rates)
     return Signals(
         prompts, dev, test, issues, matches, prompts_report, benchmarks, benchmarks_report, policy, policy_report,
-        sae, sae_report, features, controls, feature_names, features_report, quality, quality_report, clusters,
-        clusters_report, pass_rates, pass_rates_report, difficulty, difficulty_report,
+        *read, quality, quality_report, clusters, clusters_report, pass_rates, pass_rates_report, difficulty,
+        difficulty_report,
     )  # fmt: skip
+
+
+def other_signals(c: RunConfig, own: Signals, readings: Mapping[str, Reading]) -> list[PoolSignals]:
+    """Call the signals' steps once more for each reading, learnt from the same labels; an SAE is obtained once."""
+    reads = {(c.sae, c.features): _Read(*(getattr(own, name) for name in _Read._fields))}
+    found = []
+    for name, reading in readings.items():
+        theirs, of, key = reading.config(c), f"_{name}", (reading.sae, reading.features)
+        if key not in reads:
+            reads[key] = _read(theirs, own.prompts, own.policy, of)
+        read = reads[key]
+        quality, _ = _quality(theirs, own.prompts, own.policy, read, of)
+        clusters, _ = _clusters(theirs, own.prompts, read, of)
+        difficulty, _ = _difficulty(theirs, own.prompts, own.policy, read, clusters, own.pass_rates, of)
+        found.append(PoolSignals(read.features, read.controls, quality, clusters, difficulty))
+    return found
+
+
+def _read(c: RunConfig, prompts: Any, policy: Any, of: str = "") -> _Read:
+    seed = c.seed if c.sae.seed is None else c.sae.seed
+    files = fingerprint(c.sae.path, c.sae.model)
+    sae, report = obtain_sae(prompts, policy, c.sae, c.features, seed, c.torch_threads, files, id=f"obtain_sae{of}")
+    extracted = extract_sae_features(
+        prompts, policy, sae, c.features, c.seed, c.torch_threads, id=f"extract_sae_features{of}"
+    )
+    return _Read(sae, report, *extracted)
+
+
+def _quality(c: RunConfig, prompts: Any, policy: Any, read: _Read, of: str = "") -> tuple[Any, Any]:
+    quality, _, report = train_quality_probe(
+        prompts, read.features, read.controls, policy, read.sae, c.quality, c.features, c.seed, c.torch_threads,
+        c.signals.space, id=f"train_quality_probe{of}",
+    )  # fmt: skip
+    return quality, report
+
+
+def _clusters(c: RunConfig, prompts: Any, read: _Read, of: str = "") -> tuple[Any, Any]:
+    batch = c.plan.prompts_per_step if c.clusters.n_clusters is None else None  # no reason to cluster again otherwise
+    clusters, report = cluster_prompts(
+        prompts, read.features, c.clusters, c.seed, read.controls, c.signals.space, batch, id=f"cluster_prompts{of}"
+    )
+    return clusters, report
+
+
+def _difficulty(
+    c: RunConfig, prompts: Any, policy: Any, read: _Read, clusters: Any, pass_rates: Any, of: str = ""
+) -> tuple[Any, Any]:
+    difficulty, report = calibrate_difficulty(
+        prompts, read.features, read.controls, clusters, policy, _label(c), c.features, c.grading, c.seed,
+        c.torch_threads, pass_rates, c.signals.space, id=f"calibrate_difficulty{of}",
+    )  # fmt: skip
+    return difficulty, report
 
 
 def vectors(c: RunConfig, plan: PlanConfig, found: Signals) -> tuple[Any, Any]:

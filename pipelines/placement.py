@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,13 @@ from zenml.stack import Stack
 
 from saerl_core.config.run import RunConfig
 from saerl_core.errors import ConfigError
+from saerl_core.trials.arms import other_readings
 
 TRIAL_STEP = "run_trial"  # what a run file calls the step of which a comparison makes one for every trial
+# called again for every reading of the pool that is not the run's own
+READING_STEPS = (
+    "obtain_sae", "extract_sae_features", "train_quality_probe", "cluster_prompts", "calibrate_difficulty",
+)  # fmt: skip
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -51,10 +56,19 @@ def trial_steps(config: RunConfig) -> dict[str, tuple[str, int]]:
     return {f"trial_{arm.name}_{seed}": (arm.name, seed) for arm in compare.arms for seed in compare.seeds}
 
 
-def settings_of_copies(run_file: str | None, of: str, copies: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return the settings that a run file gives to a step, for each of several copies of it under other names."""
-    content = _steps(run_file).get(of)
-    return {name: deepcopy(dict(content)) for name in copies} if isinstance(content, Mapping) else {}
+def copied_steps(config: RunConfig) -> dict[str, str]:
+    """Return the steps that a comparison calls again under other names, each with the name that a run file knows."""
+    of_trials = dict.fromkeys(trial_steps(config), TRIAL_STEP)
+    names = other_readings(config, config.compare)
+    return of_trials | {f"{step}_{name}": step for name in names for step in READING_STEPS}
+
+
+def settings_of_copies(run_file: str | None, copies: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return the settings that a run file gives to a step, for each copy of it under another name."""
+    steps = _steps(run_file)
+    return {
+        name: deepcopy(dict(content)) for name, of in copies.items() if isinstance(content := steps.get(of), Mapping)
+    }
 
 
 def missing_variables(run_file: str | None) -> list[str]:

@@ -18,6 +18,8 @@ def hub_names(config: RunConfig) -> list[str]:
         named.append(config.policy.model)
     if config.sae.source == "load":
         named.append(config.sae.path)
+    for arm in config.compare.arms:
+        named += [arm.sae.get("model"), arm.sae.get("path")]
     return [name for name in named if name is not None and not Path(name).exists()]
 
 

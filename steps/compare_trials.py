@@ -14,7 +14,7 @@ from saerl_core.environment import state_dir
 from saerl_core.report.comparison import ComparisonInputs, answer_in_words, comparison_table, render_comparison
 from steps._facts import run_facts
 from tracking import runtime
-from tracking.children import log_trials
+from tracking.children import charts_address, log_trials
 
 
 @step(experiment_tracker=True, enable_cache=False)
@@ -37,6 +37,9 @@ def compare_trials(
         runtime.log_summary(_headlines(comparison), {}, tags, [path, state_dir() / "comparison.csv"])
         runtime.say("\n".join([*answer_in_words(comparison), *(f"FAILED: {arm}, seed {s}: {w}" for arm, s, w in lost)]))
         runtime.say(f"the page: {path}")
+        charts = charts_address(facts.run_name)
+        if charts is not None:
+            runtime.say(f"the trials as curves in MLflow: {charts}")
     return HTMLString(page), table
 
 

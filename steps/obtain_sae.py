@@ -28,7 +28,7 @@ def obtain_sae(
 ) -> tuple[Annotated[SaeRef, "sae"], Annotated[SaeReport, "sae_report"]]:
     """Obtain the SAE and measure its health on the pool."""
     with stage("obtain_sae", torch_threads=torch_threads) as clock:
-        folder = work_dir("sae", config.model_dump_json(), policy.policy_id, seed)
+        folder = work_dir("sae", config.model_dump_json(), features_config.model_dump_json(), policy.policy_id, seed)
         sae, report = obtain(config, features_config, policy, prompts, folder, seed)
         report = clock.stamp(report)
     track("obtain_sae", report)

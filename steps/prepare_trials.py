@@ -6,10 +6,11 @@ import pandas as pd
 from zenml import step
 
 from saerl_core.config.run import RunConfig
-from saerl_core.records import ControlFeatures, PassRatesReport, PolicyRef, SaeFeatures, SaeRef
+from saerl_core.records import ControlFeatures, PassRatesReport, PolicyRef, SaeFeatures
+from saerl_core.trials.arms import other_readings
 from saerl_core.trials.folders import read_job
-from steps._spaces import PoolRead
 from steps._trials import Pool, trial_folders
+from steps._vectors import PoolRead
 from tracking.runtime import stage
 
 
@@ -17,22 +18,27 @@ from tracking.runtime import stage
 def prepare_trials(
     prompts: pd.DataFrame,
     held_out: pd.DataFrame,
-    quality: pd.DataFrame,
-    clusters: pd.DataFrame,
-    difficulty: pd.DataFrame,
-    features: SaeFeatures,
-    controls: ControlFeatures,
     policy: PolicyRef,
-    sae: SaeRef,
+    features: list[SaeFeatures],
+    controls: list[ControlFeatures],
+    quality: list[pd.DataFrame],
+    clusters: list[pd.DataFrame],
+    difficulty: list[pd.DataFrame],
     config: RunConfig,
-    pass_rates: pd.DataFrame | None = None,
     pass_rates_report: PassRatesReport | None = None,
 ) -> Annotated[pd.DataFrame, "trial_folders"]:
-    """Write every trial's folder; one that is there already, finished or not, is left as it is."""
+    """Write every trial's folder; one that is there already, finished or not, is left as it is.
+
+    The lists hold the run's own reading of the pool first, then those of `other_readings` in their order.
+    """
     with stage("prepare_trials", torch_threads=config.torch_threads):
-        read = PoolRead(prompts, features, controls, policy, sae, pass_rates)
-        signals = {"quality": quality, "clusters": clusters, "difficulty": difficulty}
-        folders = trial_folders(Pool(read, signals, held_out, pass_rates_report), config)
+        own, *others = (
+            Pool(PoolRead(prompts, f, c, policy), {"quality": q, "clusters": k, "difficulty": d})
+            for f, c, q, k, d in zip(features, controls, quality, clusters, difficulty, strict=True)
+        )
+        readings = other_readings(config, config.compare).values()
+        named = dict(zip(readings, others, strict=True))
+        folders = trial_folders(own, named, held_out, pass_rates_report, config)
         jobs = [read_job(folder) for folder in folders]
     return pd.DataFrame({
         "arm": [job.arm for job in jobs], "seed": [job.seed for job in jobs], "folder": [str(f) for f in folders]

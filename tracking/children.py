@@ -1,5 +1,7 @@
 """The trials of a comparison as runs below the comparison's own: arm and seed as tags, curves over rollouts."""
 
+from urllib.parse import urlencode, urlsplit
+
 import mlflow
 from mlflow.entities import Metric, Param
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
@@ -35,6 +37,24 @@ def log_trials(trials: tuple[Trial, ...], group: str) -> int:
         client.log_batch(run.info.run_id, metrics=metrics, params=params)
         client.set_terminated(run.info.run_id)
     return len(trials)
+
+
+def charts_address(group: str) -> str | None:
+    """Return where MLflow draws all trials of a comparison, without credentials; None for a database without a server.
+
+    MLflow folds children below their parent, and draws none of them, unless the runs are sorted by a metric.
+    """
+    parent, server = mlflow.active_run(), urlsplit(mlflow.get_tracking_uri())
+    if parent is None or server.scheme not in ("http", "https"):
+        return None
+    query = {
+        "compareRunsMode": "CHART",
+        "searchFilter": f"tags.`{GROUP_TAG}` = '{group}' AND tags.`{ARM_TAG}` != ''",
+        "orderByKey": "metrics.`answer/accuracy_after`",
+        "orderByAsc": "false",
+    }
+    host = f"{server.scheme}://{server.netloc.rpartition('@')[2]}{server.path.rstrip('/')}"
+    return f"{host}/#/experiments/{parent.info.experiment_id}/runs?{urlencode(query)}"
 
 
 def _headlines(trial: Trial) -> dict[str, float]:

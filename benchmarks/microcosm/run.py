@@ -106,7 +106,9 @@ def _prepare(w: Wanted, known: PoolSignals, split: str, root: Path) -> Path:
     if w.arm.is_transferred:
         known = known.read_by(pool_signals(w.pool, 1 - w.base, root.parent / "signals"))
     inputs = known.inputs(split, w.arm.space, oracle=w.arm.is_oracle)
-    (folder,) = prepare_trials(inputs, resolve_arms(known.config, compare), compare, root, known.embed)
+    (folder,) = prepare_trials(
+        inputs, resolve_arms(known.config, compare), compare, root, lambda wanted, _: known.embed(wanted)
+    )
     return folder
 
 

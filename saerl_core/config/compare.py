@@ -17,6 +17,8 @@ class ArmConfig(Section):
     plan: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
     space: Space | None = None  # in place of the run's own signals.space
+    sae: dict[str, Any] = Field(default_factory=dict)  # another SAE; arms with the same one share its signals
+    features: dict[str, Any] = Field(default_factory=dict)  # read in another way
 
     @property
     def strategy(self) -> StrategySettings | None:
@@ -62,4 +64,4 @@ class CompareConfig(Section):
 
 
 def _same(one: ArmConfig, other: ArmConfig) -> bool:
-    return (one.plan, one.training, one.space) == (other.plan, other.training, other.space)
+    return one.model_dump(exclude={"name"}) == other.model_dump(exclude={"name"})

@@ -22,6 +22,7 @@ class SaeConfig(Section):
     path: str | None = None  # source load: a local sae-lens folder, or a public release name
     sae_id: str | None = None  # source load of a release: the SAE inside the release
     model: str | None = None  # the SAE's own model when it is not the policy: folder, GGUF file or Hub name
+    seed: Annotated[int, Field(ge=0)] | None = None  # None: the root seed
     hook_layer: Annotated[int, Field(ge=0)] | None = None  # None: the middle block
     expansion: Positive = 8  # d_sae = expansion * d_in
     k: Positive = 12  # active latents a token

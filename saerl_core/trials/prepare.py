@@ -9,7 +9,6 @@ import pandas as pd
 
 from saerl_core.config.compare import CompareConfig
 from saerl_core.config.run import GradingConfig, VectorsConfig
-from saerl_core.config.signals import Space
 from saerl_core.disk import whole_file
 from saerl_core.errors import DataError
 from saerl_core.plan.build import plan_batches
@@ -19,10 +18,10 @@ from saerl_core.plan.storage import save_plan
 from saerl_core.plan.strategies.lookup import rests_on_labels
 from saerl_core.records import PolicyRef, PromptVectors
 from saerl_core.training.fingerprint import training_code
-from saerl_core.trials.arms import Arm
+from saerl_core.trials.arms import Arm, Reading
 from saerl_core.trials.folders import PLAN, TrialJob
 
-Embed = Callable[[VectorsConfig], PromptVectors]
+Embed = Callable[[VectorsConfig, Reading | None], PromptVectors]
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,11 @@ class TrialInputs:
     label_rollouts: int = 0
     label_tokens: int = 0
     torch_threads: int = 1
-    space: Space = "sae"  # of `signals`
-    others: Mapping[Space, PlanInputs] = field(default_factory=dict)  # for arms whose signals come from elsewhere
+    others: Mapping[Reading, PlanInputs] = field(default_factory=dict)  # for arms that read the pool in another way
 
-    def of(self, space: Space) -> PlanInputs:
-        """Return the signals of a space."""
-        return self.signals if space == self.space else self.others[space]
+    def of(self, reading: Reading | None) -> PlanInputs:
+        """Return the signals of a reading; None: the run's own."""
+        return self.signals if reading is None else self.others[reading]
 
 
 def prepare_trials(
@@ -50,7 +48,7 @@ def prepare_trials(
     """Plan every arm with every seed and write the folders of the trials, in the order of arms and seeds.
 
     A folder that is there already is left as it is. `embed` makes the vectors that an arm's strategy asks for, once for
-    each kind.
+    each kind and reading of the pool.
 
     Raises:
         DataError: there is no usable held-out prompt, or an arm cannot be planned; its name stands in front.
@@ -61,14 +59,14 @@ def prepare_trials(
             f"compare.split is '{compare.split}', but there is no usable held-out prompt; give prompts.eval_path"
         )
     files = _shared(inputs.signals.prompts, root), _shared(usable, root), _shared(inputs.signals.clusters, root)
-    vectors: dict[str, PromptVectors] = {}
+    vectors: dict[tuple[str, Reading | None], PromptVectors] = {}
     folders = []
     for arm in arms:
         wanted = arm.plan.strategy.vectors()
         known = None
         if wanted is not None:
-            key = wanted.model_dump_json()
-            known = vectors[key] = vectors[key] if key in vectors else embed(wanted)
+            key = wanted.model_dump_json(), arm.reading
+            known = vectors[key] = vectors[key] if key in vectors else embed(wanted, arm.reading)
         for seed in compare.seeds:
             folders.append(_prepared(inputs, arm, seed, compare, root, known, files))
     return folders
@@ -84,7 +82,7 @@ def _prepared(
     files: tuple[Path, Path, Path],
 ) -> Path:
     try:
-        plan, _ = plan_batches(inputs.of(arm.space), arm.plan, seed, vectors)
+        plan, _ = plan_batches(inputs.of(arm.reading), arm.plan, seed, vectors)
     except DataError as error:
         raise DataError(f"arm '{arm.name}' cannot be planned: {error}") from error
     labels = rests_on_labels(arm.plan.strategy) and arm.space != "random"

@@ -15,9 +15,13 @@ COMPARE = {
     "place": "steps",
     "budget_rollouts": 10240,
     "n_evaluations": 5,
-    "arms": [{"name": "vanilla", "plan": {"strategy": "vanilla"}}, {"name": "ours", "plan": {"strategy": "adaptive"}}],
+    "arms": [
+        {"name": "vanilla", "plan": {"strategy": "vanilla"}},
+        {"name": "ours", "plan": {"strategy": "adaptive"}},
+        {"name": "max", "plan": {"strategy": "saerl"}, "features": {"pooling": "max"}},
+    ],
 }
-TRIALS = {"trial_vanilla_0", "trial_vanilla_1", "trial_ours_0", "trial_ours_1"}
+TRIALS = {f"trial_{arm['name']}_{seed}" for arm in COMPARE["arms"] for seed in (0, 1)}
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +31,7 @@ def comparison(run_files, tmp_path_factory):
     def write(name):
         content = yaml.safe_load(run_files[name].read_text())
         content["parameters"]["compare"] = COMPARE
+        del content["parameters"]["export"]  # which a comparison refuses
         path = tmp_path_factory.mktemp("comparison") / name
         path.write_text(yaml.safe_dump(content))
         return path
@@ -51,6 +56,9 @@ def test_every_trial_is_a_pod_with_the_gpus_of_the_trainer(stacks, comparison):
         assert jobs[trial]["spec"]["activeDeadlineSeconds"] == 345600
     assert "persistentVolumeClaim" in mounts(jobs["collect_trials"])["/var/lib/saerl"]
     assert gpus(jobs["compare_trials"]) == 0
+    for step in ("obtain_sae", "extract_sae_features", "train_quality_probe"):
+        assert gpus(jobs[f"{step}_max"]) == gpus(jobs[step]), "an arm's own SAE gets what the run's own gets"
+    assert gpus(jobs["obtain_sae_max"]) > 0
 
 
 def test_with_ray_a_trial_is_a_driver_on_the_volume(stacks, comparison):

@@ -92,6 +92,62 @@ def test_mlflow_draws_the_metrics_of_both(servers, tracked, browser):
     browser.screenshot(SCREENS / "mlflow_charts.png")
 
 
+@pytest.fixture(scope="module")
+def compared(servers, runs):
+    """A comparison of two arms and two seeds on the same pool: its name, and its trials by name."""
+    import mlflow
+
+    from pipelines.comparing import compare_pipeline
+
+    parameters = copy.deepcopy(SMALL)
+    arms = [{"name": "vanilla", "plan": {"strategy": "vanilla"}}, {"name": "ours", "plan": {"strategy": "saerl"}}]
+    parameters["compare"] = {"arms": arms, "seeds": [0, 1], "budget_rollouts": 128, "n_evaluations": 2, "n_samples": 2}
+    run = compare_pipeline(**parameters)
+    client = mlflow.MlflowClient(servers.mlflow)
+    experiment = client.get_experiment_by_name("compare").experiment_id
+    trials = client.search_runs([experiment], f"tags.`saerl.comparison` = '{run.name}' AND tags.`saerl.arm` != ''")
+    return run.name, {trial.info.run_name: trial for trial in trials}
+
+
+def test_mlflow_draws_the_curves_of_all_trials_without_a_click(compared, servers, browser, monkeypatch):
+    import mlflow
+
+    from tracking.children import charts_address
+
+    name, trials = compared
+    assert set(trials) == {"vanilla-s0", "vanilla-s1", "ours-s0", "ours-s1"}
+    monkeypatch.setattr(mlflow, "active_run", lambda: trials["ours-s0"])
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: servers.mlflow)
+    browser.open(charts_address(name))
+    browser.wait_for("answer/accuracy_after", *trials)
+    assert name not in browser.text(), "the comparison's own run has no such curve"
+    # below the headline, and drawn when it comes into sight
+    browser.wait_until(
+        """(section => section && (section.scrollIntoView(), true))([...document.querySelectorAll(
+            '[data-testid="experiment-view-compare-runs-section-header"]'
+        )].find(s => s.innerText.startsWith('curve')))"""
+    )
+    shown = browser.wait_until(
+        """(card => card && card.querySelector('.scatterlayer .trace') && card.innerText)([...document.querySelectorAll(
+            '[data-testid="experiment-view-compare-runs-card"]')].find(c => c.innerText.includes('curve/accuracy')))"""
+    )
+    lines = shown.splitlines()
+    assert {line for line in lines if line.endswith(" (curve/accuracy)")} == {f"{t} (curve/accuracy)" for t in trials}
+    assert {"Step", "100"} <= set(lines), "the axis counts rollouts: 32 a step, and four steps"
+    browser.screenshot(SCREENS / "mlflow_comparison_charts.png")
+
+
+def test_mlflow_compares_the_trials_without_a_click(compared, servers, browser):
+    _, trials = compared
+    ids = [trial.info.run_id for trial in trials.values()]
+    experiment = trials["ours-s0"].info.experiment_id
+    where = f"runs={quote(json.dumps(ids))}&experiments={quote(json.dumps([experiment]))}"
+    browser.open(f"{servers.mlflow}/#/compare-runs?{where}")
+    text = browser.wait_for("Comparing 4 Runs", "curve/accuracy", "answer/accuracy_after", *trials)
+    assert "arm\t" in text
+    browser.screenshot(SCREENS / "mlflow_comparison_runs.png")
+
+
 def test_mlflow_shows_the_report_among_the_artifacts(servers, tracked, browser):
     run = tracked["saerl"]
     browser.open(
