@@ -29,6 +29,7 @@ from saerl_core.prompts.rows import POOL_SETTINGS, Issue, RawRow, RejectedError,
 
 _EXACT_FLOAT = 2.0**53  # above this a float no longer holds every integer
 _LIST_OF_TEXTS = re.compile(r"""\s*\[\s*(['"]).*\1\s*,?\s*\]\s*\Z""", re.DOTALL)  # "[1, 2]" may be an answer itself
+_LICENCE, OTHER_LICENCE = "license", "licence"  # the default of the column, and its other spelling
 _LEVEL_WORD = re.compile(r"\s*level\s+", re.IGNORECASE)  # "Level 3" is how the MATH files write a level
 
 
@@ -91,6 +92,8 @@ def to_row(raw: RawRow, columns: ColumnMap, file: str) -> Row | Issue:
         level=_level(raw, columns.level, odd),
         known_pass_rate=_share(raw, columns.pass_rate, "unreadable_pass_rate", odd),
         quality_label=_share(raw, columns.quality, "unreadable_quality", odd),
+        source=_words(raw, columns.source),
+        licence=_words(raw, columns.licence) or _words(raw, OTHER_LICENCE if columns.licence == _LICENCE else None),
         suspicions=tuple(odd),
     )
 
@@ -235,6 +238,14 @@ def _topic(raw: RawRow, name: str | None) -> str | None:
         return None
     text = str(value).encode("utf-8", errors="replace").decode().strip()
     return text or None
+
+
+def _words(raw: RawRow, name: str | None) -> str | None:
+    """Return what a row says of itself in a column of words: one text, or several joined; None for anything else."""
+    value = at_path(raw.values, name) if name is not None else None
+    words = value if isinstance(value, list | tuple) else [value]
+    texts = [" ".join(w.encode("utf-8", errors="replace").decode().split()) for w in words if isinstance(w, str)]
+    return ", ".join(text for text in texts if text) or None
 
 
 def _level(raw: RawRow, name: str | None, odd: list[Suspicion]) -> float | None:

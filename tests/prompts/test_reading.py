@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from saerl_core.config.run import PromptsConfig
 from saerl_core.errors import ConfigError, DataError
+from saerl_core.prompts.load import load_prompts
 from saerl_core.prompts.read import read_rows
 from saerl_core.prompts.rows import Issue
 from tests.prompts.files import issues, load, row, write_jsonl
@@ -26,6 +28,29 @@ def test_plain_and_gzipped_lines_give_the_same_table(tmp_path):
     assert set(plain["known_pass_rate"]) == {0.5}
     assert plain["usable"].all()
     assert set(plain["flags"]) == {""}
+
+
+def test_source_and_licence_travel(tmp_path):
+    rows = [
+        row(1, source="MATH", license="mit"),
+        row(2, source=["a", "b\nc", 3], license=" "),
+        row(3, source={"url": "x"}, licence="cc-by-4.0"),
+        row(4, license=None),
+    ]
+    path = write_jsonl(tmp_path / "pool.jsonl", rows)
+    train = load(path).train
+    assert list(train["source"]) == ["MATH", "a, b c", "pool.jsonl", "pool.jsonl"]
+    assert list(train["licence"]) == ["mit", None, "cc-by-4.0", None]
+    assert list(load(path, licence="odc-by").train["licence"]) == ["mit", "odc-by", "cc-by-4.0", "odc-by"]
+    other = load(path, columns={"source": "answer", "licence": "source"}).train
+    assert list(other["source"]) == ["2", "4", "6", "8"]
+    assert list(other["licence"]) == ["MATH", "a, b c", None, None]
+
+
+def test_built_in_prompts_have_the_licence_of_the_setting():
+    world = PromptsConfig(task_world={"n_train": 20, "n_dev": 0, "n_test": 10}, licence="mit")
+    assert set(load_prompts(world, seed=0).train["licence"]) == {"mit"}
+    assert load_prompts(world.model_copy(update={"licence": None}), seed=0).train["licence"].isna().all()
 
 
 def test_every_unreadable_line_is_listed_with_its_number(tmp_path):
