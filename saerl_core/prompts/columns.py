@@ -82,6 +82,7 @@ def to_row(raw: RawRow, columns: ColumnMap, file: str) -> Row | Issue:
         answer = letter_of_index(raw, columns, answer, odd)
     except RejectedError as rejected:
         return Issue(file, raw.line, rejected.reason, rejected.detail)
+    odd += _left_out(raw, columns)
     odd += inspect_pair(prompt, answer, columns.prompt, options_column(raw, columns))
     return Row(
         file=file,
@@ -96,6 +97,19 @@ def to_row(raw: RawRow, columns: ColumnMap, file: str) -> Row | Issue:
         licence=_words(raw, columns.licence) or _words(raw, OTHER_LICENCE if columns.licence == _LICENCE else None),
         suspicions=tuple(odd),
     )
+
+
+def _left_out(raw: RawRow, columns: ColumnMap) -> list[Suspicion]:
+    """Return a flag for what a row holds beside its text and no policy here gets: images, tools to call."""
+    mapped, left = (
+        set(dict(columns).values()),
+        (("image", "missing_image"), ("images", "missing_image"), ("tools", "missing_tools")),
+    )
+    return [
+        Suspicion(flag, f"column '{name}' holds what a prompt of text leaves out: {excerpt(str(raw.values[name]))}")
+        for name, flag in left
+        if name not in mapped and isinstance(raw.values.get(name), list | tuple | dict | str) and raw.values[name]
+    ]
 
 
 def prompt_only(raw: RawRow, names: Iterable[str], file: str) -> tuple[str, Issue | None]:

@@ -283,3 +283,17 @@ def test_max_rows_takes_the_first_ones_and_says_so(tmp_path):
     out = load(path, max_rows=4)
     assert list(out.train["prompt"]) == [row(i)["prompt"] for i in range(1, 5)]
     assert any("max_rows" in note for note in out.report.notes)
+
+
+def test_rows_with_images_or_tools_are_not_read_as_if_they_had_none(tmp_path):
+    rows = [
+        row(1, images=["a.png"]),
+        row(2, image={"bytes": "x"}),
+        row(3, tools=[{"name": "f"}]),
+        row(4, images=[], tools=None),
+    ]
+    train = load(write_jsonl(tmp_path / "pool.jsonl", rows)).train
+    assert list(train["flags"]) == ["missing_image", "missing_image", "missing_tools", ""]
+    assert list(train["usable"]) == [False, False, False, True]
+    kept = load(tmp_path / "pool.jsonl", keep_flags=("missing_tools",)).train
+    assert list(kept["usable"]) == [False, False, True, True]
