@@ -13,6 +13,7 @@ Where a line of code lives – a room is named after a stage that the data pass 
 | `plan`       | signals                                 | `BatchPlan` and the `Curriculum` that hands it out        |
 | `training`   | a curriculum, prompts, a base policy    | `TrainResult`: checkpoint, log, what was really consumed  |
 | `export`     | a plan, its prompts                     | data and settings for a trainer that keeps a given order  |
+| `online`     | a plan, a trainer that asks for prompts | the curriculum's batches in TRL, slime and Trinity-RFT    |
 | `advice`     | pass rates, the size of a run           | dead groups, what labels cost, what a run generates       |
 | `evaluation` | policies, held-out prompts              | scores with standard errors                               |
 | `compare`    | trials of several arms and seeds         | gains with intervals, savings, the answer in words        |

@@ -8,6 +8,7 @@ UNUSABLE: Final = ALWAYS | {
     "swallowed_latex",
     "replacement_character",
     "missing_image",
+    "missing_tools",
     "long_prompt",
     "list_answer",
     "imprecise_answer",

@@ -267,3 +267,16 @@ class TrainingReport(StageReport):
 
 class EvaluationReport(StageReport):
     """values: pass_at_1_before, pass_at_1_after, gain, gain_stderr ..."""
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """What was measured; speeds hold for this machine, this engine and batches of this size."""
+
+    n_prompts: int
+    n_rollouts: int
+    tokens_per_second: float  # generated
+    mean_tokens: float  # a completion
+    cut_frac: float  # completions that ended at the bound
+    engine: str
+    update_ms_per_token: float | None = None  # forward and backward, prompt and completion; None: not measured

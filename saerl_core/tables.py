@@ -20,6 +20,7 @@ class Column:
     lo: float | None = None
     hi: float | None = None
     nullable: bool = False
+    is_new: bool = False  # nullable, and stored tables of earlier versions lack it: then every value is missing
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class TableSchema:
 
         The row order is kept and the index is reset. Undeclared columns are refused.
         """
+        frame = frame.assign(**{c: None for c, of in self.columns.items() if of.is_new and c not in frame.columns})
         missing = [c for c in self.columns if c not in frame.columns]
         extra = [str(c) for c in frame.columns if c not in self.columns]
         if missing or extra:
@@ -100,9 +102,9 @@ PROMPTS = TableSchema(
     "prompts",
     {
         "prompt_id": _ID,  # hash of the normalised prompt and answer; an exact copy gets the suffix -2, -3 ...
-        "prompt": Column("str"),
-        "answer": Column("str"),
-        "source": Column("str"),
+        **{name: Column("str") for name in ("prompt", "answer")},
+        "source": Column("str"),  # as the row names it, else the file
+        "licence": Column("str", nullable=True, is_new=True),
         "topic": Column("str", nullable=True),
         "level": Column("float", nullable=True),  # the data set's own difficulty level, higher is harder
         "known_pass_rate": Column("float", 0.0, 1.0, nullable=True),  # a pass rate that came with the data
@@ -292,9 +294,7 @@ COSTS = TableSchema(  # the ledger, one row a stage
     {
         "stage": Column("str"),
         "seconds": Column("float", 0.0),
-        "n_rollouts": Column("int", 0),
-        "n_generated_tokens": Column("int", 0),
-        "n_prefill_tokens": Column("int", 0),
+        **{name: Column("int", 0) for name in ("n_rollouts", "n_generated_tokens", "n_prefill_tokens")},
     },
     key=("stage",),
 )

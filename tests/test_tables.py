@@ -85,3 +85,10 @@ def test_a_table_survives_parquet(schema, tmp_path):
     checked = schema.check(frame())
     checked.to_parquet(tmp_path / "t.parquet", index=False)
     pd.testing.assert_frame_equal(schema.check(pd.read_parquet(tmp_path / "t.parquet")), checked)
+
+
+def test_a_table_of_an_earlier_version_lacks_a_new_column():
+    new = TableSchema("t", {"a": Column("int"), "b": Column("str", nullable=True, is_new=True)})
+    assert list(new.check(pd.DataFrame({"a": [1, 2]}))["b"]) == [None, None]
+    assert list(new.check(pd.DataFrame({"a": [1], "b": ["x"]}))["b"]) == ["x"]
+    assert len(new.empty()) == 0

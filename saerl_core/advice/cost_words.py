@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from saerl_core.advice.cost import PlannedCost
-from saerl_core.rollouts.throughput import Throughput
+from saerl_core.records import Throughput
 
 _HEADER = ("stage", "rollouts", "tokens at most", "tokens expected", "time here", "price")
 _WIDTHS = (20, 12, 16, 16, 12, 12)

@@ -80,6 +80,8 @@ class ColumnMap(Section):
     level: str | None = "level"
     pass_rate: str | None = "pass_rate"  # noqa: S105 (the name of a column)
     quality: str | None = None
+    source: str | None = "source"  # where the prompt comes from; without a value: the name of the file
+    licence: str | None = "license"  # or "licence", where there is no column of this name
 
     @model_serializer(mode="wrap")
     def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
@@ -118,6 +120,7 @@ class PromptsConfig(Section):
     dataset: str | None = None  # Hugging Face name
     dataset_config: str | None = None
     dataset_split: str = "train"
+    licence: str | None = None  # of every prompt whose row names none; as the Hub writes it: mit, cc-by-4.0
     eval_path: str | None = None  # held-out prompts with the same columns, for evaluation
     max_rows: Positive | None = None  # the first so many rows; None: all
     max_prompt_chars: Positive = 4000  # longer ones are flagged and not used

@@ -26,5 +26,5 @@ FORMAT = Format(
     breaks="`remove_constant_reward_groups=True` (groups leave a step), `async_config` (steps overlap), a `max_steps` "
     "below the plan's.",
     feedback="Each completion's logs carry `prompt_id`, `step` and `row`; `rollout_json_export=True` writes them down.",
-    ran="batches and rewards with tinker-cookbook 0.6.1; not trained with it",
+    ran="two epochs of batches read by tinker-cookbook 0.6.1 in tests/export; not trained with it",
 )

@@ -36,11 +36,15 @@ def _kind(match: Match) -> str:
 
 
 def prompts_table(
-    rows: Sequence[Row], identities: Sequence[Identity], marks: Marks, keep_flags: Collection[str] = ()
+    rows: Sequence[Row],
+    identities: Sequence[Identity],
+    marks: Marks,
+    keep_flags: Collection[str] = (),
+    licence: str | None = None,
 ) -> tuple[pd.DataFrame, list[Issue]]:
     """Return `tables.PROMPTS` in file order, and one issue for each flag of each row.
 
-    `keep_flags`: flags that would make a row unusable, and shall not.
+    `keep_flags`: flags that would make a row unusable, and shall not. `licence`: of rows that name none.
     """
     records: list[dict[str, object]] = []
     issues: list[Issue] = []
@@ -54,7 +58,8 @@ def prompts_table(
                 "prompt_id": identity.prompt_id,
                 "prompt": row.prompt,
                 "answer": row.answer,
-                "source": row.file,
+                "source": row.source or row.file,
+                "licence": row.licence or licence,
                 "topic": row.topic,
                 "level": row.level,
                 "known_pass_rate": row.known_pass_rate,

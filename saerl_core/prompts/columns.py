@@ -12,6 +12,7 @@ from decimal import Decimal
 from saerl_core.config.run import ColumnMap
 from saerl_core.errors import DataError
 from saerl_core.invisible import without_invisible
+from saerl_core.prompts.beside import left_out, rate_column
 from saerl_core.prompts.fields import AbsentError, at_path, has, is_template, value_of
 from saerl_core.prompts.inspect import PROOF, SWALLOWED, inspect_pair
 from saerl_core.prompts.invisible import clean_answer
@@ -29,6 +30,7 @@ from saerl_core.prompts.rows import POOL_SETTINGS, Issue, RawRow, RejectedError,
 
 _EXACT_FLOAT = 2.0**53  # above this a float no longer holds every integer
 _LIST_OF_TEXTS = re.compile(r"""\s*\[\s*(['"]).*\1\s*,?\s*\]\s*\Z""", re.DOTALL)  # "[1, 2]" may be an answer itself
+_LICENCE, OTHER_LICENCE = "license", "licence"  # the default of the column, and its other spelling
 _LEVEL_WORD = re.compile(r"\s*level\s+", re.IGNORECASE)  # "Level 3" is how the MATH files write a level
 
 
@@ -81,6 +83,7 @@ def to_row(raw: RawRow, columns: ColumnMap, file: str) -> Row | Issue:
         answer = letter_of_index(raw, columns, answer, odd)
     except RejectedError as rejected:
         return Issue(file, raw.line, rejected.reason, rejected.detail)
+    odd += left_out(raw, columns)
     odd += inspect_pair(prompt, answer, columns.prompt, options_column(raw, columns))
     return Row(
         file=file,
@@ -89,18 +92,12 @@ def to_row(raw: RawRow, columns: ColumnMap, file: str) -> Row | Issue:
         answer=answer,
         topic=_topic(raw, columns.topic),
         level=_level(raw, columns.level, odd),
-        known_pass_rate=_share(raw, _rate_column(raw, columns), "unreadable_pass_rate", odd),
+        known_pass_rate=_share(raw, rate_column(raw, columns), "unreadable_pass_rate", odd),
         quality_label=_share(raw, columns.quality, "unreadable_quality", odd),
+        source=_words(raw, columns.source),
+        licence=_words(raw, columns.licence) or _words(raw, OTHER_LICENCE if columns.licence == _LICENCE else None),
         suspicions=tuple(odd),
     )
-
-
-def _rate_column(raw: RawRow, columns: ColumnMap) -> str | None:
-    """Return the column of the pass rate: that of the mapping, or our own name for it where nobody named another."""
-    default = ColumnMap().pass_rate
-    if default is not None and columns.pass_rate == default and not has(raw.values, default):
-        return "known_pass_rate"
-    return columns.pass_rate
 
 
 def prompt_only(raw: RawRow, names: Iterable[str], file: str) -> tuple[str, Issue | None]:
@@ -243,6 +240,14 @@ def _topic(raw: RawRow, name: str | None) -> str | None:
         return None
     text = str(value).encode("utf-8", errors="replace").decode().strip()
     return text or None
+
+
+def _words(raw: RawRow, name: str | None) -> str | None:
+    """Return what a row says of itself in a column of words: one text, or several joined; None for anything else."""
+    value = at_path(raw.values, name) if name is not None else None
+    words = value if isinstance(value, list | tuple) else [value]
+    texts = [" ".join(w.encode("utf-8", errors="replace").decode().split()) for w in words if isinstance(w, str)]
+    return ", ".join(text for text in texts if text) or None
 
 
 def _level(raw: RawRow, name: str | None, odd: list[Suspicion]) -> float | None:

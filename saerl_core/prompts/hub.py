@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from saerl_core.config.run import ColumnMap
 from saerl_core.errors import DataError
 from saerl_core.prompts.arrow import with_names
-from saerl_core.prompts.columns import check_columns
+from saerl_core.prompts.columns import OTHER_LICENCE, check_columns
 from saerl_core.prompts.fields import roots
 from saerl_core.prompts.layouts import AS_WRITTEN, Layout, recognise
 from saerl_core.prompts.rows import POOL_SETTINGS, RawRow, Settings
@@ -27,7 +27,7 @@ def read_hub(
     with _quiet():
         data = _load(name, config, split, settings)
         mapped = _layout_of(data, columns).mapped(columns)
-        paths = [path for path in dict(mapped).values() if path is not None]
+        paths = [path for path in (*dict(mapped).values(), OTHER_LICENCE) if path is not None]
         wanted = dict.fromkeys(c for path in paths for c in roots(path, data.column_names) if c in data.column_names)
         complete = {path for path in paths if set(roots(path, data.column_names)) <= set(data.column_names)}
         check_columns(mapped, data.column_names, name, settings, complete, columns.model_fields_set)

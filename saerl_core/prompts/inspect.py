@@ -11,6 +11,7 @@ else is noted only: the row can be trained on.
 | swallowed_latex       | yes      | an escape ate a command's first letter: `\f` + "rac", tab + "imes"            |
 | replacement_character | yes      | U+FFFD: characters were lost before the file was written                      |
 | missing_image         | yes      | an image stands there as a link or placeholder, which the model cannot see    |
+| missing_tools         | yes      | the row names tools to call in a column `tools`, which no prompt of text holds |
 | long_prompt           | yes      | longer than `prompts.max_prompt_chars`                                        |
 | list_answer           | yes      | several answers in a list: which one counts, and in what order, is unknown    |
 | imprecise_answer      | yes      | a float beyond 2^53: digits of the answer are lost                            |

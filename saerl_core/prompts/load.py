@@ -76,7 +76,9 @@ def _from_world(config: PromptsConfig, sizes: TaskWorldConfig, seed: int) -> Pro
     from saerl_core.world.splits import build_world
 
     world = build_world(sizes, seed, config.source)
-    train, dev, test = (PROMPTS.check(world[split]) for split in ("train", "dev", "test"))
+    train, dev, test = (
+        PROMPTS.check(world[split].assign(licence=config.licence)) for split in ("train", "dev", "test")
+    )
     items = [
         EvalItem(f"{config.source}/{split}", str(row_id), str(prompt))
         for split, frame in (("dev", dev), ("test", test))
@@ -110,7 +112,9 @@ def _from_text(config: PromptsConfig, same_answers: AnswerComparison | None) -> 
         found.matches, found.n_short = list(compared.matches), compared.n_short
         found.boilerplate = compared.boilerplate
     marks = assemble.contamination_marks(found.matches)
-    train, issues = assemble.prompts_table(pool.rows, identify(pool.rows, same_answers), marks, config.keep_flags)
+    train, issues = assemble.prompts_table(
+        pool.rows, identify(pool.rows, same_answers), marks, config.keep_flags, config.licence
+    )
     found.issues += issues
     test = PROMPTS.empty()
     if held_out is not None:

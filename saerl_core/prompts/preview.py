@@ -76,6 +76,8 @@ _FIELDS = {
     "level": "level",
     "pass_rate": "known_pass_rate",
     "quality": "quality_label",
+    "source": "source",
+    "licence": "licence",
 }
 
 

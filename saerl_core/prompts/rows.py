@@ -58,6 +58,8 @@ class Row:
     level: float | None = None
     known_pass_rate: float | None = None
     quality_label: float | None = None
+    source: str | None = None
+    licence: str | None = None
     suspicions: tuple[Suspicion, ...] = ()
 
 

@@ -24,6 +24,7 @@ from saerl_core.report.blocks import (
 from saerl_core.report.charts import Series, bars, histogram, lines
 from saerl_core.report.dots import Interval, before_after
 from saerl_core.report.inputs import ReportInputs
+from saerl_core.report.origins import origins
 
 MAX_TOPICS = 20
 _MAX_EXAMPLES = 3
@@ -53,6 +54,7 @@ def data_card(inputs: ReportInputs) -> Section:
     )
     blocks: list[Block] = [stats]
     blocks.extend(side_by_side(_topics(train), _levels(train), _lengths(train), _truth(train)))
+    blocks.append(origins(train))
     blocks.extend(_issues(inputs.issues, inputs.config.prompts.keep_flags))
     blocks.extend(_contamination(inputs))
     blocks.extend(_boilerplate(inputs))

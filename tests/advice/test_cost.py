@@ -7,12 +7,12 @@ from saerl_core.advice.cost_words import costs_in_words, expected
 from saerl_core.config.load import validate
 from saerl_core.config.rollouts import OWN_SAMPLER
 from saerl_core.prompts.load import load_prompts
-from saerl_core.records import BenchmarksReport
+from saerl_core.records import BenchmarksReport, Throughput
 from saerl_core.report import numbers
 from saerl_core.report.blocks import Table
 from saerl_core.report.section_run import ledger
 from saerl_core.rollouts.engines import Sampling
-from saerl_core.rollouts.throughput import Throughput, measure_throughput
+from saerl_core.rollouts.throughput import measure_throughput
 from tests.report.factory import full_run
 from tests.training.world import tiny_policy
 

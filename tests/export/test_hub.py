@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from saerl_core import export_plan, make_plan
+from saerl_core import export_plan, load_prompts, make_plan
 from saerl_core.export.pool import receipts_of
 from saerl_core.export.records import ExportOptions
 from saerl_core.export.write import export_plan as write_export
@@ -99,3 +99,17 @@ def test_hostile_texts_are_data(tmp_path, loaded):
 def test_a_pool_without_a_match_says_so(tmp_path, plan, prompts):
     write_export(plan, prompts, "hub", tmp_path / "hub", ExportOptions(receipts=receipts_of(MATCHES.empty(), 7)))
     assert "compared with 7 evaluation items; no prompt shares" in front_and_body(tmp_path / "hub")[1]
+
+
+def test_a_licence_of_a_file_reaches_the_card(tmp_path):
+    rows = [
+        {"prompt": f"How much is {i} plus 1?", "answer": str(i + 1), "source": "sums", "license": "cc-by-4.0"}
+        for i in range(6)
+    ]
+    prompts = load_prompts(rows)
+    export_plan(make_plan(prompts, "vanilla", prompts_per_step=3), prompts, "hub", tmp_path / "hub")
+    front, body = front_and_body(tmp_path / "hub")
+    assert front["license"] == "cc-by-4.0"
+    assert "| sums | 6 |" in body
+    rows = pd.read_parquet(tmp_path / "hub" / "data" / "train.parquet")
+    assert (set(rows["source"]), set(rows["licence"])) == ({"sums"}, {"cc-by-4.0"})

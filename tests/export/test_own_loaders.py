@@ -1,7 +1,7 @@
 """The trainers' own loaders read an exported file: two epochs in the plan's order, and a shuffle is seen.
 
-They run in environments of their own: SAERL_VERL_PYTHON and SAERL_SWIFT_PYTHON name a Python in
-which verl, or ms-swift, is installed (docs/export.md).
+They run in environments of their own: SAERL_VERL_PYTHON, SAERL_SWIFT_PYTHON and SAERL_TINKER_PYTHON name a Python in
+which verl, ms-swift, or tinker-cookbook is installed (docs/export.md).
 """
 
 import json
@@ -60,6 +60,22 @@ def test_verl_reads_the_order_of_the_plan(loaded, two_epochs, prompts, reads):
 def test_a_shuffle_of_verl_is_another_order(loaded, two_epochs):
     found = loaded("verl", "SAERL_VERL_PYTHON", CHAT, "data.shuffle=True", "data.seed=1")
     assert [batch["ids"] for batch in found["batches"]] != [two_epochs.batch(i) for i in range(two_epochs.n_steps)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("reads", "seen"),
+    [(CHAT, "System: Be brief.\n\nUser: {}\n\nAssistant:"), (PLAIN, "{}")],
+    ids=["chat", "plain"],
+)
+def test_tinker_cookbook_reads_the_order_of_the_plan(loaded, two_epochs, prompts, reads, seen):
+    found = loaded("tinker", "SAERL_TINKER_PYTHON", reads)
+    assert [batch["ids"] for batch in found["batches"]] == [two_epochs.batch(i) for i in range(two_epochs.n_steps)]
+    texts = prompts.set_index("prompt_id")["prompt"]
+    for batch in found["batches"]:
+        assert batch["texts"] == [texts[i] + reads.prompt_suffix for i in batch["ids"]]
+        assert batch["tokens"] == [seen.format(text) for text in batch["texts"]]
+        assert batch["sizes"] == [4] * SIZE
 
 
 @pytest.mark.slow

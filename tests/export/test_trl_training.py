@@ -89,3 +89,15 @@ def test_two_processes_share_every_step(exported, plan, model, tmp_path):
     assert trained == [(step, i, p) for i, (step, p) in enumerate(planned_order(plan)) for _ in range(4)]
     observed = observe_rollouts(tmp_path / "trained", folder)
     assert (observed.n_joined, observed.order.as_planned, observed.notes) == (STEPS * SIZE * 4, True, ())
+
+
+@pytest.mark.slow
+def test_a_version_of_trl_that_always_shuffles_is_refused_by_name(exported, tmp_path):
+    folder = exported("trl")
+    config = "@dataclass\nclass GRPOConfig:\n    output_dir: str\n"
+    (folder / "trl.py").write_text(
+        f"from dataclasses import dataclass\n__version__ = '0.0.1'\nGRPOTrainer = None\n{config}"
+    )
+    done = started_as_the_page_says(folder, "none", tmp_path / "trained")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("TRL 0.0.1 shuffles its data set, and no setting stops it")

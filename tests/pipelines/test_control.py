@@ -1,9 +1,11 @@
 """The shuffle that every run trains beside its strategy, in process on a small configuration."""
 
 import copy
+import re
 
 import pytest
 
+from saerl_core.stats import wilson
 from tests.pipelines.small import SMALL
 from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
@@ -50,6 +52,23 @@ def test_both_answer_the_same_items(run):
     assert set(control["policy"]) == {"control"}
     assert list(control["prompt_id"]) == list(ours.loc[ours["policy"] == "after", "prompt_id"])
     assert set(_load(run, "evaluate_control", "scores")["policy"]) == {"control"}
+
+
+def test_the_page_sets_the_predicted_dead_groups_beside_those_of_the_shuffle(run, saerl_home):
+    page = " ".join(re.sub(r"<[^>]+>", " ", (saerl_home / "report.html").read_text()).split())
+    found = re.search(
+        r"Predicted for a shuffle: (\d+) % dead groups\. In its first (\d+) steps the control, a plain shuffle, had "
+        r"(\d+) % of (\d+) groups without a difference in reward \(95 % interval (\d+) % to (\d+) %\): the prediction "
+        r"lies (in the interval|outside)",
+        page,
+    )
+    predicted, n_steps, real, n_groups, lo, hi = map(int, found.groups()[:-1])
+    first = _load(run, "train_control", "consumed").query(f"step < {n_steps}")
+    dead = first["n_correct"].isin([0]) | (first["n_correct"] == first["n_rollouts"])
+    assert (n_steps, n_groups) == (min(10, first["step"].nunique()), len(first))
+    assert real == pytest.approx(100 * dead.mean(), abs=0.51)
+    assert [lo, hi] == pytest.approx([100 * x for x in wilson(dead.mean(), n_groups)], abs=0.51)
+    assert (found.group(7) == "in the interval") == (lo <= predicted <= hi)
 
 
 def test_the_page_begins_with_the_comparison(run, saerl_home):

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from saerl_core.config.run import PromptsConfig
 from saerl_core.errors import ConfigError, DataError
+from saerl_core.prompts.load import load_prompts
 from saerl_core.prompts.read import read_rows
 from saerl_core.prompts.rows import Issue
 from tests.prompts.files import issues, load, row, write_jsonl
@@ -26,6 +28,29 @@ def test_plain_and_gzipped_lines_give_the_same_table(tmp_path):
     assert set(plain["known_pass_rate"]) == {0.5}
     assert plain["usable"].all()
     assert set(plain["flags"]) == {""}
+
+
+def test_source_and_licence_travel(tmp_path):
+    rows = [
+        row(1, source="MATH", license="mit"),
+        row(2, source=["a", "b\nc", 3], license=" "),
+        row(3, source={"url": "x"}, licence="cc-by-4.0"),
+        row(4, license=None),
+    ]
+    path = write_jsonl(tmp_path / "pool.jsonl", rows)
+    train = load(path).train
+    assert list(train["source"]) == ["MATH", "a, b c", "pool.jsonl", "pool.jsonl"]
+    assert list(train["licence"]) == ["mit", None, "cc-by-4.0", None]
+    assert list(load(path, licence="odc-by").train["licence"]) == ["mit", "odc-by", "cc-by-4.0", "odc-by"]
+    other = load(path, columns={"source": "answer", "licence": "source"}).train
+    assert list(other["source"]) == ["2", "4", "6", "8"]
+    assert list(other["licence"]) == ["MATH", "a, b c", None, None]
+
+
+def test_built_in_prompts_have_the_licence_of_the_setting():
+    world = PromptsConfig(task_world={"n_train": 20, "n_dev": 0, "n_test": 10}, licence="mit")
+    assert set(load_prompts(world, seed=0).train["licence"]) == {"mit"}
+    assert load_prompts(world.model_copy(update={"licence": None}), seed=0).train["licence"].isna().all()
 
 
 def test_every_unreadable_line_is_listed_with_its_number(tmp_path):
@@ -272,3 +297,17 @@ def test_a_pass_rate_is_found_under_our_own_name_too(tmp_path, row, rate):
     path = tmp_path / "pool.jsonl"
     path.write_text(json.dumps({"prompt": "What is one and one?", "answer": "2", **row}))
     assert list(load(path).train["known_pass_rate"]) == [rate]
+
+
+def test_rows_with_images_or_tools_are_not_read_as_if_they_had_none(tmp_path):
+    rows = [
+        row(1, images=["a.png"]),
+        row(2, image={"bytes": "x"}),
+        row(3, tools=[{"name": "f"}]),
+        row(4, images=[], tools=None),
+    ]
+    train = load(write_jsonl(tmp_path / "pool.jsonl", rows)).train
+    assert list(train["flags"]) == ["missing_image", "missing_image", "missing_tools", ""]
+    assert list(train["usable"]) == [False, False, False, True]
+    kept = load(tmp_path / "pool.jsonl", keep_flags=("missing_tools",)).train
+    assert list(kept["usable"]) == [False, False, True, True]

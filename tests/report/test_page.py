@@ -266,3 +266,14 @@ def test_what_was_compared_for_contamination_is_said(full: ReportInputs) -> None
         prompts_report=full.prompts_report.model_copy(update={"counts": counts}),
     )
     assert "720 evaluation items" in render_report(clean)
+
+
+def test_the_data_card_names_sources_and_licences(full: ReportInputs, page: Page) -> None:
+    assert "No prompt names its licence" in page.texts["data"]
+    licences = ["mit"] * 3 + [None] * (len(full.train) - 3)
+    some = full.train.assign(licence=licences, source=[f"file {i % 25}" for i in range(len(full.train))])
+    text = read(render_report(replace(full, train=some))).texts["data"]
+    assert f"{len(full.train) - 3:,} prompts name no licence" in text
+    assert "others" in text
+    text = read(render_report(replace(full, train=full.train.assign(licence="mit")))).texts["data"]
+    assert "Every prompt names its licence." in text
