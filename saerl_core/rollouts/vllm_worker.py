@@ -54,6 +54,11 @@ def main(path: str) -> None:
     from vllm.inputs import TokensPrompt
     from vllm.platforms import current_platform
 
+    if not current_platform.is_cpu():
+        import torch
+
+        memory = torch.cuda.mem_get_info()
+        require_memory(job["model"], job["tensor_parallel"], job["memory_frac"], free=memory[0], total=memory[1])
     is_cpu, trust_remote_code = current_platform.is_cpu(), job["trust_remote_code"]
     llm = LLM(
         model=job["model"],
@@ -72,6 +77,25 @@ def main(path: str) -> None:
         # the generator of a CPU cannot be given an offset, so that there the engine's seed is the only one
         parameters = [sampling(job, None if is_cpu else request["seed"]) for request in chunk]
         append(job["results"], chunk, llm.generate(prompts, parameters, use_tqdm=False))
+
+
+def require_memory(model: str, n_gpus: int, memory_frac: float, *, free: int, total: int) -> None:
+    """Raise `MemoryError` where the weights of a model folder do not fit into the share of each GPU; in bytes.
+
+    Weights are taken to be as large as their files; what vLLM needs beside them, it says itself.
+    """
+    if not os.path.isdir(model):
+        return  # a name of the Hub: nothing is known before it is fetched
+    files = [entry for entry in os.scandir(model) if entry.name.endswith((".safetensors", ".bin"))]
+    needed, room = sum(entry.stat().st_size for entry in files) / n_gpus, min(free, memory_frac * total)
+    if needed > room:
+        gib = 1024**3
+        raise MemoryError(
+            f"the policy's weights take {needed / gib:.1f} GiB of each GPU, which has {total / gib:.1f} GiB, "
+            f"{free / gib:.1f} GiB of them free, and may use {memory_frac:g} of it (rollouts.memory_frac): "
+            f"{(needed - room) / gib:.1f} GiB are missing; raise rollouts.tensor_parallel, free the GPU, "
+            "or take a larger one"
+        )
 
 
 def sampling(job: Job, seed: int | None) -> object:

@@ -10,7 +10,16 @@ from unittest import mock
 import pytest
 import yaml
 
-from tests.deploy.rendering import ENVIRONMENT, ROOT, STEPS, active, compiled, operator_jobs, steps_that_run_a_model
+from tests.deploy.rendering import (
+    ENVIRONMENT,
+    IN_TRAINER_IMAGE,
+    ROOT,
+    STEPS,
+    active,
+    compiled,
+    operator_jobs,
+    steps_that_run_a_model,
+)
 from tests.deploy.test_pods import assert_gpu_pod, assert_no_secret, assert_valid
 from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
@@ -46,7 +55,7 @@ def executors(snapshot):
 def test_kubeflows_own_pods_ask_for_nothing(executors):
     assert set(executors) == {path.stem for path in STEPS}
     for step, container in executors.items():
-        image = "SAERL_TRAINER_IMAGE" if step == "train_policy" else "SAERL_PIPELINE_IMAGE"
+        image = "SAERL_TRAINER_IMAGE" if step in IN_TRAINER_IMAGE else "SAERL_PIPELINE_IMAGE"
         assert container["image"] == ENVIRONMENT[image]
         assert "gpu" not in json.dumps(container).lower()
 

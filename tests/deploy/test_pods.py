@@ -10,6 +10,7 @@ import yaml
 from tests.deploy.conftest import SECRETS
 from tests.deploy.rendering import (
     ENVIRONMENT,
+    IN_TRAINER_IMAGE,
     ROOT,
     RUN_FILES,
     STEPS,
@@ -114,7 +115,7 @@ def test_cpu_steps_have_none_of_it(k8s_jobs, name):
 @pytest.mark.parametrize("name", RUN_FILES)
 def test_every_step_has_its_image_its_account_its_limits_and_no_rights(k8s_jobs, name):
     for step, job in k8s_jobs[name].items():
-        image = "SAERL_TRAINER_IMAGE" if step == "train_policy" else "SAERL_PIPELINE_IMAGE"
+        image = "SAERL_TRAINER_IMAGE" if step in IN_TRAINER_IMAGE else "SAERL_PIPELINE_IMAGE"
         assert container(job)["image"] == ENVIRONMENT[image]
         assert pod(job)["serviceAccountName"] == "saerl-step"
         assert pod(job)["securityContext"]["runAsNonRoot"] is True

@@ -18,6 +18,7 @@ from saerl_core.rollouts.engines import Sampling, make_sampler, takes_vllm
 from saerl_core.rollouts.measure import measure_pass_rates
 from saerl_core.rollouts.sampler import Sampler
 from saerl_core.rollouts.vllm_sampler import Decoding, VllmSampler
+from saerl_core.rollouts.vllm_worker import require_memory
 from tests.training.world import tiny_policy, tiny_prompts
 
 PROMPTS = list(tiny_prompts()["prompt"])
@@ -212,3 +213,24 @@ def test_labels_and_evaluation_come_from_it_and_say_so(policy, engine, tmp_path,
     _, _, report = evaluate_policies(policy, None, prompts, wanted, exact, 0, rollouts=engine())
     assert report.notes[0] == "sampled by vLLM 0.29.0"
     assert report.values["pass_at_1_before"] == pytest.approx(0.5)
+
+
+GIB = 1024**3
+
+
+def test_a_gpu_that_is_too_small_is_told_how_much_is_missing(tmp_path):
+    for name, size in (("model-1.safetensors", 6), ("model-2.safetensors", 6), ("config.json", 1)):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size * GIB)  # of holes: no disk is needed
+    require_memory(str(tmp_path), 2, 0.9, free=8 * GIB, total=8 * GIB)
+    with pytest.raises(MemoryError, match=r"12\.0 GiB of each GPU, which has 8\.0 GiB.*: 4\.8 GiB are missing; raise"):
+        require_memory(str(tmp_path), 1, 0.9, free=8 * GIB, total=8 * GIB)
+    with pytest.raises(MemoryError, match=r"2\.0 GiB of them free.*: 4\.0 GiB are missing"):
+        require_memory(str(tmp_path), 2, 0.9, free=2 * GIB, total=8 * GIB)
+    require_memory("some/name-of-the-hub", 1, 0.9, free=0, total=8 * GIB)
+
+
+def test_what_the_engine_says_of_memory_reaches_the_user(engine, policy):
+    sampler = make_sampler(policy, Sampling(1.0, 4, 0), engine(before="raise MemoryError('4.8 GiB are missing')"))
+    with pytest.raises(BackendError, match=r"MemoryError: 4\.8 GiB are missing"):
+        sampler.sample(PROMPTS, 1)
