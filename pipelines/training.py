@@ -4,7 +4,7 @@ from typing import Any
 
 from pipelines.base import as_saerl_pipeline
 from pipelines.parts import Signals, completion_tokens, signals, vectors
-from saerl_core.config.run import CONTROL_STRATEGY, PlanConfig, RunConfig, TrainingConfig
+from saerl_core.config.run import CONTROL_STRATEGY, EvaluationConfig, PlanConfig, RunConfig, TrainingConfig
 from saerl_core.plan.code import strategy_code
 from saerl_core.plan.strategies.lookup import find
 from saerl_core.stages import CONTROL
@@ -13,6 +13,7 @@ from steps.evaluate_policy import evaluate_policy
 from steps.export_plan import export_plan
 from steps.plan_batches import plan_batches
 from steps.train_policy import train_policy
+from steps.watch_features import watch_features
 from steps.write_report import write_report
 
 
@@ -38,8 +39,9 @@ def saerl_pipeline(config: RunConfig) -> None:
     if c.evaluation.enabled:
         held_out = s.test if c.evaluation.split == "test" else s.dev
         scores, items, evaluation_report = evaluate_policy(
-            held_out, s.policy, c.evaluation, c.grading, c.seed, threads, trained, s.benchmarks, rollouts=c.rollouts
+            held_out, s.policy, _scored(c), c.grading, c.seed, threads, trained, s.benchmarks, rollouts=c.rollouts
         )
+    watched = _watch(c, s, trained)
     counterfactual = control(c, s, plan) if c.trains_control else {}
     write_report(
         prompts=s.prompts, test_prompts=s.test, issues=s.issues, matches=s.matches, prompts_report=s.prompts_report,
@@ -49,7 +51,7 @@ def saerl_pipeline(config: RunConfig) -> None:
         difficulty_report=s.difficulty_report, plan=plan, plan_report=plan_report, log=log, consumed=consumed,
         handed_out=handed_out, training_report=training_report, scores=scores, evaluation_report=evaluation_report,
         benchmarks_report=s.benchmarks_report, vectors_report=vectors_report, items=items, exported=exported,
-        export_report=export_report, feature_names=s.feature_names, **counterfactual,
+        export_report=export_report, feature_names=s.feature_names, watch_report=watched, **counterfactual,
     )  # fmt: skip
 
 
@@ -76,6 +78,16 @@ def exports(c: RunConfig, s: Signals, plan: Any, consumed: Any) -> tuple[Any, An
     return exported, report
 
 
+def _watch(c: RunConfig, s: Signals, trained: Any) -> Any:
+    """Read answers before and after training with the SAE, where `evaluation.watch_prompts` asks for it."""
+    if not (c.evaluation.enabled and c.training.enabled and c.evaluation.watch_prompts):
+        return None
+    held_out = s.test if c.evaluation.split == "test" else s.dev
+    return watch_features(
+        held_out, s.policy, trained, s.sae, c.evaluation, c.features, c.rollouts, c.seed, c.torch_threads
+    )
+
+
 def control(c: RunConfig, s: Signals, plan: Any) -> dict[str, Any]:
     """Call plan, training and evaluation once more for a plain shuffle: the arguments of the report about it.
 
@@ -95,13 +107,18 @@ def control(c: RunConfig, s: Signals, plan: Any) -> dict[str, Any]:
         trial=CONTROL, id="train_control",
     )  # fmt: skip
     scores, items, evaluation_report = evaluate_policy(
-        s.test if c.evaluation.split == "test" else s.dev, trained, c.evaluation, c.grading, c.seed, c.torch_threads,
+        s.test if c.evaluation.split == "test" else s.dev, trained, _scored(c), c.grading, c.seed, c.torch_threads,
         benchmarks=s.benchmarks, trial=CONTROL, rollouts=c.rollouts, id="evaluate_control",
     )  # fmt: skip
     return {
         "control_items": items, "control_scores": scores, "control_log": log, "control_plan_report": plan_report,
         "control_training_report": training_report, "control_evaluation_report": evaluation_report,
     }  # fmt: skip
+
+
+def _scored(c: RunConfig) -> EvaluationConfig:
+    """Return the settings of the scores: what else is done with answers is not in their cache key."""
+    return c.evaluation.model_copy(update={"watch_prompts": 0})
 
 
 def _training(c: RunConfig) -> tuple[TrainingConfig, int]:

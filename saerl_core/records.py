@@ -269,6 +269,22 @@ class EvaluationReport(StageReport):
     """values: pass_at_1_before, pass_at_1_after, gain, gain_stderr ..."""
 
 
+class FeatureShift(BaseModel, frozen=True, extra="forbid"):
+    """One latent in answers before and after training."""
+
+    latent: int
+    before: float  # share of the answers in which it fires
+    after: float
+    z: float  # of the difference, over the answers that differ in it; above 0: it rose
+    is_alarm: bool  # beyond what chance gives among so many latents
+
+
+class WatchReport(StageReport):
+    """values: n_answers, n_answers_changed, n_latents, n_moved, and the last two of a random SAE."""
+
+    shifts: tuple[FeatureShift, ...] = ()  # those that rose most, then those that fell most
+
+
 @dataclass(frozen=True)
 class Throughput:
     """What was measured; speeds hold for this machine, this engine and batches of this size."""

@@ -62,6 +62,10 @@ _ROWS = (
         "evaluate_policy", "evaluation_report", "eval", "evaluation", "evaluation",
         ("evaluation", "rollouts", "latex.py", "invisible.py", "policy", "world"),
     ),
+    Stage(
+        "watch_features", "watch_report", "watch", "evaluation", "evaluation",
+        ("evaluation", "features", "rollouts", "policy", "world"),
+    ),
 )  # fmt: skip
 STAGES: Mapping[str, Stage] = {row.step: row for row in _ROWS}
 

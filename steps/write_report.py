@@ -30,6 +30,7 @@ from saerl_core.records import (
     SaeReport,
     StageReport,
     TrainingReport,
+    WatchReport,
 )
 from saerl_core.report.answer import accuracy_curve, answer_metrics, diagnostics
 from saerl_core.report.inputs import ControlFacts, ReportInputs, SaeFacts, TrainingFacts
@@ -60,7 +61,7 @@ def write_report(
     control_log: pd.DataFrame | None = None, control_plan_report: PlanReport | None = None,
     control_training_report: TrainingReport | None = None, control_evaluation_report: EvaluationReport | None = None,
     exported: ExportedPlans | None = None, export_report: StageReport | None = None,
-    feature_names: pd.DataFrame | None = None,
+    feature_names: pd.DataFrame | None = None, watch_report: WatchReport | None = None,
 ) -> tuple[Annotated[HTMLString, "report"], Annotated[pd.DataFrame, "costs"]]:
     """Render the page from all records and log every headline metric, so that a cached run is comparable too."""
     with runtime.stage("write_report"):
@@ -77,7 +78,7 @@ def write_report(
             costs=COSTS.empty(), pass_rates=pass_rates, pass_rates_report=pass_rates_report,
             training=training, scores=scores, evaluation_report=evaluation_report, benchmarks_report=benchmarks_report,
             vectors_report=vectors_report, items=items, exports=kept(exported), export_report=export_report,
-            feature_names=feature_names,
+            feature_names=feature_names, watch_report=watch_report,
             control=ControlFacts.of(control_items, control_scores, control_log, control_plan_report,
                                     control_training_report, control_evaluation_report),
         )

@@ -189,6 +189,8 @@ class EvaluationConfig(Section):
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     max_completion_tokens: Positive = 24  # for the task world; must be said for a pretrained model
     benchmarks: tuple[BenchmarkConfig, ...] = ()  # evaluated in place of `split`
+    # held-out prompts of `split` whose answers before and after training are read with the SAE: which features rose
+    watch_prompts: Annotated[int, Field(ge=0)] = 0
 
 
 class GradingConfig(Section):

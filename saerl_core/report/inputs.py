@@ -23,6 +23,7 @@ from saerl_core.records import (
     StageReport,
     TrainingReport,
     TrainResult,
+    WatchReport,
 )
 from saerl_core.stages import CONTROL_STAGES, STAGES, Stage
 
@@ -135,6 +136,7 @@ class ReportInputs:
     exports: Mapping[str, str] = field(default_factory=dict)  # format -> folder
     export_report: StageReport | None = None
     feature_names: pd.DataFrame | None = None  # named_features.FEATURE_NAMES
+    watch_report: WatchReport | None = None
 
     @property
     def training_report(self) -> TrainingReport | None:

@@ -23,6 +23,7 @@ from saerl_core.report.dots import Interval, before_after
 from saerl_core.report.inputs import ReportInputs, TrainingFacts
 from saerl_core.report.section_forecasts import forecast_blocks
 from saerl_core.report.trained import trained_figure
+from saerl_core.report.watched import watched
 from saerl_core.trained_on import trained_on
 
 _MAX_SLICES = 24
@@ -163,6 +164,7 @@ def evaluation(inputs: ReportInputs) -> Section:
     blocks.append(_score_table(scores, inputs.control.scores if inputs.control else None))
     if not scores["slice"].astype(str).str.startswith("topic=").any():
         blocks.append(Missing("By topic: the held-out prompts name no topic."))
+    blocks.extend(watched(inputs))
     return Section("evaluation", "Evaluation", blocks, lead=_how_evaluated(inputs.config.evaluation))
 
 

@@ -20,7 +20,12 @@ STEPS = [path for path in MODULES if not path.stem.startswith("_") and path.stem
 RUN_FILES = ("kubernetes.yaml", "kubernetes_ray.yaml")
 TOKEN_NAME = "ZENML_STORE_API_TOKEN"
 TOKEN = "planted-token-of-the-zenml-server"
-IN_TRAINER_IMAGE = {"train_policy", "measure_pass_rates", "evaluate_policy"}  # it holds OpenRLHF and vLLM
+IN_TRAINER_IMAGE = {
+    "train_policy",
+    "measure_pass_rates",
+    "evaluate_policy",
+    "watch_features",
+}  # it holds OpenRLHF and vLLM
 ENVIRONMENT = {
     "SAERL_KUBE_CONTEXT": "some-context",
     "SAERL_ARTIFACTS": "s3://some-bucket/saerl",

@@ -19,6 +19,7 @@ def _run(strategy="difficulty", **changes):
     parameters = {**copy.deepcopy(SMALL), "seed": 11, "control": "auto", **changes}
     parameters["plan"] = {**parameters["plan"], **changes.get("plan", {}), "strategy": strategy}
     parameters["training"] = {**parameters["training"], "eval_every_steps": 2, "eval_n_samples": 2}
+    parameters["evaluation"] = {**parameters["evaluation"], "watch_prompts": 12}
     return saerl_pipeline(**parameters)
 
 
@@ -141,3 +142,13 @@ def test_a_control_that_fails_leaves_the_trained_policy(run, monkeypatch):
     ):
         _run("difficulty", training=other)
     assert "train_control" not in _run("difficulty", training=other, control="none").steps
+
+
+def test_the_answers_of_both_policies_were_read_with_the_sae(run):
+    report = _load(run, "watch_features", "watch_report")
+    assert report.values["n_answers"] == 12
+    assert report.n_rollouts == 24
+    page = _load(run, "write_report", "report")
+    assert (
+        f"Answers to 12 held-out prompts before and after training, {report.values['n_answers_changed']:.0f} of" in page
+    )

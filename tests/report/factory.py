@@ -23,6 +23,7 @@ from tests.report.synthetic_reports import (
     make_feature_names,
     make_policy_report,
     make_quality_report,
+    make_watch_report,
 )
 from tests.report.synthetic_tables import (
     make_costs,
@@ -128,6 +129,7 @@ def full_run(n: int = 1200, n_steps: int = 40, seed: int = 0) -> ReportInputs:
         plan_report=make_plan_report(n_steps),
         costs=make_costs(training=True),
         feature_names=make_feature_names(train),
+        watch_report=make_watch_report(),
         pass_rates=rates,
         pass_rates_report=PassRatesReport(
             stage="pass_rates", values={"n_labelled": len(rates), "mean_pass_rate": 0.31}

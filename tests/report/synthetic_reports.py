@@ -5,7 +5,16 @@ import pandas as pd
 
 from saerl_core.named_features import FEATURE_NAMES
 from saerl_core.probe_rows import FeatureWeight
-from saerl_core.records import ClusterCard, ClustersReport, DifficultyReport, PolicyReport, ProbeRow, QualityReport
+from saerl_core.records import (
+    ClusterCard,
+    ClustersReport,
+    DifficultyReport,
+    FeatureShift,
+    PolicyReport,
+    ProbeRow,
+    QualityReport,
+    WatchReport,
+)
 from tests.report.synthetic_tables import N_CLUSTERS
 
 
@@ -117,3 +126,14 @@ def make_clusters_report(train: pd.DataFrame, clusters: pd.DataFrame, rng: np.ra
     ids = tuple(clusters["prompt_id"].head(len(points)))
     values = {"n_clusters": len(cards), "silhouette": 0.31, "nmi_topic": 0.78, "nmi_level": 0.01}
     return ClustersReport(stage="clusters", values=values, cards=tuple(cards), map_points=points, map_prompts=ids)
+
+
+def make_watch_report() -> WatchReport:
+    """Twelve shifts: ten that rose, two that fell."""
+    shifts = tuple(
+        FeatureShift(latent=i, before=0.2, after=0.2 + z / 20, z=z, is_alarm=abs(z) > 3.5)
+        for i, z in enumerate((5.0, 4.0, 3.0, 2.8, 2.5, 2.2, 2.0, 1.8, 1.5, 1.0, -3.0, -3.8))
+    )
+    names = ("n_answers", "n_answers_changed", "n_latents", "n_moved", "n_latents_random_sae", "n_moved_random_sae")
+    values = dict(zip(names, (64.0, 41.0, 430.0, 3.0, 380.0, 2.0), strict=True))
+    return WatchReport(stage="watch", shifts=shifts, values=values, n_rollouts=128, n_generated_tokens=1200)
