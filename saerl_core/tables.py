@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -33,6 +34,10 @@ class TableSchema:
 
     def empty(self) -> pd.DataFrame:
         """Return a table of no rows with the declared columns and dtypes."""
+        return self._empty.copy()
+
+    @cached_property
+    def _empty(self) -> pd.DataFrame:
         return self.check(pd.DataFrame({name: [] for name in self.columns}))
 
     def check(self, frame: pd.DataFrame) -> pd.DataFrame:

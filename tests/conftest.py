@@ -4,11 +4,11 @@ import os
 import resource
 import signal
 import sys
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from jaxtyping import install_import_hook
 
 from tests import shape_checks
 
@@ -32,13 +32,29 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # From here on every function of saerl_core checks its annotations, array shapes included, at each call.
 if any(name.partition(".")[0] == "saerl_core" for name in sys.modules):
     raise pytest.UsageError("saerl_core was imported before its annotations could be checked; see tests/conftest.py")
-install_import_hook("saerl_core", f"{shape_checks.__name__}.checked")
+shape_checks.install()
 
 pytest_plugins = ["tests.zenml_fixtures"]  # after the hook: it imports saerl_core, and sets up a ZenML store of its own
 
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with long tests first, or one process works on the last of them while the other has nothing to do.
+
+    Files that train with OpenRLHF, which starts Ray, stand between others, so that two of them seldom run at a time.
+    """
+    by_file: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        by_file.setdefault(item.path, []).append(item)
+    trainers, long, short = [], [], []
+    for found in by_file.values():
+        marks = {mark.name for item in found for mark in item.iter_markers()}
+        (trainers if "openrlhf" in marks else long if "slow" in marks else short).append(found)
+    between = [found for pair in zip_longest(long, trainers) for found in pair if found is not None]
+    items[:] = [item for found in [*between, *short] for item in found]
 
 
 @pytest.fixture

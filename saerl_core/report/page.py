@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
 
+from altair.utils.schemapi import debug_mode
 from jinja2 import Environment, StrictUndefined, Template
 
 from saerl_core.report.blocks import Section
@@ -42,7 +43,9 @@ def render_report(inputs: ReportInputs) -> str:
         ("seed", str(plan_of.seed), ""),
         ("plan", plan_of.plan_hash[:12], plan_of.plan_hash),
     ]
-    return render_sections(inputs.facts, [build(inputs) for build in _SECTIONS], meta)
+    with debug_mode(False):  # each part of a chart would be held against the whole schema of Vega-Lite
+        sections = [build(inputs) for build in _SECTIONS]
+    return render_sections(inputs.facts, sections, meta)
 
 
 def render_sections(facts: RunFacts, sections: Sequence[Section], meta: Sequence[tuple[str, str, str]]) -> str:

@@ -76,3 +76,14 @@ def test_the_policy_lists_the_files_of_its_rooms():
     assert {str(p.relative_to(ROOT)) for p in (CORE / "signals").rglob("*.py")} <= listed
     assert "saerl_core/tables.py" in listed
     assert not [f for f in listed if f.startswith("saerl_core/plan/")]
+
+
+def test_the_list_of_installed_packages_is_read_once_in_a_process():
+    import importlib.metadata
+
+    from zenml.utils.source_utils import _get_package_for_module
+
+    import steps.load_prompts  # noqa: F401 - any step
+
+    assert _get_package_for_module("pandas.core.frame") == "pandas"
+    assert importlib.metadata.packages_distributions() is importlib.metadata.packages_distributions()

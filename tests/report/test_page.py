@@ -11,11 +11,12 @@ from html import unescape
 import numpy as np
 import pandas as pd
 import pytest
+from altair.utils import schemapi
 
 from saerl_core import tables
 from saerl_core.records import Boilerplate, ClustersReport, DifficultyReport, PlanReport, QualityReport
 from saerl_core.report.inputs import ReportInputs
-from saerl_core.report.page import render_report
+from saerl_core.report.page import _SECTIONS, render_report
 from saerl_core.report.vega import scripts
 from tests.report.checking import SECTIONS, Page, read
 from tests.report.factory import HOSTILE, curation_run, full_run, hostile_run
@@ -36,6 +37,12 @@ def page(full: ReportInputs) -> Page:
 @pytest.fixture(scope="module")
 def curation() -> Page:
     return read(render_report(curation_run()))
+
+
+def test_every_part_of_every_chart_keeps_to_the_schema_of_vega_lite(full: ReportInputs) -> None:
+    """Rendering a page leaves this check out: it takes longer than the drawing."""
+    assert schemapi.DEBUG_MODE
+    assert len([build(full) for build in _SECTIONS]) == len(SECTIONS)
 
 
 def test_full_page_is_well_formed_and_has_every_section_in_order(page: Page) -> None:

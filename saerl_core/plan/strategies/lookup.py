@@ -1,6 +1,8 @@
 """Find a strategy by its name: in the table, or in a package that registers it under `saerl.strategies`."""
 
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import Any, Protocol, runtime_checkable
 
@@ -48,7 +50,7 @@ class Entry(Protocol):
 
 def known_names() -> tuple[str, ...]:
     """Return the names of all strategies; nothing of another package is imported."""
-    others = sorted(entry.name for entry in entry_points(group=GROUP))
+    others = sorted(entry.name for entry in _registered(tuple(sys.path)))
     return tuple(dict.fromkeys([*STRATEGIES, *_REGISTERED, *others]))
 
 
@@ -70,7 +72,7 @@ def register(row: Strategy) -> None:
 
 def find(name: str) -> Strategy:
     """Return the row of a strategy; `ConfigError` for a name that is not known, taken twice or cannot be loaded."""
-    others = {(e.value, _package(e)): e for e in entry_points(group=GROUP, name=name)}  # a path may be listed twice
+    others = {(e.value, _package(e)): e for e in _named(name)}  # a path may be listed twice
     packages = sorted(package for _, package in others)
     if others and name in STRATEGIES:
         raise ConfigError(
@@ -97,7 +99,7 @@ def rests_on_labels(settings: StrategySettings) -> bool:
 
 def package_of(name: str) -> str | None:
     """Return name and version of the package that registers a strategy; None for one of the table."""
-    return next((_package(entry) for entry in entry_points(group=GROUP, name=name)), None)
+    return next((_package(entry) for entry in _named(name)), None)
 
 
 def settings_of(given: object) -> StrategySettings:
@@ -155,6 +157,16 @@ def _problem(row: object, name: str) -> str | None:
     if unknown:
         return f"asks for the signal '{unknown[0]}', and there is {', '.join(SIGNALS)}"
     return None
+
+
+def _named(name: str) -> list[Entry]:
+    return [entry for entry in _registered(tuple(sys.path)) if entry.name == name]
+
+
+@lru_cache(maxsize=1)
+def _registered(path: tuple[str, ...]) -> tuple[Entry, ...]:
+    """Return the entry points of other packages on `sys.path`: Python reads a file of every installed package."""
+    return tuple(entry_points(group=GROUP))
 
 
 def _package(entry: Entry) -> str:
