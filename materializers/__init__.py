@@ -12,6 +12,7 @@ from materializers.arrays import (
 from materializers.exports import ExportedPlansMaterializer
 from materializers.models import PolicyMaterializer, SaeMaterializer
 from materializers.plan import BatchPlanMaterializer
+from materializers.shards import ShardMaterializer
 
 __all__ = [
     "BatchPlanMaterializer",
@@ -22,4 +23,5 @@ __all__ = [
     "PromptVectorsMaterializer",
     "SaeFeaturesMaterializer",
     "SaeMaterializer",
+    "ShardMaterializer",
 ]

@@ -68,6 +68,7 @@ def run(path: str | None, settings: tuple[str, ...], stack: str | None) -> None:
 def validate(path: str | None, settings: tuple[str, ...], cost: bool, price_per_hour: float | None) -> None:
     """Check a configuration, a reward function, and the first rows of a file of prompts, without starting anything."""
     from pipelines.look import look_at_pool
+    from pipelines.placement import shards_told
     from saerl_core.policy.named import check_models
     from saerl_core.rollouts.reward_pool import checked_function
 
@@ -80,7 +81,7 @@ def validate(path: str | None, settings: tuple[str, ...], cost: bool, price_per_
         found = look_at_pool(config)
     except SaerlError as error:
         raise click.ClickException(str(error)) from error
-    for sentence in found:
+    for sentence in (*found, *shards_told(config, path)):
         click.echo(sentence)
     name = path or "the default configuration"
     click.echo(f"{name} is valid" if not settings else f"{name} with {', '.join(settings)} is valid")

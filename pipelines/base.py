@@ -11,7 +11,14 @@ from zenml.models import PipelineRunResponse
 from zenml.pipelines.pipeline_definition import Pipeline
 
 from pipelines.interrupts import mark_killed_runs, told_when_stopped
-from pipelines.placement import TRIAL_STEP, copied_steps, missing_variables, settings_of_copies, step_operators
+from pipelines.placement import (
+    copied_steps,
+    missing_variables,
+    replaced_steps,
+    settings_of_copies,
+    shards_told,
+    step_operators,
+)
 from pipelines.setup import use_running_servers
 from saerl_core.config.load import overridden, validate
 from saerl_core.config.run import RunConfig
@@ -21,6 +28,7 @@ from saerl_core.policy.named import check_models
 from saerl_core.rollouts.reward_pool import checked_function
 from saerl_core.stages import CONTROL_STAGES
 
+logger = logging.getLogger("saerl")
 _CONTROL_FAILED = (
     " (only the control failed: the policy is trained and evaluated; with control: none its report is written from the "
     "cache)"
@@ -31,7 +39,7 @@ class SaerlPipeline(Pipeline):
     """A pipeline whose parameters are the sections of `RunConfig` and whose run is named after strategy and seed."""
 
     overrides: Mapping[str, object] = {}  # settings of a command line, by dotted path; they win over the run file
-    _copies: Mapping[str, str] = {}  # steps of a comparison that are called under other names than a run file knows
+    _read: RunConfig | None = None  # the configuration of the newest call
     _our_name: str | None = None  # ZenML keeps a run's name on the pipeline: the next call must not inherit it
 
     def _apply_config_parameters(self, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +55,7 @@ class SaerlPipeline(Pipeline):
         config = config.model_copy(update={"grading": checked_function(config.grading)})
         check_models(config)
         allow_hub(config)
-        self._copies = copied_steps(config) if self.name == "compare" else {}
+        self._read = config
         seed = config.seed if config.training.seed is None else config.training.seed
         if self._run_args.get("run_name") in (None, self._our_name):
             about = self.name if self.name == "compare" else f"{config.plan.strategy.name}-s{seed}"
@@ -60,11 +68,15 @@ class SaerlPipeline(Pipeline):
         missing = missing_variables(config_path)
         if missing:
             raise ConfigError(f"{config_path} needs {', '.join(missing)}: set them in the environment")
+        config = self._read or RunConfig()
+        for sentence in shards_told(config, config_path):
+            logger.info(sentence)
+        copies, replaced = copied_steps(config, compares=self.name == "compare"), replaced_steps(config)
         operators = step_operators(Client().active_stack, config_path)
-        steps: dict[str, dict[str, Any]] = settings_of_copies(config_path, self._copies)
+        steps: dict[str, dict[str, Any]] = settings_of_copies(config_path, copies)
         for name, operator in operators.items():
-            called = [] if name == TRIAL_STEP else [name]  # a trial's step has other names only
-            for copy in (*called, *(copy for copy, of in self._copies.items() if of == name)):
+            called = [] if name in replaced else [name]
+            for copy in (*called, *(copy for copy, of in copies.items() if of == name)):
                 steps.setdefault(copy, {})["step_operator"] = operator
         if steps:
             run_configuration_args["steps"] = steps

@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from pipelines import sharded
 from saerl_core.config.run import DifficultyConfig, PlanConfig, RunConfig
 from saerl_core.fingerprint import benchmarks_fingerprint, fingerprint, prompts_fingerprint
 from saerl_core.trials.arms import Reading
 from steps.calibrate_difficulty import calibrate_difficulty
 from steps.cluster_prompts import cluster_prompts
 from steps.embed_prompts import embed_prompts
-from steps.extract_sae_features import extract_sae_features
 from steps.load_benchmarks import load_benchmarks
 from steps.load_prompts import load_prompts
-from steps.measure_pass_rates import measure_pass_rates
 from steps.obtain_sae import obtain_sae
 from steps.prepare_policy import prepare_policy
 from steps.train_quality_probe import train_quality_probe
@@ -106,10 +105,7 @@ def _read(c: RunConfig, prompts: Any, policy: Any, of: str = "") -> _Read:
     seed = c.seed if c.sae.seed is None else c.sae.seed
     files = fingerprint(c.sae.path, c.sae.model)
     sae, report = obtain_sae(prompts, policy, c.sae, c.features, seed, c.torch_threads, files, id=f"obtain_sae{of}")
-    extracted = extract_sae_features(
-        prompts, policy, sae, c.features, c.seed, c.torch_threads, id=f"extract_sae_features{of}"
-    )
-    return _Read(sae, report, *extracted)
+    return _Read(sae, report, *sharded.features(c, prompts, policy, sae, of))
 
 
 def _quality(c: RunConfig, prompts: Any, policy: Any, read: _Read, of: str = "") -> tuple[Any, Any]:
@@ -161,9 +157,7 @@ def _pass_rates(c: RunConfig, *artifacts: Any) -> tuple[Any, Any]:
         return None, None
     # the built-in world knows the levels of its problems; they are there to be found, not to be read
     unless_known = c.difficulty.label == "auto" and c.prompts.world is None
-    rates, report = measure_pass_rates(
-        *artifacts, c.pass_rates, c.grading, c.seed, c.torch_threads, unless_known, c.rollouts
-    )
+    rates, report = sharded.pass_rates(c, *artifacts, unless_known)
     return rates, report
 
 

@@ -19,6 +19,7 @@ TRIAL_STEP = "run_trial"  # what a run file calls the step of which a comparison
 READING_STEPS = (
     "obtain_sae", "extract_sae_features", "train_quality_probe", "cluster_prompts", "calibrate_difficulty",
 )  # fmt: skip
+SHARDED = {"extract_sae_features": "features", "measure_pass_rates": "pass_rates"}  # step -> setting of `shards`
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -45,7 +46,7 @@ def step_operators(stack: Stack, run_file: str | None) -> dict[str, str]:
 
 def gpu_steps(run_file: str | None) -> list[str]:
     """Return the steps of a run file whose settings ask for a GPU, in the order of the file."""
-    return [name for name, step in _steps(run_file).items() if any(_asks_for_gpu(step))]
+    return [name for name, step in _steps(run_file).items() if any(_gpus(step))]
 
 
 def trial_steps(config: RunConfig) -> dict[str, tuple[str, int]]:
@@ -56,11 +57,50 @@ def trial_steps(config: RunConfig) -> dict[str, tuple[str, int]]:
     return {f"trial_{arm.name}_{seed}": (arm.name, seed) for arm in compare.arms for seed in compare.seeds}
 
 
-def copied_steps(config: RunConfig) -> dict[str, str]:
-    """Return the steps that a comparison calls again under other names, each with the name that a run file knows."""
-    of_trials = dict.fromkeys(trial_steps(config), TRIAL_STEP)
-    names = other_readings(config, config.compare)
-    return of_trials | {f"{step}_{name}": step for name in names for step in READING_STEPS}
+def shard_names(step: str, n: int) -> list[str]:
+    """Return the names of the steps that read the shards of a pool."""
+    return [f"{step}_shard_{i}" for i in range(1, n + 1)]
+
+
+def copied_steps(config: RunConfig, *, compares: bool) -> dict[str, str]:
+    """Return the steps that are called under other names, each with the name that a run file knows.
+
+    Those are the steps of shards, and of a comparison those of trials and of readings of the pool.
+    """
+    copies: dict[str, str] = {}
+    if compares:
+        names = other_readings(config, config.compare)
+        copies = {f"{step}_{name}": step for name in names for step in READING_STEPS}
+    for name, step in [*((step, step) for step in SHARDED), *copies.items()]:
+        if n_shards(config, step) > 1:
+            copies |= dict.fromkeys(shard_names(name, n_shards(config, step)), step)
+    return copies | (dict.fromkeys(trial_steps(config), TRIAL_STEP) if compares else {})
+
+
+def replaced_steps(config: RunConfig) -> set[str]:
+    """Return the names of steps that a run file knows and that are called under other names only."""
+    return {TRIAL_STEP, *(step for step in SHARDED if n_shards(config, step) > 1)}
+
+
+def n_shards(config: RunConfig, step: str) -> int:
+    """Return in how many shards a step runs; 1 for a step that cannot be divided."""
+    return int(getattr(config.shards, SHARDED[step])) if step in SHARDED else 1
+
+
+def shards_told(config: RunConfig, run_file: str | None) -> list[str]:
+    """Return a sentence for every step that runs in shards: how many pods that are, and with how many GPUs."""
+    steps, told = _steps(run_file), []
+    for step, setting in SHARDED.items():
+        n = n_shards(config, step)
+        if n == 1 or (step == "measure_pass_rates" and not config.may_measure):
+            continue
+        gpus = max(_gpus(steps.get(step)), default=0)
+        total = f"{gpus} GPU{'s' * (gpus != 1)} each, {n * gpus} in all" if gpus else "no GPU"
+        told.append(
+            f"{step} runs in {n} shards (shards.{setting}): on Kubernetes {n} pods side by side with {total}, "
+            "elsewhere one after another"
+        )
+    return told
 
 
 def settings_of_copies(run_file: str | None, copies: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -88,14 +128,14 @@ def _steps(run_file: str | None) -> Mapping[str, object]:
     return steps if isinstance(steps, Mapping) else {}
 
 
-def _asks_for_gpu(node: object) -> Iterator[bool]:
-    """Yield true for every amount of GPUs above zero: a pod's `nvidia.com/gpu`, a ResourceSettings' `gpu_count`."""
+def _gpus(node: object) -> Iterator[int]:
+    """Yield every amount of GPUs: a pod's `nvidia.com/gpu`, a ResourceSettings' `gpu_count`; 1 for one in words."""
     if isinstance(node, Mapping):
         for key, value in node.items():
             name = str(key).rpartition("/")[2]
             if (name in ("gpu", "gpu_count") or name.startswith("mig-")) and not isinstance(value, Mapping | list):
-                yield str(value) not in ("0", "None")
-            yield from _asks_for_gpu(value)
+                yield 0 if value is None else int(str(value)) if str(value).isdigit() else 1
+            yield from _gpus(value)
     elif isinstance(node, list):
         for item in node:
-            yield from _asks_for_gpu(item)
+            yield from _gpus(item)

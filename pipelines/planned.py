@@ -14,6 +14,7 @@ from saerl_core.export.records import ExportOptions
 from saerl_core.plan.realised import realised
 from saerl_core.plans import BatchPlan, OnlinePlan
 from saerl_core.report.explain import ExplainInputs
+from saerl_core.stages import MERGED
 
 LATEST = "latest"
 _LOOKED_AT = 50  # of the newest runs, until one with a plan is found
@@ -120,8 +121,8 @@ def _with_order(plan: OnlinePlan, run: PipelineRunResponse) -> BatchPlan:
 
 
 def artifact(run: PipelineRunResponse, step: str, name: str) -> Any:
-    """Return an artifact of a run; None where the step has not given it."""
-    found: StepRunResponse | None = run.steps.get(step)
+    """Return an artifact of a run, of a step or of the one that merged its shards; None where it is not there."""
+    found: StepRunResponse | None = run.steps.get(step) or run.steps.get(MERGED.get(step, ""))
     versions = [] if found is None else found.outputs.get(name, [])
     return versions[0].load() if versions else None
 

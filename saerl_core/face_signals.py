@@ -11,10 +11,11 @@ from jaxtyping import Float64
 from saerl_core.config.run import DifficultyConfig, StrategySettings
 from saerl_core.errors import DataError
 from saerl_core.records import PromptVectors
+from saerl_core.schema import TableSchema
 from saerl_core.signals.difficulty import rank_inside
 from saerl_core.signals.labels import data_label, read_labels
 from saerl_core.signals.vectors import surface, whitened
-from saerl_core.tables import CLUSTERS, DIFFICULTY, PROMPTS, QUALITY, TableSchema
+from saerl_core.tables import CLUSTERS, DIFFICULTY, PROMPTS, QUALITY
 
 Signal = str | pd.DataFrame | pd.Series | np.ndarray | Sequence[object]
 

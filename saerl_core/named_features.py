@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from saerl_core.tables import Column, TableSchema
+from saerl_core.schema import Column, TableSchema
 
 FEATURE_NAMES = TableSchema(  # one row a latent that is active in a prompt of the pool
     "feature_names",

@@ -69,6 +69,15 @@ _ROWS = (
 )  # fmt: skip
 STAGES: Mapping[str, Stage] = {row.step: row for row in _ROWS}
 
+# what a stage is made of where the pool is read in shards (`config.shards`): one step a shard, and one that merges them
+PARTS: Mapping[str, str] = {
+    "extract_shard": "extract_sae_features",
+    "merge_features": "extract_sae_features",
+    "label_shard": "measure_pass_rates",
+    "merge_pass_rates": "measure_pass_rates",
+}
+MERGED: Mapping[str, str] = {of: part for part, of in PARTS.items() if part.startswith("merge_")}
+
 CONTROL = "control"  # the trial that a run trains beside its strategy; what it logs stands under this name
 _OF_CONTROL = {"plan_control": "plan_batches", "train_control": "train_policy", "evaluate_control": "evaluate_policy"}
 CONTROL_STAGES: Mapping[str, Stage] = {  # the same steps once more; `report` is a field of `report.inputs.ControlFacts`

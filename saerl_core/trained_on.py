@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from saerl_core.tables import CONSUMED, Column, TableSchema
+from saerl_core.schema import Column, TableSchema
+from saerl_core.tables import CONSUMED
 
 N_PARTS = 10
 MAX_VALUES = 7  # of a kind; the rarer ones are one value more, OTHER

@@ -9,7 +9,7 @@ from saerl_core.ledger import costs_table
 from saerl_core.records import BenchmarksReport, StageReport
 from saerl_core.report.inputs import ReportInputs
 from saerl_core.report.page import render_report
-from saerl_core.stages import PURPOSES, STAGES, purpose_of
+from saerl_core.stages import PARTS, PURPOSES, STAGES, purpose_of
 from tests.contracts.test_steps import OF_A_COMPARISON
 from tests.report.checking import SECTIONS, read
 from tests.report.factory import full_run
@@ -27,7 +27,9 @@ def run():
 
 
 def test_every_step_is_a_row():
-    assert set(STAGES) == STEPS - set(OF_A_COMPARISON)  # of a comparison: no report, no row of a ledger
+    assert set(STAGES) == STEPS - {*OF_A_COMPARISON, *PARTS}  # of a comparison: no report, no row of a ledger
+    assert set(PARTS) <= STEPS
+    assert set(PARTS.values()) <= set(STAGES)
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)

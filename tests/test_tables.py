@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from saerl_core.errors import DataError
-from saerl_core.tables import CLUSTERS, DECISIONS, DIFFICULTY, PLAN, PROMPTS, QUALITY, SCORES, Column, TableSchema
+from saerl_core.schema import Column, TableSchema
+from saerl_core.tables import CLUSTERS, DECISIONS, DIFFICULTY, PLAN, PROMPTS, QUALITY, SCORES
 
 SCHEMA = TableSchema(
     "things",

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ from saerl_core.config.run import RunConfig
 from saerl_core.environment import state_dir
 from saerl_core.hub import allow_hub
 from saerl_core.records import StageReport
+from saerl_core.shards import ShardResult
 from saerl_core.stages import STAGES
 from tracking import delivery as tracking
 from tracking.journal import Record
@@ -76,7 +78,7 @@ _PARAMS = (
 _MAX_CHANGED = 40  # parameters; all are in the tag `saerl.changed`, and in config.json
 _MAX_TAG = 4900  # MLflow's databases hold 5000 characters of a tag
 _SOURCE = (".py", ".txt")  # .txt: scripts that are copied into an export
-_SHARED = ("records.py", "tables.py", "seeds.py", "ids.py")
+_SHARED = ("records.py", "tables.py", "seeds.py", "ids.py", "shards.py")
 logger = logging.getLogger("saerl")
 
 # ZenML's tracker tries to switch off the autologging of libraries that are not installed, and says so at every step.
@@ -110,7 +112,14 @@ class Clock:
 
     def stamp(self, report: R) -> R:
         """Return the report with the seconds since the stage began."""
-        return report.model_copy(update={"seconds": round(time.perf_counter() - self._start, 3)})
+        return report.model_copy(update={"seconds": self._seconds()})
+
+    def timed(self, result: ShardResult) -> ShardResult:
+        """Return what came of a shard with the seconds since the stage began."""
+        return replace(result, seconds=self._seconds())
+
+    def _seconds(self) -> float:
+        return round(time.perf_counter() - self._start, 3)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from saerl_core.config.compare import ArmConfig, CompareConfig
 from saerl_core.config.openrlhf import OpenRlhfConfig
 from saerl_core.config.plan import PlanConfig, StrategyField, StrategySettings
 from saerl_core.config.rollouts import RolloutsConfig
+from saerl_core.config.shards import ShardsConfig
 from saerl_core.config.signals import (
     ClustersConfig,
     DifficultyConfig,
@@ -237,6 +238,7 @@ class RunConfig(Section):
     clusters: ClustersConfig = ClustersConfig()
     pass_rates: PassRatesConfig = PassRatesConfig()
     rollouts: RolloutsConfig = RolloutsConfig()
+    shards: ShardsConfig = ShardsConfig()
     difficulty: DifficultyConfig = DifficultyConfig()
     plan: PlanConfig = PlanConfig()
     training: TrainingConfig = TrainingConfig()

@@ -16,7 +16,7 @@ from saerl_core.export.reading import read_log
 from saerl_core.export.records import PlannedRow
 from saerl_core.export.trained import TrainedOrder, trained_order
 from saerl_core.protocols import BatchOutcome
-from saerl_core.tables import Column, TableSchema
+from saerl_core.schema import Column, TableSchema
 
 MEASURED = TableSchema(  # the planned prompts in the order of their first use
     "measured",

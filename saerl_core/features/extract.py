@@ -23,20 +23,23 @@ from saerl_core.features.tokens import TokenizedPrompts, length_batches, tokeniz
 from saerl_core.policy.loading import load_tokenizer
 from saerl_core.progress import track
 from saerl_core.records import ControlFeatures, FeatureMeta, FeaturesReport, PolicyRef, SaeFeatures, SaeRef
+from saerl_core.shards import WHOLE, Shard
 
 if TYPE_CHECKING:
     import pandas as pd
+    from transformers import PreTrainedTokenizerBase
 
 Shape = tuple[int, int]
 
 
 @dataclass
-class _Rows:
+class Rows:
     """CSR pieces of the batches so far, for each pooling that is wanted."""
 
     pieces: dict[Pooling, list[csr_matrix]]
 
     def add(self, pooled: dict[Pooling, csr_matrix]) -> None:
+        """Take in the rows of a batch."""
         for name, pieces in self.pieces.items():
             pieces.append(pooled[name])
 
@@ -55,7 +58,9 @@ class _Rows:
 
 
 @dataclass
-class _Counts:
+class Counts:
+    """Tokens that were read, left out and kept, active latents of those, and prompts without any."""
+
     n_prefill_tokens: int = 0
     n_dropped_tokens: int = 0
     n_kept_tokens: int = 0
@@ -70,9 +75,31 @@ class PooledPool:
     sae: dict[Pooling, csr_matrix]
     random_sae: dict[Pooling, csr_matrix] = field(default_factory=dict)
     dense: dict[Pooling, Float[np.ndarray, "n d_in"]] = field(default_factory=dict)
-    counts: _Counts = field(default_factory=_Counts)
+    counts: Counts = field(default_factory=Counts)
     concentration: Float[np.ndarray, " n"] | None = None
     peaks: Peaks | None = None
+    rows: Int[np.ndarray, " _"] | None = None  # prompts in the order in which they were read; None: of a merged pool
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a forward pass is to give beside its counts."""
+
+    poolings: Sequence[Pooling] = POOLINGS
+    controls: bool = False
+    peaks: bool = False
+
+
+EVERY_POOLING = Wanted()
+
+
+@dataclass(frozen=True)
+class PoolText:
+    """A pool as the SAE's model reads it."""
+
+    ref: PolicyRef
+    tokenizer: "PreTrainedTokenizerBase"
+    tokens: TokenizedPrompts
 
 
 def extract_features(
@@ -113,21 +140,41 @@ def _extract(
     names: bool,
 ) -> tuple[SaeFeatures, ControlFeatures | None, FeaturesReport, "pd.DataFrame | None"]:
     start = time.perf_counter()
+    text = read_text(prompts, policy, sae, config)
+    wanted = Wanted((config.pooling,), controls=controls, peaks=names)
+    pooled = pool_all(text.tokens, text.ref, sae, config, seed, wanted)
+    return finished(prompts, policy, sae, config, text, pooled, time.perf_counter() - start)
+
+
+def read_text(prompts: "pd.DataFrame", policy: PolicyRef, sae: SaeRef, config: FeaturesConfig) -> PoolText:
+    """Tokenise the pool for the SAE's own model, which is the policy where `sae.model` is None."""
     ref = resolve_model(sae.model, policy)
-    context = read_shape(ref).context_tokens
     tokenizer = load_tokenizer(ref)
-    tokens = tokenize_prompts(prompts, tokenizer, config.max_prompt_tokens, context)
-    pooled = pool_all(tokens, ref, sae, config, seed, poolings=(config.pooling,), controls=controls, peaks=names)
+    context = read_shape(ref).context_tokens
+    return PoolText(ref, tokenizer, tokenize_prompts(prompts, tokenizer, config.max_prompt_tokens, context))
+
+
+def finished(
+    prompts: "pd.DataFrame",
+    policy: PolicyRef,
+    sae: SaeRef,
+    config: FeaturesConfig,
+    text: PoolText,
+    pooled: PooledPool,
+    seconds: float,
+) -> tuple[SaeFeatures, ControlFeatures | None, FeaturesReport, "pd.DataFrame | None"]:
+    """Return the records of a pooled pool: features, and controls and names where they were pooled."""
+    tokens = text.tokens
     l0 = pooled.counts.n_active / max(1, pooled.counts.n_kept_tokens)
     meta = FeatureMeta(sae.model or policy.policy_id, sae.hook_name, sae.sae_id, config.pooling, l0)
     features = SaeFeatures(tokens.prompt_ids, pooled.sae[config.pooling], meta)
     control = named = None
-    if controls:
+    if pooled.dense:
         of_pooling = (pooled.dense[config.pooling], pooled.random_sae[config.pooling])
         control = ControlFeatures(tokens.prompt_ids, *of_pooling, pooled.concentration)
     if pooled.peaks is not None:
-        named = name_latents(prompts, tokens, tokenizer, pooled.peaks, features.matrix.getnnz(axis=0))
-    return features, control, _report(features, tokens, pooled.counts, config, time.perf_counter() - start), named
+        named = name_latents(prompts, tokens, text.tokenizer, pooled.peaks, features.matrix.getnnz(axis=0))
+    return features, control, _report(features, tokens, pooled.counts, config, seconds), named
 
 
 def pool_all(
@@ -136,28 +183,27 @@ def pool_all(
     sae: SaeRef,
     config: FeaturesConfig,
     seed: int,
-    *,
-    poolings: Sequence[Pooling] = POOLINGS,
-    controls: bool = False,
-    peaks: bool = False,
+    wanted: Wanted = EVERY_POOLING,
+    shard: Shard = WHOLE,
 ) -> PooledPool:
-    """Pool a tokenised pool with every wanted pooling in one forward pass."""
+    """Pool a tokenised pool, or the batches of a shard of it, with every wanted pooling in one forward pass."""
     device = resolve_device(config.device)
     encoder = open_encoder(Path(sae.path), device)
     model = load_lower_model(ref, sae.hook_layer, device)
     if encoder.d_in != model.d_in:
         raise ConfigError(width_mismatch(encoder.d_in, model.d_in, ref.path, "the SAE"))
-    control = _control(encoder, sae, seed, device) if controls else None
-    store = PeakStore(tokens.prompt_ids, encoder.d_sae) if peaks else None
-    counts = _Counts(n_empty_prompts=int((tokens.run_lengths == 0).sum()))
-    rows = _Rows({name: [] for name in poolings})
-    random_rows = _Rows({name: [] for name in poolings})
+    control = _control(encoder, sae, seed, device) if wanted.controls else None
+    store = PeakStore(tokens.prompt_ids, encoder.d_sae) if wanted.peaks else None
+    counts = Counts(n_empty_prompts=int((tokens.run_lengths == 0).sum()))
+    rows = Rows({name: [] for name in wanted.poolings})
+    random_rows = Rows({name: [] for name in wanted.poolings})
     n = len(tokens.ids)
-    dense = {name: np.zeros((n, model.d_in), dtype=np.float32) for name in poolings} if controls else {}
-    concentration = np.zeros(n) if controls else None
+    dense = {name: np.zeros((n, model.d_in), dtype=np.float32) for name in wanted.poolings} if wanted.controls else {}
+    concentration = np.zeros(n) if wanted.controls else None
     done: list[Int[np.ndarray, " _"]] = []
-    with track(n - counts.n_empty_prompts, "Extracting SAE features", "prompt") as bar:
-        for batch in stream_activations(model, tokens, length_batches(tokens.run_lengths, config.batch_tokens)):
+    batches = shard.of(length_batches(tokens.run_lengths, config.batch_tokens))
+    with track(sum(map(len, batches)), "Extracting SAE features", "prompt") as bar:
+        for batch in stream_activations(model, tokens, batches):
             rows.add(_pool_batch(encoder, batch, counts, store))
             if control is not None and concentration is not None:
                 random_rows.add(_pool_batch(control, batch))
@@ -170,7 +216,8 @@ def pool_all(
     shape = (n, encoder.d_sae)
     random_pooled = random_rows.in_order(done, shape) if control is not None else {}
     found = store.peaks() if store is not None else None
-    return PooledPool(rows.in_order(done, shape), random_pooled, dense, counts, concentration, found)
+    read = np.concatenate(done) if done else np.zeros(0, dtype=np.int64)
+    return PooledPool(rows.in_order(done, shape), random_pooled, dense, counts, concentration, found, read)
 
 
 def _whose(tokens: TokenizedPrompts, config: FeaturesConfig) -> str:
@@ -186,7 +233,7 @@ def width_mismatch(d_sae_in: int, d_model: int, model: str, sae: str) -> str:
 
 
 def _pool_batch(
-    encoder: Encoder, batch: ActivationBatch, counts: _Counts | None = None, store: PeakStore | None = None
+    encoder: Encoder, batch: ActivationBatch, counts: Counts | None = None, store: PeakStore | None = None
 ) -> dict[Pooling, csr_matrix]:
     codes = encode_codes(encoder, batch.hidden)
     if store is not None:
@@ -207,7 +254,7 @@ def _control(encoder: Encoder, sae: SaeRef, seed: int, device: str) -> LinearEnc
 
 
 def _report(
-    features: SaeFeatures, tokens: TokenizedPrompts, counts: _Counts, config: FeaturesConfig, seconds: float
+    features: SaeFeatures, tokens: TokenizedPrompts, counts: Counts, config: FeaturesConfig, seconds: float
 ) -> FeaturesReport:
     n = len(features.prompt_ids)
     notes = []

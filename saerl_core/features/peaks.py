@@ -58,6 +58,11 @@ class PeakStore:
         if sum(len(part.value) for part in self._waiting) >= self._room:
             self._settle()
 
+    def join(self, peaks: Peaks) -> None:
+        """Take in what another store kept of other prompts of the same pool."""
+        self._waiting.append(peaks)
+        self._settle()
+
     def peaks(self) -> Peaks:
         """Return what is kept."""
         self._settle()

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from saerl_core.errors import DataError
-from saerl_core.tables import CLUSTERS, DIFFICULTY, PROMPTS, QUALITY, TableSchema
+from saerl_core.schema import TableSchema
+from saerl_core.tables import CLUSTERS, DIFFICULTY, PROMPTS, QUALITY
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,10 @@ class CompletionSampler(Protocol):
     engine: str  # its name and version, for the report; empty: our own sampler
 
     def sample(self, prompts: list[str], n: int, *, desc: str = "sampling") -> list[list[Completion]]:
-        """Return `n` completions for each prompt, in the order of the prompts; `desc` names the progress bar."""
+        """Return `n` completions for each prompt, in the order of the prompts; `desc` names the progress bar.
+
+        A sampler for a shard answers the prompts of its own; the others have no completion.
+        """
         ...
 
     def fitting(self, prompts: list[str]) -> list[bool]:

@@ -9,6 +9,7 @@ from saerl_core.records import PolicyRef
 from saerl_core.rollouts.completions import CompletionSampler
 from saerl_core.rollouts.sampler import Sampler
 from saerl_core.rollouts.vllm_sampler import Decoding, VllmSampler
+from saerl_core.shards import WHOLE, Shard
 
 LARGE = 300_000_000  # parameters above which `auto` takes vLLM
 
@@ -23,15 +24,17 @@ class Sampling:
     top_p: float = 1.0
 
 
-def make_sampler(policy: PolicyRef, how: Sampling, config: RolloutsConfig, *, device: str = "cpu") -> CompletionSampler:
-    """Return the sampler of the configured engine.
+def make_sampler(
+    policy: PolicyRef, how: Sampling, config: RolloutsConfig, *, device: str = "cpu", shard: Shard = WHOLE
+) -> CompletionSampler:
+    """Return the sampler of the configured engine, for all prompts or for those of a shard.
 
     Raises:
         ConfigError: vLLM is asked for and cannot be had, or a setting does not fit the policy.
     """
     if takes_vllm(policy, config):
         decoding = Decoding(how.temperature, how.top_p, how.max_completion_tokens, how.seed)
-        return VllmSampler(policy, decoding, config, state_dir().absolute() / "work" / "vllm")
+        return VllmSampler(policy, decoding, config, state_dir().absolute() / "work" / "vllm", shard)
     return Sampler(
         policy,
         temperature=how.temperature,
@@ -39,6 +42,7 @@ def make_sampler(policy: PolicyRef, how: Sampling, config: RolloutsConfig, *, de
         max_completion_tokens=how.max_completion_tokens,
         seed=how.seed,
         device=device,
+        shard=shard,
     )
 
 

@@ -16,6 +16,7 @@ from saerl_core.rollouts.completions import Completion, CompletionSampler
 from saerl_core.rollouts.engines import Sampling, make_sampler
 from saerl_core.rollouts.grading import Grader, Verdict
 from saerl_core.seeds import stage_rng, stage_seed
+from saerl_core.shards import WHOLE, Shard, refuse_too_many
 from saerl_core.tables import PASS_RATES
 
 
@@ -67,7 +68,7 @@ _NEARLY_ALL = 0.9  # share of labels that are 0 or 1, above which a note says so
 
 
 @dataclass(frozen=True)
-class _Group:
+class Group:
     """All rollouts of one prompt."""
 
     prompt_id: str
@@ -76,14 +77,17 @@ class _Group:
 
     @property
     def n_correct(self) -> int:
+        """Number of right completions."""
         return sum(v.correct is True for v in self.verdicts)
 
     @property
     def n_unknown(self) -> int:
+        """Number of completions that the grader cannot judge."""
         return sum(v.correct is None for v in self.verdicts)
 
     @property
     def n_graded(self) -> int:
+        """Number of right and wrong completions."""
         return len(self.verdicts) - self.n_unknown
 
     def row(self) -> dict[str, object]:
@@ -97,6 +101,18 @@ class _Group:
             "mean_completion_tokens": float(np.mean([c.n_tokens for c in self.completions])),
             "truncated_frac": float(np.mean([c.truncated for c in self.completions])),
         }
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The rollouts of every prompt that was tried, and what they cost."""
+
+    groups: list[Group]
+    grader: Grader
+    engine: str
+    n_prefill_tokens: int
+    n_generated_tokens: int
+    beyond: tuple[str, ...]  # the note about prompts that the policy cannot read
 
 
 def measure_pass_rates(
@@ -119,29 +135,58 @@ def measure_pass_rates(
         DataError: no prompt is usable, or no completion at all could be graded.
         BackendError: a user's reward function failed on more than half of the completions.
     """
+    return labels_of(
+        try_out(prompts, clusters, policy, config, grading, seed, rollouts=rollouts, device=device), config
+    )
+
+
+def try_out(  # noqa: PLR0913 (what `measure_pass_rates` takes, and which part of it)
+    prompts: pd.DataFrame,
+    clusters: pd.DataFrame,
+    policy: PolicyRef,
+    config: PassRatesConfig,
+    grading: GradingConfig,
+    seed: int,
+    *,
+    rollouts: RolloutsConfig = OWN_SAMPLER,
+    device: str = "auto",
+    shard: Shard = WHOLE,
+) -> Tried:
+    """Sample and grade rollouts of the labelled subset, or of a shard of it.
+
+    Raises:
+        ConfigError: there are more shards than prompts to label.
+        DataError: no prompt is usable.
+        BackendError: a user's reward function failed on more than half of the completions.
+    """
     how = Sampling(config.temperature, config.max_completion_tokens, stage_seed(seed, "pass_rates.sample"))
-    sampler = make_sampler(policy, how, rollouts, device=device)
+    sampler = make_sampler(policy, how, rollouts, device=device, shard=shard)
     readable, beyond = _readable(prompts, sampler)
     chosen = choose_labelled(readable, clusters, config.n_labelled, seed)
+    refuse_too_many(shard.n, len(chosen), "shards.pass_rates", "pass rates are measured of")
     rows = prompts.set_index("prompt_id").loc[chosen]
-    completions = sampler.sample([str(p) for p in rows["prompt"]], config.n_rollouts, desc="labelling")
+    sampled = sampler.sample([str(p) for p in rows["prompt"]], config.n_rollouts, desc="labelling")
+    tried = [(p, str(a), of) for p, a, of in zip(chosen, rows["answer"], sampled, strict=True) if of]
     with Grader(grading) as grader:
         verdicts = grader.grade(
-            [c.text for group in completions for c in group],
-            [str(a) for a in rows["answer"] for _ in range(config.n_rollouts)],
+            [c.text for _, _, of in tried for c in of], [a for _, a, _ in tried for _ in range(config.n_rollouts)]
         )
     grader.refuse_mostly_failed()
     n = config.n_rollouts
-    groups = [_Group(p, completions[i], verdicts[i * n : (i + 1) * n]) for i, p in enumerate(chosen)]
-    labelled = [g for g in groups if g.n_graded]
+    groups = [Group(p, of, verdicts[i * n : (i + 1) * n]) for i, (p, _, of) in enumerate(tried)]
+    return Tried(groups, grader, sampler.engine, sampler.n_prefill_tokens, sampler.n_generated_tokens, beyond)
+
+
+def labels_of(tried: Tried, config: PassRatesConfig) -> tuple[pd.DataFrame, PassRatesReport]:
+    """Return `tables.PASS_RATES` and its report; `DataError` where no completion at all could be graded."""
+    labelled = [g for g in tried.groups if g.n_graded]
     if not labelled:
         raise DataError(
-            f"none of the {len(verdicts)} completions could be graded ({grader.unknown_told()}); "
-            f"grading.kind is '{grading.kind}': does it fit the answers?"
+            f"none of the {tried.grader.n_graded} completions could be graded ({tried.grader.unknown_told()}); "
+            f"grading.kind is '{tried.grader.config.kind}': does it fit the answers?"
         )
     table = PASS_RATES.check(pd.DataFrame([g.row() for g in labelled]))
-    report = _report(groups, labelled, config, sampler, grader)
-    return table, report.model_copy(update={"notes": (*beyond, *report.notes)})
+    return table, _report(tried, labelled, config)
 
 
 def not_measured(known: str) -> tuple[pd.DataFrame, PassRatesReport]:
@@ -168,10 +213,9 @@ def _readable(prompts: pd.DataFrame, sampler: CompletionSampler) -> tuple[pd.Dat
     )
 
 
-def _report(
-    groups: list[_Group], labelled: list[_Group], config: PassRatesConfig, sampler: CompletionSampler, grader: Grader
-) -> PassRatesReport:
-    notes = [f"sampled by {sampler.engine}"] if sampler.engine else []
+def _report(tried: Tried, labelled: list[Group], config: PassRatesConfig) -> PassRatesReport:
+    groups, grader = tried.groups, tried.grader
+    notes = [*tried.beyond, *([f"sampled by {tried.engine}"] if tried.engine else [])]
     if len(groups) < config.n_labelled:
         notes.append(f"{config.n_labelled} labels were asked for; the pool has only {len(groups)} usable prompts")
     if len(labelled) < len(groups):
@@ -186,8 +230,8 @@ def _report(
     return PassRatesReport(
         stage="pass_rates",
         n_rollouts=grader.n_graded,
-        n_generated_tokens=sampler.n_generated_tokens,
-        n_prefill_tokens=sampler.n_prefill_tokens,
+        n_generated_tokens=tried.n_generated_tokens,
+        n_prefill_tokens=tried.n_prefill_tokens,
         notes=tuple(notes),
         values={
             "n_labelled": len(labelled),
@@ -221,7 +265,7 @@ def _one_sided(rates: Float[np.ndarray, " n"]) -> Iterator[str]:
         )
 
 
-def _mean_reward(groups: list[_Group], grader: Grader) -> dict[str, float]:
+def _mean_reward(groups: list[Group], grader: Grader) -> dict[str, float]:
     """Return the mean reward where it is no share of right answers: of a user's function."""
     if grader.config.kind != "python":
         return {}

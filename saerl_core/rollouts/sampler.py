@@ -19,7 +19,8 @@ from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.progress import track
 from saerl_core.records import PolicyRef
 from saerl_core.rollouts.completions import Completion
-from saerl_core.rollouts.streams import uniforms as _uniforms
+from saerl_core.rollouts.streams import stream, stream_names
+from saerl_core.shards import WHOLE, Shard
 
 if TYPE_CHECKING:
     import torch
@@ -60,10 +61,12 @@ class Sampler:
         top_p: float = 1.0,
         device: str = "cpu",
         model: "PreTrainedModel | None" = None,
+        shard: Shard = WHOLE,
     ) -> None:
         """Load the policy; `device` is a torch device, or "auto" for a GPU where there is one.
 
         Give `model`, on that device, to sample from a policy in training instead of the weights in its folder.
+        Of a `shard` only the prompts of its batches are answered.
 
         Raises:
             ConfigError: temperature below 0, top_p outside (0, 1], or no room for a completion token.
@@ -87,6 +90,7 @@ class Sampler:
         self.seed = seed
         self.n_prefill_tokens = 0
         self.n_generated_tokens = 0
+        self._shard = shard
         self._device = torch.device(device)
         self._model: PreTrainedModel = load_model(policy, device=device).eval() if model is None else model
         self._tokenizer = load_tokenizer(policy)
@@ -99,7 +103,7 @@ class Sampler:
     def sample(self, prompts: list[str], n: int, *, desc: str = "sampling") -> list[list[Completion]]:
         """Return `n` completions for each prompt, in the order of the prompts; `desc` names the progress bar.
 
-        The policy reads every prompt in its own `prompt_format`.
+        The policy reads every prompt in its own `prompt_format`. Prompts of other shards have no completion.
 
         Raises:
             ConfigError: the tokenizer cannot give the policy's prompt format.
@@ -109,8 +113,9 @@ class Sampler:
             return [[] for _ in prompts]
         tokens = self._encode(prompts)
         results: list[list[Completion]] = [[] for _ in prompts]
-        with track(len(prompts) * n, desc, unit="completion") as bar:
-            for chunk in self._chunks(prompts, tokens, n):
+        chunks = self._chunks(prompts, tokens, n)
+        with track(sum(len(chunk.index) for chunk in chunks) * n, desc, unit="completion") as bar:
+            for chunk in chunks:
                 rows = self._decode(chunk, n, bar)
                 for place, i in enumerate(chunk.index):
                     results[i] = [self._completion(row) for row in rows[place * n : (place + 1) * n]]
@@ -135,15 +140,18 @@ class Sampler:
 
     def _chunks(self, prompts: list[str], tokens: list[list[int]], n: int) -> list[_Chunk]:
         """Cut the prompts, longest first, into groups whose cache and logits fit; a group is at least one prompt."""
-        streams = _uniforms(prompts, n, self.max_completion_tokens, self.seed)
+        names, n_new = stream_names(prompts, self.seed), self.max_completion_tokens
         order = sorted(range(len(prompts)), key=lambda i: (-len(tokens[i]), prompts[i]))
-        chunks = []
+        parts: list[list[int]] = []
         while order:
-            row_bytes = self._row_bytes(len(tokens[order[0]]) + self.max_completion_tokens)
+            row_bytes = self._row_bytes(len(tokens[order[0]]) + n_new)
             rows = min(MAX_ROWS, self._memory_bytes() // row_bytes)
             part, order = order[: max(1, rows // n)], order[max(1, rows // n) :]
-            chunks.append(_Chunk(part, [tokens[i] for i in part], np.concatenate([streams[i] for i in part])))
-        return chunks
+            parts.append(part)
+        return [
+            _Chunk(part, [tokens[i] for i in part], np.concatenate([stream(names[i], n, n_new) for i in part]))
+            for part in self._shard.of(parts)
+        ]
 
     def _row_bytes(self, length: int) -> int:
         """Return an upper bound for one row: keys and values of every layer, doubled while they grow, and logits."""

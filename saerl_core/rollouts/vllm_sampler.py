@@ -25,6 +25,7 @@ from saerl_core.progress import track
 from saerl_core.records import PolicyRef
 from saerl_core.rollouts.completions import Completion
 from saerl_core.rollouts.vllm_worker import Job
+from saerl_core.shards import WHOLE, Shard
 
 KNOWN_VERSIONS = ("0.29.0",)  # what the tests ran on: releases change rewards
 _WORKER = Path(__file__).with_name("vllm_worker.py")
@@ -58,7 +59,9 @@ class VllmSampler:
     kill or in another call, gets them from there.
     """
 
-    def __init__(self, policy: PolicyRef, how: Decoding, config: RolloutsConfig, folder: Path) -> None:
+    def __init__(
+        self, policy: PolicyRef, how: Decoding, config: RolloutsConfig, folder: Path, shard: Shard = WHOLE
+    ) -> None:
         """Look whether vLLM is there and fits; the process starts with the first prompt that is not known yet.
 
         Raises:
@@ -80,17 +83,24 @@ class VllmSampler:
             )
         self.context_tokens = asked if asked is not None else own
         _check_heads(policy, config.tensor_parallel)
-        self._folder = folder / self._name()
+        self._shard = shard
+        of_shard = "" if shard == WHOLE else f"-{shard.index}-of-{shard.n}"  # two pods must not write to one file
+        self._folder = folder / f"{self._name()}{of_shard}"
 
     def sample(self, prompts: list[str], n: int, *, desc: str = "sampling") -> list[list[Completion]]:
         """Return `n` completions for each prompt, in the order of the prompts; `desc` names the progress bar.
+
+        Prompts of other shards have no completion.
 
         Raises:
             DataError: a prompt does not fit into the context with room for a whole completion.
             BackendError: the engine failed, hung or was killed; what was finished is kept.
         """
-        if not prompts or n < 1:
-            return [[] for _ in prompts]
+        mine = self._shard.of(range(len(prompts)))
+        answers = self._sample([prompts[i] for i in mine], n, desc) if len(mine) and n > 0 else [[] for _ in mine]
+        return [answers[i - mine[0]] if i in mine else [] for i in range(len(prompts))]
+
+    def _sample(self, prompts: list[str], n: int, desc: str) -> list[list[Completion]]:
         tokens = prompt_tokens(self._tokenizer, prompts, self._policy.prompt_format)
         longest = max(map(len, tokens))
         if self.context_tokens is not None and longest + self.max_completion_tokens > self.context_tokens:

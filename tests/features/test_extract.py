@@ -8,7 +8,7 @@ import pytest
 
 from saerl_core.config.run import FeaturesConfig
 from saerl_core.errors import ConfigError, DataError
-from saerl_core.features.extract import extract_features, pool_all
+from saerl_core.features.extract import Wanted, extract_features, pool_all
 from saerl_core.features.sae_lens_import import quiet_sae_lens
 from saerl_core.features.tokens import tokenize_prompts
 from saerl_core.policy.loading import load_tokenizer
@@ -55,7 +55,7 @@ def test_neither_the_batch_nor_the_order_of_rows_matters(policy, sae, pool):
 
 def test_all_poolings_come_from_one_pass(policy, sae, pool):
     tokens = tokenize_prompts(pool, load_tokenizer(policy), 64)
-    pooled = pool_all(tokens, policy, sae, CPU, 0, controls=True)
+    pooled = pool_all(tokens, policy, sae, CPU, 0, Wanted(controls=True))
     for pooling in ("mean", "max", "last"):
         features, controls, _ = extract(pool, policy, sae, controls=True, pooling=pooling)
         np.testing.assert_array_equal(pooled.sae[pooling].toarray(), features.matrix.toarray())

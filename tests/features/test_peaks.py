@@ -6,7 +6,7 @@ import pytest
 from saerl_core.config.run import FeaturesConfig
 from saerl_core.features.activations import ActivationBatch
 from saerl_core.features.encoder import TokenCodes
-from saerl_core.features.extract import extract_features, extract_named_features, pool_all
+from saerl_core.features.extract import Wanted, extract_features, extract_named_features, pool_all
 from saerl_core.features.peaks import PeakStore
 from saerl_core.features.tokens import tokenize_prompts
 from saerl_core.policy.loading import load_tokenizer
@@ -73,7 +73,7 @@ def test_batches_do_not_matter_and_nothing_larger_is_missed(k):
 
 def test_a_peak_is_the_largest_activation_of_the_pool(policy, sae, pool):
     tokens = tokenize_prompts(pool, load_tokenizer(policy), 64)
-    pooled = pool_all(tokens, policy, sae, CPU, 0, peaks=True)
+    pooled = pool_all(tokens, policy, sae, CPU, 0, Wanted(peaks=True))
     peaks, highest = pooled.peaks, pooled.sae["max"].toarray().max(axis=0)
     assert set(peaks.latent) == set(np.flatnonzero(highest))
     first = np.unique(peaks.latent, return_index=True)[1]

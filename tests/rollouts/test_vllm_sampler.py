@@ -19,6 +19,7 @@ from saerl_core.rollouts.measure import measure_pass_rates
 from saerl_core.rollouts.sampler import Sampler
 from saerl_core.rollouts.vllm_sampler import Decoding, VllmSampler
 from saerl_core.rollouts.vllm_worker import require_memory
+from saerl_core.shards import Shard
 from tests.training.world import tiny_policy, tiny_prompts
 
 PROMPTS = list(tiny_prompts()["prompt"])
@@ -234,3 +235,14 @@ def test_what_the_engine_says_of_memory_reaches_the_user(engine, policy):
     sampler = make_sampler(policy, Sampling(1.0, 4, 0), engine(before="raise MemoryError('4.8 GiB are missing')"))
     with pytest.raises(BackendError, match=r"MemoryError: 4\.8 GiB are missing"):
         sampler.sample(PROMPTS, 1)
+
+
+def test_shards_answer_their_own_prompts_and_write_to_files_of_their_own(policy, engine, tmp_path):
+    how, found = Decoding(1.0, 1.0, 4, 0), []
+    for i in (1, 2, 3):
+        vllm = VllmSampler(policy, how, engine(), tmp_path / "work", Shard(i, 3))
+        found.append([len(group) for group in vllm.sample(PROMPTS, 2)])
+    assert [sum(lengths) for lengths in zip(*found, strict=True)] == [2] * len(PROMPTS)
+    assert all(0 < sum(lengths) < 2 * len(PROMPTS) for lengths in found)
+    assert len(list((tmp_path / "work").glob("*/results.jsonl"))) == 3, "pods side by side share the volume"
+    assert VllmSampler(policy, how, engine(), tmp_path / "work", Shard(9, 9)).sample(PROMPTS[:3], 2)[:2] == [[], []]
