@@ -21,7 +21,8 @@ Where a line of code lives – a room is named after a stage that the data pass 
 | `report`     | all records                             | the page that a person reads                              |
 
 Rooms meet only through the modules beside this file: `records`, `plans`, `tables`, `schema`, `config` (a package),
-`algorithms`, `stages`, `shards`, `protocols`, `errors`, `seeds`, `stats`, `flags`, `latex`, `invisible`, `progress`. torch is imported in
+`algorithms`, `stages`, `shards`, `protocols`, `errors`, `seeds`, `stats`, `flags`, `latex`, `invisible`,
+`progress`. torch is imported in
 `features`, `rollouts.sampler`, `policy` and the trainer backends, nowhere else; trl only in `training.embedded`.
 import-linter holds these borders in `make check`.
 
