@@ -53,7 +53,7 @@ def with_every_step(run_file: Path, folder: Path) -> Path:
     parameters = content["parameters"]
     parameters["difficulty"]["label"] = "pass_rate"
     parameters["pass_rates"] = {"max_completion_tokens": 1024}
-    parameters["evaluation"]["enabled"] = True
+    parameters["evaluation"] |= {"enabled": True, "watch_prompts": 8}
     parameters["plan"]["strategy"] = "adaptive"  # the one that needs `embed_prompts`
     parameters["export"] = ["verl"]
     copy = folder / run_file.name
