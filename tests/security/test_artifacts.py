@@ -20,12 +20,14 @@ from materializers import (
     PromptVectorsMaterializer,
     SaeFeaturesMaterializer,
     SaeMaterializer,
+    ShardMaterializer,
 )
 from saerl_core.config.run import FeaturesConfig
 from saerl_core.features.encoder import open_encoder
 from saerl_core.features.sae import obtain_sae
 from saerl_core.policy.loading import load_model, load_tokenizer
 from saerl_core.records import ControlFeatures, ExportedPlans, FeatureMeta, LinearProbe, PromptVectors, SaeFeatures
+from saerl_core.shards import Shard, ShardResult, in_order
 from tests.features.conftest import SMALL_SAE, make_pool, save_model
 from tests.plan_factory import tiny_plan
 from tests.security.bombs import bomb
@@ -49,6 +51,7 @@ def records(tmp_path_factory):
         PromptVectorsMaterializer: (PromptVectors(("a", "b"), np.eye(2)), None),
         BatchPlanMaterializer: (tiny_plan(), None),
         ExportedPlansMaterializer: (_exported(folder / "exports"), None),
+        ShardMaterializer: (ShardResult("features", Shard(1, 1), {"rows": np.eye(2)}), lambda part: in_order([part])),
         SaeMaterializer: (sae, lambda ref: open_encoder(Path(ref.path))),
         PolicyMaterializer: (policy, lambda ref: (load_model(ref), load_tokenizer(ref))),
     }

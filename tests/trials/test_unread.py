@@ -9,7 +9,7 @@ from saerl_core.trials.unread import UNREAD, unread_settings
 
 READ = {
     "seed", "torch_threads", "prompts", "policy", "sae", "features", "signals", "quality", "clusters", "pass_rates",
-    "rollouts", "difficulty", "plan", "training", "grading", "compare",
+    "rollouts", "shards", "difficulty", "plan", "training", "grading", "compare",
 }  # fmt: skip
 
 
