@@ -1,6 +1,7 @@
 """A ZenML pipeline that takes our configuration flat and refuses a wrong one before any work starts."""
 
 import logging
+import shutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ from pipelines.placement import (
 from pipelines.setup import use_running_servers
 from saerl_core.config.load import overridden, validate
 from saerl_core.config.run import RunConfig
+from saerl_core.environment import state_dir
 from saerl_core.errors import BackendError, ConfigError, SaerlError
 from saerl_core.hub import allow_hub
 from saerl_core.policy.named import check_models
@@ -101,7 +103,7 @@ class SaerlPipeline(Pipeline):
         try:
             return super().__call__(*args, **kwargs)
         except RuntimeError as error:
-            raise _failure(before) or error from error
+            raise _failure(before) or _without_its_reason(error) or error from error
 
 
 class CommandPipeline(SaerlPipeline):
@@ -151,6 +153,19 @@ def _no_bad_advice(record: logging.LogRecord) -> bool:
 def _newest_run() -> PipelineRunResponse | None:
     runs = Client().list_pipeline_runs(sort_by="desc:created", size=1).items
     return runs[0] if runs else None
+
+
+def _without_its_reason(error: RuntimeError) -> BackendError | None:
+    """Return a sentence where ZenML names a failed step and has nothing of why: its store could not take it."""
+    _, is_of_zenml, steps = str(error).partition("due to failure in step(s): ")
+    if not is_of_zenml:
+        return None
+    free = shutil.disk_usage(state_dir()).free / 1e6
+    return BackendError(
+        f"step {steps} failed, and its error could not be kept with the run; the disk of {state_dir().absolute()} has "
+        f"{free:,.0f} MB left: free some where that is little, and start the same command again, which goes on with "
+        "what was finished"
+    )
 
 
 def _failure(before: PipelineRunResponse | None) -> BackendError | None:

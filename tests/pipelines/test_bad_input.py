@@ -83,3 +83,14 @@ def test_a_new_file_under_the_same_name_is_read_again(local_stack, tmp_path):
     runs = Client().list_pipeline_runs(sort_by="desc:created", size=2).items
     keys = {run.steps["load_prompts"].cache_key for run in runs}
     assert len(keys) == 2
+
+
+def test_a_failed_step_without_its_reason_is_one_sentence(saerl_home):
+    """On a full disk ZenML's store cannot take the error of the step."""
+    from pipelines.base import _without_its_reason
+
+    error = RuntimeError("Pipeline run has failed due to failure in step(s): compare_trials")
+    told = str(_without_its_reason(error))
+    assert told.startswith("step compare_trials failed, and its error could not be kept with the run; the disk of ")
+    assert "start the same command again" in told
+    assert _without_its_reason(RuntimeError("something else")) is None
