@@ -19,6 +19,7 @@ from saerl_core.rollouts.same_answers import same_answers
 from saerl_core.rollouts.throughput import measure_throughput
 
 _PROMPTS = 10
+_MOST_SAMPLES = 16  # a prompt: a slow model is measured in minutes, not in hours
 
 
 def said_beforehand(config: RunConfig, per_hour: float | None) -> str:
@@ -43,13 +44,19 @@ def said_beforehand(config: RunConfig, per_hour: float | None) -> str:
         how = Sampling(training.temperature, max(row.max_completion_tokens for row in rows), config.seed)
         is_here = training.enabled and training.backend == "embedded"
         speed = measure_throughput(
-            policy, prompts, training.group_size, how, config.rollouts, with_updates=is_here
-        )  # fmt: skip
+            policy, prompts, _samples(config, len(prompts)), how, config.rollouts, with_updates=is_here
+        )
         if is_stand_in:  # when it stops says nothing of the policy to come
             speed = replace(speed, mean_tokens=float(how.max_completion_tokens), cut_frac=1.0)
         read = prompt_tokens(load_tokenizer(policy), prompts, policy.prompt_format)
     text = costs_in_words(rows, speed, sum(map(len, read)) / len(read), per_hour)
     return "\n".join([text, *_remarks(config, is_stand_in)])
+
+
+def _samples(config: RunConfig, n_prompts: int) -> int:
+    """Return completions a prompt: as many as make a batch of the training, within bounds: speed depends on it."""
+    group = config.training.group_size
+    return max(group, min(_MOST_SAMPLES, config.plan.prompts_per_step * group // n_prompts))
 
 
 def _benchmarks(config: RunConfig) -> BenchmarksReport | None:
