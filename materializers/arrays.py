@@ -10,6 +10,7 @@ from zenml.enums import ArtifactType, VisualizationType
 from zenml.metadata.metadata_types import MetadataType
 
 from materializers.folder import FolderMaterializer
+from saerl_core.disk import read_array
 from saerl_core.features.storage import (
     content_hash,
     load_control_features,
@@ -127,7 +128,7 @@ class PromptVectorsMaterializer(FolderMaterializer):
         """Load the vectors from the store."""
         folder = self.local_folder()
         ids = tuple(json.loads((folder / "prompt_ids.json").read_text()))
-        return PromptVectors(ids, np.load(folder / "vectors.npy", allow_pickle=False))
+        return PromptVectors(ids, read_array(folder / "vectors.npy"))
 
     def save(self, data: PromptVectors) -> None:
         """Write the vectors to the store."""

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -67,3 +69,13 @@ def _sync(folder: Path) -> None:
         if path.is_file():
             with path.open("rb") as handle:
                 os.fsync(handle.fileno())
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Return the one array of an npy file; `ValueError` for anything else, pickles and archives of arrays included.
+
+    `np.load` takes an archive too, and leaves its file open.
+    """
+    with path.open("rb") as file:
+        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    return array

@@ -1,8 +1,9 @@
 """A reader sees all of a file or folder, or what was there before."""
 
+import numpy as np
 import pytest
 
-from saerl_core.disk import whole_file, whole_folder, write_text
+from saerl_core.disk import read_array, whole_file, whole_folder, write_text
 
 
 def test_a_file_that_fails_half_way_leaves_the_old_one(tmp_path):
@@ -47,3 +48,14 @@ def test_what_a_killed_writer_left_is_removed(tmp_path):
     with whole_folder(tmp_path / "model") as building:
         assert not list(building.iterdir())
     assert [f.name for f in tmp_path.iterdir()] == ["model"]
+
+
+def test_an_array_is_read_and_nothing_else(tmp_path):
+    values = np.arange(6.0).reshape(2, 3)
+    np.save(tmp_path / "a.npy", values)
+    assert np.array_equal(read_array(tmp_path / "a.npy"), values)
+    np.savez(tmp_path / "several.npz", values)
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    for name in ("several.npz", "objects.npy"):
+        with pytest.raises(ValueError, match=r"magic|pickle|Object"):
+            read_array(tmp_path / name)

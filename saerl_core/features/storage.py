@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 from scipy.sparse import csr_matrix
 
+from saerl_core.disk import read_array
 from saerl_core.errors import DataError
 from saerl_core.features.saving import atomic_folder
 from saerl_core.records import ControlFeatures, FeatureMeta, SaeFeatures
@@ -95,10 +96,9 @@ def _read(folder: Path) -> tuple[_FeaturesCard, tuple[str, ...], csr_matrix]:
 
 def _array(folder: Path, name: str) -> np.ndarray:
     try:
-        array: np.ndarray = np.load(folder / name, allow_pickle=False)
+        return read_array(folder / name)
     except (OSError, ValueError) as error:
         raise DataError(f"'{folder / name}' cannot be read: {error}; extract the features again") from error
-    return array
 
 
 def _verify(folder: Path, card: _FeaturesCard, found: str) -> None:

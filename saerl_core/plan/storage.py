@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from saerl_core.config.run import StrategyField
+from saerl_core.disk import read_array
 from saerl_core.errors import DataError
 from saerl_core.plan.hashing import online_hash, plan_hash
 from saerl_core.plan.strategies.lookup import find
@@ -98,7 +99,7 @@ def _plan(card: _Card, table: pd.DataFrame, decisions: pd.DataFrame, folder: Pat
         digest = plan_hash(table)
         return FixedPlan(table, decisions, card.strategy, card.seed, card.prompts_per_step, digest, card.notes)
     candidates = pd.read_parquet(folder / _CANDIDATES)
-    vectors = np.load(folder / _VECTORS, allow_pickle=False)
+    vectors = read_array(folder / _VECTORS)
     sizes = {"seed": card.seed, "prompts_per_step": card.prompts_per_step, "n_steps": card.n_steps}
     digest = online_hash(candidates, vectors, card.settings, **sizes)
     return OnlinePlan(
