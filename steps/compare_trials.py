@@ -14,7 +14,7 @@ from saerl_core.environment import state_dir
 from saerl_core.report.comparison import ComparisonInputs, answer_in_words, comparison_table, render_comparison
 from steps._facts import run_facts
 from tracking import runtime
-from tracking.children import charts_address, log_trials
+from tracking.children import charts_address, curve_address, log_trials
 
 
 @step(experiment_tracker=True, enable_cache=False)
@@ -32,14 +32,14 @@ def compare_trials(
         path.write_text(page, encoding="utf-8")
         table = comparison_table(comparison)
         table.to_csv(state_dir() / "comparison.csv", index=False)
-        log_trials(trials, facts.run_name)
+        run_ids = log_trials(trials, facts.run_name)
         tags = {"saerl.comparison": facts.run_name, "saerl.baseline": config.baseline}
         runtime.log_summary(_headlines(comparison), {}, tags, [path, state_dir() / "comparison.csv"])
         runtime.say("\n".join([*answer_in_words(comparison), *(f"FAILED: {arm}, seed {s}: {w}" for arm, s, w in lost)]))
         runtime.say(f"the page: {path}")
-        charts = charts_address(facts.run_name)
-        if charts is not None:
-            runtime.say(f"the trials as curves in MLflow: {charts}")
+        curves_at, charts_at = curve_address(run_ids), charts_address(facts.run_name)
+        if curves_at is not None:
+            runtime.say(f"accuracy over rollouts of all trials in MLflow: {curves_at}\ntheir charts: {charts_at}")
     return HTMLString(page), table
 
 

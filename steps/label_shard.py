@@ -9,8 +9,8 @@ from materializers import ShardMaterializer
 from saerl_core.config.rollouts import RolloutsConfig
 from saerl_core.config.run import GradingConfig, PassRatesConfig
 from saerl_core.records import PolicyRef
-from saerl_core.rollouts.label_shards import STAGE
-from saerl_core.rollouts.label_shards import label_shard as label
+from saerl_core.rollouts.label_shards import STAGE, shard_of
+from saerl_core.rollouts.measure import try_out
 from saerl_core.shards import Shard, ShardResult
 from saerl_core.signals.labels import data_label
 from tracking.runtime import stage, stage_cache
@@ -42,4 +42,5 @@ def label_shard(
     with stage("measure_pass_rates", torch_threads=torch_threads) as clock:
         if unless_known and data_label(prompts) is not None:
             return ShardResult(STAGE, part, {})
-        return clock.timed(label(prompts, clusters, policy, config, grading, seed, part, rollouts))
+        tried = try_out(prompts, clusters, policy, config, grading, seed, rollouts=rollouts, shard=part)
+        return clock.timed(shard_of(tried, config, part))

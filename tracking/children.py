@@ -1,5 +1,7 @@
 """The trials of a comparison as runs below the comparison's own: arm and seed as tags, curves over rollouts."""
 
+import json
+from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit
 
 import mlflow
@@ -8,18 +10,19 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from saerl_core.compare.trials import Trial
 
+CURVE = "curve/accuracy"
 GROUP_TAG, ARM_TAG, SEED_TAG = "saerl.comparison", "saerl.arm", "saerl.seed"
 
 
-def log_trials(trials: tuple[Trial, ...], group: str) -> int:
-    """Log every trial as a child of the active run and return how many; MLflow's step is the generated rollouts.
+def log_trials(trials: tuple[Trial, ...], group: str) -> list[str]:
+    """Log every trial as a child of the active run and return their ids; MLflow's step is the generated rollouts.
 
     A child holds few keys, whatever the arm: the curve `curve/accuracy` and its headline figures.
     """
     parent = mlflow.active_run()
     if parent is None:
-        return 0
-    client = mlflow.MlflowClient()
+        return []
+    client, ids = mlflow.MlflowClient(), []
     for trial in trials:
         name = f"{trial.arm}-s{trial.seed}"
         tags = {
@@ -31,12 +34,13 @@ def log_trials(trials: tuple[Trial, ...], group: str) -> int:
         }
         run = client.create_run(parent.info.experiment_id, tags=tags, run_name=name)
         now = run.info.start_time
-        metrics = [Metric("curve/accuracy", p.accuracy, now, p.n_rollouts) for p in trial.curve]
+        metrics = [Metric(CURVE, p.accuracy, now, p.n_rollouts) for p in trial.curve]
         metrics += [Metric(f"answer/{key}", value, now, 0) for key, value in _headlines(trial).items()]
         params = [Param("arm", trial.arm), Param("seed", str(trial.seed))]
         client.log_batch(run.info.run_id, metrics=metrics, params=params)
         client.set_terminated(run.info.run_id)
-    return len(trials)
+        ids.append(run.info.run_id)
+    return ids
 
 
 def charts_address(group: str) -> str | None:
@@ -44,17 +48,32 @@ def charts_address(group: str) -> str | None:
 
     MLflow folds children below their parent, and draws none of them, unless the runs are sorted by a metric.
     """
-    parent, server = mlflow.active_run(), urlsplit(mlflow.get_tracking_uri())
-    if parent is None or server.scheme not in ("http", "https"):
-        return None
     query = {
         "compareRunsMode": "CHART",
         "searchFilter": f"tags.`{GROUP_TAG}` = '{group}' AND tags.`{ARM_TAG}` != ''",
         "orderByKey": "metrics.`answer/accuracy_after`",
         "orderByAsc": "false",
     }
+    return _page(lambda experiment: f"experiments/{experiment}/runs?{urlencode(query)}")
+
+
+def curve_address(run_ids: list[str]) -> str | None:
+    """Return where MLflow draws accuracy over rollouts of all these runs; its chart view draws the first ten only."""
+
+    def path(experiment: str) -> str:
+        query = {"runs": run_ids, "metric": CURVE, "experiments": [experiment], "plot_metric_keys": [CURVE]}
+        return f"metric?{urlencode({name: json.dumps(value) for name, value in query.items()})}&x_axis=step"
+
+    return _page(path)
+
+
+def _page(path: Callable[[str], str]) -> str | None:
+    """Return the address of a page of the active run's experiment, without credentials; None without a server."""
+    run, server = mlflow.active_run(), urlsplit(mlflow.get_tracking_uri())
+    if run is None or server.scheme not in ("http", "https"):
+        return None
     host = f"{server.scheme}://{server.netloc.rpartition('@')[2]}{server.path.rstrip('/')}"
-    return f"{host}/#/experiments/{parent.info.experiment_id}/runs?{urlencode(query)}"
+    return f"{host}/#/{path(run.info.experiment_id)}"
 
 
 def _headlines(trial: Trial) -> dict[str, float]:

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from saerl_core.config.rollouts import OWN_SAMPLER, RolloutsConfig
 from saerl_core.config.run import GradingConfig, PassRatesConfig
-from saerl_core.records import PassRatesReport, PolicyRef
+from saerl_core.records import PassRatesReport
 from saerl_core.rollouts.completions import Completion
 from saerl_core.rollouts.grading import Grader, Verdict
-from saerl_core.rollouts.measure import Group, Tried, labels_of, try_out
+from saerl_core.rollouts.measure import Group, Tried, labels_of
 from saerl_core.shards import Shard, ShardResult, in_order
 
 STAGE = "measure_pass_rates"
@@ -18,18 +17,8 @@ _CORRECT = {None: -1, False: 0, True: 1}
 _VERDICT = {code: correct for correct, code in _CORRECT.items()}
 
 
-def label_shard(
-    prompts: pd.DataFrame,
-    clusters: pd.DataFrame,
-    policy: PolicyRef,
-    config: PassRatesConfig,
-    grading: GradingConfig,
-    seed: int,
-    shard: Shard,
-    rollouts: RolloutsConfig = OWN_SAMPLER,
-) -> ShardResult:
-    """Sample and grade the rollouts of a shard of the labelled subset; raises what `try_out` raises."""
-    tried = try_out(prompts, clusters, policy, config, grading, seed, rollouts=rollouts, shard=shard)
+def shard_of(tried: Tried, config: PassRatesConfig, shard: Shard) -> ShardResult:
+    """Return what `try_out` made of a shard of the labelled subset as arrays and texts, for `merge_labels`."""
     completions = [c for group in tried.groups for c in group.completions]
     verdicts = [v for group in tried.groups for v in group.verdicts]
     reasons = sorted({v.reason for v in verdicts})

@@ -24,4 +24,5 @@ def test_more_shards_than_prompts_are_refused_where_the_number_is_known(settings
 
 
 def test_labels_that_nobody_measures_are_not_counted():
-    validate({"shards": {"pass_rates": 41}, "pass_rates": {"n_labelled": 40}, "difficulty": {"label": "level"}})
+    settings = {"shards": {"pass_rates": 41}, "pass_rates": {"n_labelled": 40}, "difficulty": {"label": "level"}}
+    assert validate(settings).shards.pass_rates == 41

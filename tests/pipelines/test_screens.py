@@ -137,6 +137,21 @@ def test_mlflow_draws_the_curves_of_all_trials_without_a_click(compared, servers
     browser.screenshot(SCREENS / "mlflow_comparison_charts.png")
 
 
+def test_mlflow_draws_every_trial_however_many_on_one_page(compared, servers, browser, monkeypatch):
+    import mlflow
+
+    from tracking.children import curve_address
+
+    _, trials = compared
+    monkeypatch.setattr(mlflow, "active_run", lambda: trials["ours-s0"])
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: servers.mlflow)
+    browser.open(curve_address([trial.info.run_id for trial in trials.values()]))
+    browser.wait_for("Comparing 4 Runs", "4/4", "Step", *(f"{name} (curve/accuracy)" for name in trials))
+    traces = browser.wait_until("document.querySelectorAll('.scatterlayer .trace').length")
+    assert traces == len(trials)
+    browser.screenshot(SCREENS / "mlflow_comparison_curve.png")
+
+
 def test_mlflow_compares_the_trials_without_a_click(compared, servers, browser):
     _, trials = compared
     ids = [trial.info.run_id for trial in trials.values()]

@@ -6,8 +6,8 @@ import pytest
 from saerl_core.config.run import GradingConfig, PassRatesConfig
 from saerl_core.errors import BackendError, ConfigError, DataError
 from saerl_core.rollouts import sampler as sampling
-from saerl_core.rollouts.label_shards import label_shard, merge_labels
-from saerl_core.rollouts.measure import measure_pass_rates
+from saerl_core.rollouts.label_shards import merge_labels, shard_of
+from saerl_core.rollouts.measure import measure_pass_rates, try_out
 from saerl_core.rollouts.sampler import Sampler
 from saerl_core.shards import Shard, load_shard, save_shard
 
@@ -34,10 +34,14 @@ def clusters_of(prompts):
     return prompts[["prompt_id"]].assign(cluster_id=0)
 
 
+def labelled(prompts, policy, sizes, grading, shard):
+    return shard_of(try_out(prompts, clusters_of(prompts), policy, sizes, grading, 3, shard=shard), sizes, shard)
+
+
 def in_shards(prompts, policy, grading, n, folder, sizes=SIZES):
     parts = []
     for i in range(1, n + 1):
-        save_shard(label_shard(prompts, clusters_of(prompts), policy, sizes, grading, 3, Shard(i, n)), folder / str(i))
+        save_shard(labelled(prompts, policy, sizes, grading, Shard(i, n)), folder / str(i))
         parts.insert(0, load_shard(folder / str(i)))
     return merge_labels(parts, sizes, grading)
 
@@ -90,7 +94,7 @@ def test_rewards_and_failures_of_a_function_of_ones_own(tiny_policy, prompts, tm
 
 def test_what_cannot_be_divided_is_refused(tiny_policy, prompts, tmp_path):
     with pytest.raises(ConfigError, match=r"^shards\.pass_rates is 22, but pass rates are measured of 21 prompts; set"):
-        label_shard(prompts, clusters_of(prompts), tiny_policy(), SIZES, EXACT, 3, Shard(1, 22))
-    part = label_shard(prompts, clusters_of(prompts), tiny_policy(), SIZES, EXACT, 3, Shard(1, 2))
+        labelled(prompts, tiny_policy(), SIZES, EXACT, Shard(1, 22))
+    part = labelled(prompts, tiny_policy(), SIZES, EXACT, Shard(1, 2))
     with pytest.raises(DataError, match="not the parts of one pool"):
         merge_labels([part], SIZES, EXACT)
