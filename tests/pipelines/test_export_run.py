@@ -18,7 +18,7 @@ def run(local_stack):
     from pipelines.training import saerl_pipeline
 
     def start(strategy, formats):
-        parameters = {**copy.deepcopy(SMALL), "seed": 7, "export": formats}
+        parameters = {**copy.deepcopy(SMALL), "export": formats}
         parameters["plan"]["strategy"] = strategy
         return saerl_pipeline(**parameters)
 

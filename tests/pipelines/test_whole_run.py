@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, *OUR_WARNINGS_ARE_ERRORS]
 def _run(**changes):
     from pipelines.training import saerl_pipeline
 
-    parameters = {**copy.deepcopy(SMALL), "seed": 7}  # a seed of its own: no step comes from another test's cache
+    parameters = {**copy.deepcopy(SMALL), "seed": 7}  # of this file alone: no step comes from the cache of another test
     for section, values in changes.items():
         parameters[section] = {**parameters.get(section, {}), **values}
     return saerl_pipeline(**parameters)
