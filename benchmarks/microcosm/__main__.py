@@ -1,4 +1,4 @@
-"""`python -m benchmarks.microcosm test | dev | report`: run what the results lack, or make tables of them."""
+"""`python -m benchmarks.microcosm test | dev | tune | report`: run what the results lack, or make tables of them."""
 
 import argparse
 import json
@@ -12,6 +12,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two trials at a
 from benchmarks.microcosm.arms import ARMS, BASES, POOLS, TEST_SEEDS
 from benchmarks.microcosm.pages import write
 from benchmarks.microcosm.run import RESULTS, Wanted, run, with_settings
+from benchmarks.microcosm.tuning import tuning
 
 
 def planned() -> list[Wanted]:
@@ -26,9 +27,9 @@ def planned() -> list[Wanted]:
 
 
 def main() -> None:
-    """Run the test, or one setting on the dev split."""
+    """Run the test, the tuning of the rivals, or one setting on the dev split."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.microcosm", description=__doc__)
-    parser.add_argument("split", choices=["dev", "test", "report"])
+    parser.add_argument("split", choices=["dev", "tune", "test", "report"])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--arm", choices=sorted(ARMS), help="dev: the arm that is tried")
     parser.add_argument("--label", help="dev: the name under which the setting stands in dev.jsonl")
@@ -43,12 +44,15 @@ def main() -> None:
         return
     if asked.split == "test":
         wanted = planned()
+    elif asked.split == "tune":
+        wanted = tuning()
     else:
         arm = with_settings(ARMS[asked.arm or "vanilla"], asked.batch, asked.strategy)
         arm = replace(arm, name=asked.label or arm.name)
         pools, seeds = asked.pools.split(","), [int(s) for s in asked.seeds.split(",")]
         wanted = [Wanted(pool, s % 2, arm, asked.recipe, s) for s in seeds for pool in pools]
-    failures = run(wanted, RESULTS / f"{asked.split}.jsonl", split=asked.split, n_workers=asked.workers)
+    split = "test" if asked.split == "test" else "dev"
+    failures = run(wanted, RESULTS / f"{split}.jsonl", split=split, n_workers=asked.workers)
     sys.exit(bool(failures))
 
 
