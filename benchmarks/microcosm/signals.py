@@ -105,13 +105,17 @@ def _signals_folder(folder: Path, space: Space, reader: Reader) -> Path:
 
 def pool_signals(pool: str, base: int, root: Path) -> PoolSignals:
     """Return the signals of a pool and a base policy; a whole folder is read, another one is made anew."""
-    folder = root / f"{pool}-{base}"
+    return signals_of(run_config(pool, base), root / f"{pool}-{base}")
+
+
+def signals_of(c: RunConfig, folder: Path) -> PoolSignals:
+    """Return the signals of a configuration; a whole folder is read, another one is made anew."""
     if not (folder / _CARD).is_file():
-        _make(run_config(pool, base), folder, "sae", Reader(folder, run_config(pool, base)))
+        _make(c, folder, "sae", Reader(folder, c))
     card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
     policy = PolicyRef(**{**card["policy"], "prompt_format": PromptFormat(**card["policy"]["prompt_format"])})
     tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in _SHARED}
-    c, costs = run_config(pool, base), (card["label_rollouts"], card["label_tokens"])
+    costs = card["label_rollouts"], card["label_tokens"]
     return PoolSignals(folder, c, tables, policy, *costs, reader=Reader(folder, c))
 
 

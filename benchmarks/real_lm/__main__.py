@@ -1,23 +1,63 @@
-"""python -m benchmarks.real_lm [report]: read what the results lack, or write the tables of docs/real_model.md."""
+"""python -m benchmarks.real_lm signals | train dev | train test | best-lr | report: run what is lacking, or report."""
 
+import argparse
 import os
 import sys
 from pathlib import Path
 
-from benchmarks.real_lm.report import write_report
-from benchmarks.real_lm.signals import run
-
 
 def main() -> None:
-    """Run or report."""
-    if sys.argv[1:] == ["report"]:
-        write_report()
-        return
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.real_lm")
+    commands = parser.add_subparsers(dest="command", required=True)
+    signals = commands.add_parser("signals", help="read the pools: what do features and their rivals say?")
+    signals.add_argument("--workers", type=int, default=1, help="readings at a time")
+    signals.add_argument("--deadline", type=float, help="seconds after which what is still read is stopped")
+    train = commands.add_parser("train", help="train SmolLM2 by each arm of configs/compare_everyday.yaml")
+    train.add_argument("split", choices=["dev", "test"])
+    train.add_argument("--workers", type=int, default=2, help="trials at a time")
+    train.add_argument("--deadline", type=float, help="seconds after which what still runs is stopped")
+    train.add_argument("--arms", default="", help="names with commas between them; all, if left out")
+    train.add_argument("--seeds", default="", help="numbers with commas between them; those of the file, if left out")
+    train.add_argument("--lr", type=float, help="test: the learning rate; that of the file, if left out")
+    commands.add_parser("best-lr", help="print the learning rate that was best on dev")
+    commands.add_parser("report", help="write the tables of docs/real_model.md")
+    asked = parser.parse_args()
+    sys.exit(not _RUN[asked.command](asked))
+
+
+def _signals(asked: argparse.Namespace) -> bool:
+    from benchmarks.real_lm.signals import run
+
     data = os.environ.get("SAERL_SHARED_DATA")
     if data is None:
         sys.exit("SAERL_SHARED_DATA is not set; name the folder that holds the pools of benchmarks/README.md")
-    run(Path(data))
+    return run(Path(data), n_workers=asked.workers, deadline_s=asked.deadline)
 
+
+def _train(asked: argparse.Namespace) -> bool:
+    from benchmarks.real_lm.train import Asked, run
+
+    arms = tuple(filter(None, asked.arms.split(",")))
+    seeds = tuple(int(s) for s in asked.seeds.split(",") if s)
+    return run(Asked(asked.split, asked.workers, asked.deadline, arms, seeds, asked.lr))
+
+
+def _best_lr(_: argparse.Namespace) -> bool:
+    from benchmarks.real_lm.train import best_lr
+
+    print(f"{best_lr():g}")
+    return True
+
+
+def _report(_: argparse.Namespace) -> bool:
+    from benchmarks.real_lm.report import write_report
+
+    write_report()
+    return True
+
+
+_RUN = {"signals": _signals, "train": _train, "best-lr": _best_lr, "report": _report}
 
 if __name__ == "__main__":
     main()

@@ -19,7 +19,10 @@ def update_ms_per_token(policy: PolicyRef, pairs: Sequence[tuple[str, str]]) -> 
 
     Tokens of both are counted. The first batch is passed once more before the clock starts.
     """
-    tokenizer, model = load_tokenizer(policy), load_model(policy)
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tokenizer, model = load_tokenizer(policy), load_model(policy, device=device)
     read = prompt_tokens(tokenizer, [prompt for prompt, _ in pairs], policy.prompt_format)
     written = [tokenizer(text, add_special_tokens=False)["input_ids"] for _, text in pairs]
     rows = [[*before, *after] for before, after in zip(read, written, strict=True)]
@@ -28,6 +31,8 @@ def update_ms_per_token(policy: PolicyRef, pairs: Sequence[tuple[str, str]]) -> 
     started = time.perf_counter()
     for batch in batches:
         _pass(model, batch)
+    if device == "cuda":
+        torch.cuda.synchronize()
     return 1000 * (time.perf_counter() - started) / sum(map(len, rows))
 
 

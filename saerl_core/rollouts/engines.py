@@ -25,7 +25,7 @@ class Sampling:
 
 
 def make_sampler(
-    policy: PolicyRef, how: Sampling, config: RolloutsConfig, *, device: str = "cpu", shard: Shard = WHOLE
+    policy: PolicyRef, how: Sampling, config: RolloutsConfig, *, device: str = "auto", shard: Shard = WHOLE
 ) -> CompletionSampler:
     """Return the sampler of the configured engine, for all prompts or for those of a shard.
 

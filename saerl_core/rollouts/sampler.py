@@ -59,7 +59,7 @@ class Sampler:
         max_completion_tokens: int,
         seed: int,
         top_p: float = 1.0,
-        device: str = "cpu",
+        device: str = "auto",
         model: "PreTrainedModel | None" = None,
         shard: Shard = WHOLE,
     ) -> None:

@@ -49,9 +49,8 @@ class HeldOutScores:
     def after_step(self) -> None:
         """Score the policy if it is due after the step that has just been booked."""
         session = self._trainer.session
-        due = (
-            session.n_asked // self._every
-        )  # counted in batches of the plan, of which screening uses up several a step
+        # Counted in batches of the plan, of which screening uses up several a step.
+        due = session.n_asked // self._every
         if due == self._n_done:
             return
         self._n_done = due
