@@ -1,4 +1,4 @@
-"""python -m benchmarks.real_lm signals | train dev | train test | best-lr | report: run what is lacking, or report."""
+"""A real language model's signals, training and speed: run what the results lack, or report."""
 
 import argparse
 import os
@@ -21,6 +21,7 @@ def main() -> None:
     train.add_argument("--seeds", default="", help="numbers with commas between them; those of the file, if left out")
     train.add_argument("--lr", type=float, help="test: the learning rate; that of the file, if left out")
     commands.add_parser("best-lr", help="print the learning rate that was best on dev")
+    commands.add_parser("throughput", help="time the extraction of features; after `train`, whose SAE it takes")
     commands.add_parser("report", help="write the tables of docs/real_model.md")
     asked = parser.parse_args()
     sys.exit(not _RUN[asked.command](asked))
@@ -50,6 +51,12 @@ def _best_lr(_: argparse.Namespace) -> bool:
     return True
 
 
+def _throughput(_: argparse.Namespace) -> bool:
+    from benchmarks.real_lm.throughput import run
+
+    return run()
+
+
 def _report(_: argparse.Namespace) -> bool:
     from benchmarks.real_lm.report import write_report
 
@@ -57,7 +64,7 @@ def _report(_: argparse.Namespace) -> bool:
     return True
 
 
-_RUN = {"signals": _signals, "train": _train, "best-lr": _best_lr, "report": _report}
+_RUN = {"signals": _signals, "train": _train, "best-lr": _best_lr, "throughput": _throughput, "report": _report}
 
 if __name__ == "__main__":
     main()

@@ -52,7 +52,7 @@ class _DeadlineError(Exception):
 def run(asked: Asked, say: Callable[[str], None] = print) -> bool:
     """Run what the results lack; return whether everything that was asked for stands there now."""
     started = time.monotonic()
-    config = _on_this_machine(load_config(asked.config))
+    config = on_this_machine(load_config(asked.config))
     known = signals_of(config, state_dir() / "real_lm" / f"signals-{asked.config.stem}")
     say(f"signals after {time.monotonic() - started:.0f} s; {known.label_rollouts} label rollouts")
     folders: list[Path] = []
@@ -85,7 +85,7 @@ def best_lr() -> float:
     return max(found, key=lambda lr: sum(found[lr]) / len(found[lr]))
 
 
-def _on_this_machine(config: RunConfig) -> RunConfig:
+def on_this_machine(config: RunConfig) -> RunConfig:
     """Name the fetched model where it was fetched to, which need not be this folder's."""
     if config.policy.model is None:
         return config
