@@ -139,7 +139,9 @@ def _save(file: Path, reader: "GGUFReader", building: Path) -> None:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-        model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+        model = AutoModelForCausalLM.from_pretrained(
+            file.parent, gguf_file=file.name, dtype=torch.float32, **_dequantised()
+        )
     except Exception as error:
         raise _unreadable(file, error) from error
     tokenizer.clean_up_tokenization_spaces = False  # it would change what a completion says
@@ -149,6 +151,14 @@ def _save(file: Path, reader: "GGUFReader", building: Path) -> None:
             setattr(tokenizer, ours, tokenizer.convert_ids_to_tokens(int(field.contents())))
     model.save_pretrained(building)
     tokenizer.save_pretrained(building)
+
+
+def _dequantised() -> dict[str, object]:
+    """Return what later versions of transformers (5.17 for one) have to be told: 5.15 always dequantises."""
+    import transformers
+
+    config = getattr(transformers, "GgufConfig", None)
+    return {} if config is None else {"quantization_config": config(dequantize=True)}
 
 
 def _read(file: Path) -> "GGUFReader":
