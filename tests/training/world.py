@@ -27,13 +27,13 @@ def tiny_tokenizer():
     )
 
 
-def tiny_policy(folder: Path, seed: int = 0, context: int = 64) -> PolicyRef:
+def tiny_policy(folder: Path, seed: int = 0, context: int = 64, hidden: int = 16) -> PolicyRef:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     config = Qwen2Config(
         vocab_size=6,
-        hidden_size=16,
+        hidden_size=hidden,
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=2,

@@ -31,6 +31,8 @@ _ROOM_MIB = 16
 _TAIL_BYTES = 64 * 1024
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _RAY_PREFIX = re.compile(r"^\((?:[\w:.]+ )?pid=\d+[^)]*\) ?")  # Ray puts the worker in front of each line
+_ENGINE_DIED = "Engine core initialization failed"  # vLLM's sentence; OpenRLHF then waits five minutes for the engine
+_ENGINE_ERROR = re.compile(r"^\(EngineCore[^)]*\) (?:ERROR [^\]]*\] )?([\w.]*(?:Error|Exception)\b.*)")
 _ERROR_LINE = re.compile(r"^[\w.]*(?:Error|Exception|Interrupt|Exit)\b.*")
 
 
@@ -251,7 +253,10 @@ def explain_exit(code: int | None) -> str:
 
 
 def last_error(log: Path) -> str:
-    """Return a log's last sentence for people, else its last error, else its last line; empty without any."""
+    """Return a log's last sentence for people, else its last error, else its last line; empty without any.
+
+    Before them all comes why vLLM's engine did not start: what follows in the log is that OpenRLHF waited in vain.
+    """
     if not log.is_file():
         return ""
     with log.open("rb") as stream:
@@ -259,7 +264,9 @@ def last_error(log: Path) -> str:
         text = stream.read().decode("utf-8", errors="replace")
     lines = [_RAY_PREFIX.sub("", _CONTROL.sub("", line)).strip() for line in re.split(r"[\r\n]+", text)]
     lines = [line for line in lines if line]
+    engine = [error[1] for line in lines if (error := _ENGINE_ERROR.match(line))]
     for found in (
+        [f"vLLM's engine did not start: {engine[-1]}"] if engine and _ENGINE_DIED in text else [],
         [line.removeprefix("saerl: ") for line in lines if line.startswith("saerl: ")],
         [line for line in lines if _ERROR_LINE.match(line)],
         lines,

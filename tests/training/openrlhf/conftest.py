@@ -1,8 +1,11 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from saerl_core.training.run import train_policy
 from tests.training.openrlhf.fakes import fake_python, openrlhf_settings
-from tests.training.world import FeedbackCurriculum, tiny_job, tiny_prompts
+from tests.training.world import FeedbackCurriculum, tiny_job, tiny_policy, tiny_prompts
 
 IDS = list(tiny_prompts()["prompt_id"])
 
@@ -10,6 +13,24 @@ IDS = list(tiny_prompts()["prompt_id"])
 @pytest.fixture(scope="session")
 def python(tmp_path_factory):
     return fake_python(tmp_path_factory.mktemp("environment") / "bin")
+
+
+@pytest.fixture(scope="session", params=["stand-in", pytest.param("vllm", marks=pytest.mark.slow)])
+def engine_python(request):
+    """The interpreters of real trainings: the engine is Hugging Face generate, or real vLLM on the CPU."""
+    if request.param == "stand-in":
+        return request.getfixturevalue("openrlhf_python")
+    root = Path(__file__).resolve().parents[3]
+    found = Path(os.environ.get("SAERL_OPENRLHF_VLLM_PYTHON") or root / ".venv-openrlhf-vllm" / "bin" / "python")
+    if not found.is_file():
+        pytest.skip(f"{found}, with OpenRLHF and real vLLM, is absent: make openrlhf-vllm-env")
+    return found
+
+
+@pytest.fixture(scope="session")
+def policy(tmp_path_factory):
+    """Two heads of 32: the attention of vLLM on a CPU takes no smaller ones."""
+    return tiny_policy(tmp_path_factory.mktemp("policy") / "wide", hidden=64)
 
 
 @pytest.fixture

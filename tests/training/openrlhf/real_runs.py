@@ -34,6 +34,7 @@ CPU = {  # the settings of training.openrlhf that a CPU needs
     "train_micro_batch": 8,
     "rollout_micro_batch": 8,
     "max_prompt_tokens": 16,
+    "extra_args": ["--vllm.enforce_eager"],  # real vLLM compiles otherwise
 }
 WEIGHTS = "weights"  # in the work folder's neighbour: what the engine got, see tests/openrlhf_cpu/site/vllm/engine.py
 

@@ -187,6 +187,15 @@ def test_exit_codes_are_explained(code, said):
     assert said in explain_exit(code)
 
 
+ENGINE_DIED = """\x1b[36m(RolloutRayActor pid=7)\x1b[0m (EngineCore pid=9) ERROR 11-27 03:06 [core.py:1374] KeyError: 1
+\x1b[36m(RolloutRayActor pid=7)\x1b[0m (EngineCore pid=9) ERROR 11-27 03:06 [core.py:1374]   File "core.py", line 2
+\x1b[36m(RolloutRayActor pid=7)\x1b[0m (EngineCore pid=9) torch.OutOfMemoryError: CUDA out of memory
+\x1b[36m(RolloutRayActor pid=7)\x1b[0m RuntimeError: Engine core initialization failed. See root cause above.
+OSError: [Errno 9] Bad file descriptor
+saerl: the trainer failed: OSError: [Errno 9] Bad file descriptor
+"""  # as OpenRLHF 0.11.2 and vLLM 0.29.0 end; the error is another one
+
+
 @pytest.mark.parametrize(
     ("log", "said"),
     [
@@ -199,6 +208,7 @@ def test_exit_codes_are_explained(code, said):
         ("\x1b[36m(PPOTrainer pid=7, ip=1.2.3.4)\x1b[0m RuntimeError: deep\nsaved\n", "RuntimeError: deep"),
         ("(pid=12) KeyError: 'episode'\rEpisode: 3%|\n", "KeyError: 'episode'"),
         ("saerl: for people\nValueError: for machines\n", "for people"),
+        (ENGINE_DIED, "vLLM's engine did not start: torch.OutOfMemoryError: CUDA out of memory"),
         ("x" * 200_000 + "\nValueError: after much\n", "ValueError: after much"),
         (b"\xff\xfe\nOSError: odd bytes\n", "OSError: odd bytes"),
     ],

@@ -18,10 +18,10 @@ pytestmark = pytest.mark.openrlhf
 
 
 @pytest.fixture(scope="module")
-def screened(openrlhf_python, policy, tmp_path_factory):
+def screened(engine_python, policy, tmp_path_factory):
     work = tmp_path_factory.mktemp("screened") / "work"
     job = real_job(
-        policy, work, openrlhf_python, group_size=GROUP, save_every_steps=1, max_completion_tokens=1, kl_coef=0.0,
+        policy, work, engine_python, group_size=GROUP, save_every_steps=1, max_completion_tokens=1, kl_coef=0.0,
         screen="dynamic", max_rounds=6, warmup_steps=0, inner={"max_checkpoints": STEPS},
     )  # fmt: skip
     curriculum = RecordedCurriculum(FeedbackCurriculum(IDS, SIZE))

@@ -46,12 +46,13 @@ ROOT = Path(__file__).resolve().parents[3]
 ROLLOUTS = SIZE * GROUP
 UNANSWERED = "p06"  # of the first batch, whatever the rewards are
 TIMEOUT_S = 300.0
+ENGINES_LOGPROBS = ["--vllm.enforce_eager", "--algo.advantage.is_correction_level", "token"]  # sampled with: vllm_kl
 
 pytestmark = pytest.mark.openrlhf
 
 
 @pytest.fixture(scope="module")
-def grpo(openrlhf_python, policy, tmp_path_factory):
+def grpo(engine_python, policy, tmp_path_factory):
     """A checkpoint after every step; the reward function finds no answer for one prompt.
 
     A tenth of all completions of one letter are right: that the first batch has none is one chance in 20 000.
@@ -61,8 +62,8 @@ def grpo(openrlhf_python, policy, tmp_path_factory):
     job = real_job(
         policy,
         work,
-        openrlhf_python,
-        inner={"max_checkpoints": STEPS},
+        engine_python,
+        inner={"max_checkpoints": STEPS, "extra_args": ENGINES_LOGPROBS},
         save_every_steps=1,
         max_completion_tokens=1,
         **held_out,
@@ -85,7 +86,7 @@ def grpo(openrlhf_python, policy, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ppo(openrlhf_python, policy, tmp_path_factory):
+def ppo(engine_python, policy, tmp_path_factory):
     """Killed twice; checkpoints come every 2 steps, and the newest 2 are kept."""
     work = tmp_path_factory.mktemp("ppo") / "work"
     found = SimpleNamespace(work=work, metrics=[])
@@ -99,11 +100,11 @@ def ppo(openrlhf_python, policy, tmp_path_factory):
             worker.kill()
 
     with pytest.raises(BackendError) as caught:
-        train_policy(ppo_job(policy, work, openrlhf_python, 1), FeedbackCurriculum(IDS, SIZE), kill_a_worker)
+        train_policy(ppo_job(policy, work, engine_python, 1), FeedbackCurriculum(IDS, SIZE), kill_a_worker)
     found.error, found.after_first = str(caught.value), living(found.first)
 
     command = [sys.executable, "-W", "ignore", "-m", "tests.training.openrlhf.real_runs", policy.path, str(work)]
-    with subprocess.Popen([*command, str(openrlhf_python), "4"], cwd=ROOT, stderr=subprocess.DEVNULL) as driver:
+    with subprocess.Popen([*command, str(engine_python), "4"], cwd=ROOT, stderr=subprocess.DEVNULL) as driver:
         wait_until(lambda: steps_of(work)[-1] == 4 or driver.poll() is not None)
         found.second = trainer_processes(work)
         found.second_names = names_of(found.second)
@@ -117,7 +118,7 @@ def ppo(openrlhf_python, policy, tmp_path_factory):
             found.after_second = living(found.second)
         found.metrics.append(metrics)
 
-    job = ppo_job(policy, work, openrlhf_python, 3)
+    job = ppo_job(policy, work, engine_python, 3)
     found.at_resume = {name: saved_state(work, name, 4)["module"] for name in ("_actor", "_critic")}
     found.result = train_policy(job, FeedbackCurriculum(IDS, SIZE), on_step)
     return found
@@ -158,6 +159,27 @@ def test_every_step_changes_the_weights(grpo, policy):
         assert (state["global_step"], state["global_steps"]) == (step, step), "one batch is one optimizer step"
         assert adam_steps(grpo.work, "_actor", step) == {step}
     assert got[-1] == digests(tensors(grpo.result.policy), got[-1])
+
+
+def test_the_engine_generates_with_the_weights_that_it_got(grpo, policy):
+    """Its log-probabilities against the trainer's: apart only by the end token, which min_tokens forbids the engine.
+
+    Of a completion's one token they differ by -log(1 - p(end)), whichever it is. With the weights of a step before
+    they differ by more than a tenth.
+    """
+    texts, model = tiny_prompts(14).set_index("prompt_id")["prompt"], load_model(policy)
+    metrics = [s.metrics for s in grpo.seen if "reward_mean" in s.metrics]
+    for step, batch in enumerate(grpo.asked):
+        if step:
+            model.load_state_dict(saved_state(grpo.work, "_actor", step)["module"], strict=False)
+        expected = np.mean([-np.log1p(-end_probability(model, load_tokenizer(policy), texts[i])) for i in batch])
+        assert metrics[step]["vllm_kl"] == pytest.approx(expected, abs=0.02)
+    assert metrics[-1]["kl"] > 0.1
+
+
+def end_probability(model, tokenizer, text):
+    ids = tokenizer(text, return_tensors="pt")["input_ids"]
+    return model(ids).logits[0, -1].softmax(-1)[tokenizer.eos_token_id].item()
 
 
 def test_metrics_have_the_names_of_the_embedded_backend(grpo):

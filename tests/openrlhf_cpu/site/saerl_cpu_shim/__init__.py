@@ -13,6 +13,8 @@ ENVIRONMENT = {
     "DS_ACCELERATOR": "cpu",
     "OMP_NUM_THREADS": "1",  # five processes share few cores
     "HF_HUB_OFFLINE": "1",
+    "DO_NOT_TRACK": "1",  # vLLM's usage statistics
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # gigabytes
     "TOKENIZERS_PARALLELISM": "false",
     "TORCHDYNAMO_DISABLE": "1",  # OpenRLHF compiles its entropy function: on a CPU that runs a C++ compiler
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -35,6 +37,9 @@ class PatchAfterImport(MetaPathFinder):
             "openrlhf.utils.deepspeed.deepspeed",
             "openrlhf.trainer.ray.launcher",
             "openrlhf.trainer.ray.ppo_actor",
+            "openrlhf.trainer.ray.vllm_worker_wrap",
+            "vllm.distributed.device_communicators.pynccl",
+            "vllm.model_executor.layers.utils",
         }
     )
 

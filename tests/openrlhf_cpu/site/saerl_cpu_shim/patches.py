@@ -100,6 +100,45 @@ def patch_ppo_actor(module):
     module.offload_deepspeed_states = module.reload_deepspeed_states = lambda *_, **__: None
 
 
+def patch_pynccl(module):
+    """Real vLLM's own class loads NCCL, which needs a GPU, and without it broadcasts nothing."""
+    from saerl_cpu_shim.weights import GlooCommunicator
+
+    module.PyNcclCommunicator = GlooCommunicator
+
+
+def patch_vllm_linear(utils):
+    """On a CPU vLLM packs each matrix at the start and drops or forgets the original, so new weights would not arrive.
+
+    Without its packing kernels it takes torch's linear, as it does itself where neither AMX nor oneDNN is there.
+    """
+    utils.check_cpu_sgl_kernel = lambda *_: False
+    utils.ops._supports_onednn = False
+
+
+def patch_worker_wrap(module):
+    """A weight is received in a tensor on "cuda", as it is written in the code: here that is the CPU."""
+    from torch.overrides import TorchFunctionMode
+
+    from saerl_cpu_shim.weights import note
+
+    class OnTheCpu(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            if (kwargs or {}).get("device") != "cuda":
+                return function(*args, **(kwargs or {}))
+            self.received = function(*args, **{**kwargs, "device": "cpu"})
+            return self.received
+
+    update_weight = module.WorkerWrap.update_weight
+
+    def on_the_cpu(self, name, *args, **kwargs):
+        with OnTheCpu() as mode:
+            update_weight(self, name, *args, **kwargs)
+        note(name, mode.received)
+
+    module.WorkerWrap.update_weight = on_the_cpu
+
+
 def as_it_is(tensor):
     """Rebuild what `reduce_tensor` took apart."""
     return tensor
@@ -113,4 +152,7 @@ PATCHES = {
     "openrlhf.utils.deepspeed.deepspeed": patch_strategy,
     "openrlhf.trainer.ray.launcher": lambda _: gc.enable(),  # the last of the large imports; engines do it themselves
     "openrlhf.trainer.ray.ppo_actor": patch_ppo_actor,
+    "openrlhf.trainer.ray.vllm_worker_wrap": patch_worker_wrap,
+    "vllm.distributed.device_communicators.pynccl": patch_pynccl,
+    "vllm.model_executor.layers.utils": patch_vllm_linear,
 }

@@ -2,10 +2,9 @@
 
 import asyncio
 import gc
-import hashlib
-import json
-import os
 from types import SimpleNamespace
+
+from saerl_cpu_shim.weights import note
 
 GATHER_S = 0.02  # a step's requests come in one by one within this time
 LARGEST_BATCH = 256
@@ -80,7 +79,7 @@ class AsyncLLMEngine:
             eos_token_id=self.stops or None,
             pad_token_id=pad,
             return_dict_in_generate=True,
-            output_logits=params.logprobs is not None,  # as vLLM: before min_tokens has forbidden the end token
+            output_scores=params.logprobs is not None,  # OpenRLHF asks for those after min_tokens, temperature, top_p
         )
         with torch.inference_mode():
             made = self.model.generate(
@@ -88,7 +87,7 @@ class AsyncLLMEngine:
                 attention_mask=torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts]),
                 generation_config=config,
             )
-        scores = torch.stack(made.logits, 1).log_softmax(-1) if params.logprobs is not None else None
+        scores = torch.stack(made.scores, 1).log_softmax(-1) if params.logprobs is not None else None
         return [
             self.output(row[:limit], None if scores is None else scores[i])
             for i, (row, limit) in enumerate(zip(made.sequences[:, width:].tolist(), limits, strict=True))
@@ -148,14 +147,6 @@ class AsyncLLMEngine:
 
     async def reset_prefix_cache(self):
         """There is none."""
-
-
-def note(name, weight):
-    """Write down what came, for tests: a line a tensor in the file that SAERL_TEST_WEIGHTS names."""
-    if os.environ.get("SAERL_TEST_WEIGHTS"):
-        digest = hashlib.sha256(weight.float().numpy().tobytes()).hexdigest()
-        with open(os.environ["SAERL_TEST_WEIGHTS"], "a") as file:
-            file.write(json.dumps([name, digest]) + "\n")
 
 
 def stop_ids(model):

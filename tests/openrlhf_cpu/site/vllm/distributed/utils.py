@@ -1,8 +1,7 @@
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
-PATIENCE = timedelta(minutes=5)
+from saerl_cpu_shim.weights import PATIENCE
 
 
 @dataclass
