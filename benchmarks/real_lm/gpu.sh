@@ -12,12 +12,12 @@ nvidia-smi --query-gpu=timestamp,memory.used,utilization.gpu --format=csv,nohead
 watch=$!
 log() { tr '\r' '\n' | grep -av '%|' | grep -av '^$' | cut -c1-300; }
 
-python3 -m benchmarks.real_lm train dev --workers 4 --deadline "$(left)" 2>&1 | log | tee "$out/dev.log"
-lr=$(python3 -m benchmarks.real_lm best-lr) && echo "learning rate $lr, the best on dev; $(left) s left"
-python3 -m benchmarks.real_lm throughput 2>&1 | log | tee "$out/throughput.log"
+python3 -m benchmarks.real_lm throughput 2>&1 | log | tee "$out/throughput.log" # alone: it is timed
 python3 -m benchmarks.real_lm signals --workers "${READERS:-7}" --deadline "$(left)" 2>&1 | log >"$out/signals.log" &
 signals=$!
-[ -n "$lr" ] && python3 -m benchmarks.real_lm train test --workers "${TRAINERS:-6}" --lr "$lr" --deadline "$(left)" 2>&1 | log | tee "$out/test.log"
+python3 -m benchmarks.real_lm train dev --workers 4 --deadline "$(left)" 2>&1 | log | tee "$out/dev.log"
+lr=$(python3 -m benchmarks.real_lm best-lr) && echo "learning rate $lr, the best on dev; $(left) s left"
+[ -n "$lr" ] && python3 -m benchmarks.real_lm train test --workers "${TRAINERS:-8}" --lr "$lr" --deadline "$(left)" 2>&1 | log | tee "$out/test.log"
 wait "$signals"
 kill "$watch"
 tail -n 5 "$out/signals.log"

@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks.microcosm.signals import signals_of
 from benchmarks.real_lm.train import CONFIG, on_this_machine
 from saerl_core.config.load import load_config
 from saerl_core.config.run import FeaturesConfig
@@ -19,6 +18,9 @@ from saerl_core.features.models import load_lower_model, resolve_device
 from saerl_core.features.sae import obtain_sae
 from saerl_core.features.tokens import length_batches, tokenize_prompts
 from saerl_core.policy.loading import load_tokenizer
+from saerl_core.policy.prepare import prepare_policy
+from saerl_core.prompts.load import load_prompts
+from saerl_core.rollouts.same_answers import same_answers
 
 RESULTS = Path(__file__).resolve().parent / "results" / "throughput.jsonl"
 LENGTHS, N_PROMPTS, BATCH_TOKENS = (128, 1024), 1024, 65_536
@@ -28,9 +30,10 @@ _WORDS = "How many spoons does Hana have now if Ivo gave her 5 of his 12 and she
 def run(say: Callable[[str], None] = print) -> bool:
     """Measure each length once after a warm-up and append a line each, with an SAE made as for training."""
     c = on_this_machine(load_config(CONFIG))
-    known = signals_of(c, state_dir() / "real_lm" / f"signals-{CONFIG.stem}")
-    policy, folder = known.policy, state_dir() / "real_lm" / "throughput-sae"
-    sae, _ = obtain_sae(c.sae, c.features, policy, known.tables["prompts"], folder, c.seed)
+    folder = state_dir() / "real_lm" / "throughput"
+    prompts = load_prompts(c.prompts, c.seed, same_answers).train
+    policy, _ = prepare_policy(c.policy, prompts, folder / "policy", c.seed)
+    sae, _ = obtain_sae(c.sae, c.features, policy, prompts, folder / "sae", c.seed)
     device = resolve_device("auto")
     lower = load_lower_model(policy, sae.hook_layer, device)
     for length in LENGTHS:
