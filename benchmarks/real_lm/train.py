@@ -75,13 +75,16 @@ def run(asked: Asked, say: Callable[[str], None] = print) -> bool:
 
 
 def best_lr() -> float:
-    """Return the learning rate that ended highest on dev."""
+    """Return the learning rate that ended highest on dev, on the pool of the configuration as it is now."""
+    levels = list(load_config(CONFIG).prompts.everyday.level_weights)
     found: dict[float, list[float]] = {}
     for line in read_lines(RESULTS):
-        if line["split"] == "dev":
+        if line["split"] == "dev" and line["level_weights"] == levels:
             found.setdefault(float(str(line["lr"])), []).append(float(line["curve"][-1][2]))  # type: ignore[index]
     if not found:
-        raise SystemExit("train.jsonl holds no trial of the dev split; run: python -m benchmarks.real_lm train dev")
+        raise SystemExit(
+            "train.jsonl holds no trial of this pool on the dev split; run: python -m benchmarks.real_lm train dev"
+        )
     return max(found, key=lambda lr: sum(found[lr]) / len(found[lr]))
 
 
@@ -127,7 +130,7 @@ class _Book:
                 self._open.remove(folder)
                 self._asked.results.parent.mkdir(parents=True, exist_ok=True)
                 with self._asked.results.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(_line(folder, trial, self._asked.split)) + "\n")
+                    file.write(json.dumps(_line(folder, trial, self._asked)) + "\n")
                 passed = time.monotonic() - self._started
                 self._say(f"{passed:.0f} s, {progress}: {trial.arm} {trial.seed} {trial.spent.accuracy:.3f}")
         deadline = self._asked.deadline_s
@@ -137,15 +140,16 @@ class _Book:
 
 def _key(folder: Path, split: str) -> str:
     job = read_job(folder)
-    return f"{split}/{job.arm}/{job.seed}/{job.training.lr:g}"
+    return f"{split}/{job.arm}/{job.seed}/{job.training.lr:g}/{job.prompts_file.stem}"  # named by its content
 
 
-def _line(folder: Path, trial: Trial, split: str) -> dict[str, object]:
+def _line(folder: Path, trial: Trial, asked: Asked) -> dict[str, object]:
     training = read_job(folder).training
     items = trial.items.sort_values("item_id")
     return {
-        "key": _key(folder, split),
-        "split": split,
+        "key": _key(folder, asked.split),
+        "split": asked.split,
+        "level_weights": list(load_config(asked.config).prompts.everyday.level_weights),
         "arm": trial.arm,
         "seed": trial.seed,
         "lr": training.lr,
