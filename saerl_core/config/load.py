@@ -138,7 +138,8 @@ def _told(detail: ErrorDetails, known: Mapping[str, object]) -> list[str]:
         loc.pop()
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
     if kind == "value_error":
-        return [f"{path}: {line}" if path else line for line in str(context["error"]).split("\n")]
+        lines = str(context["error"]).split("\n")
+        return [f"{path}: {line}" if path and not line.startswith(f"{path}.") else line for line in lines]
     if kind == "missing" and isinstance(loc[-1], str) and isinstance(detail["input"], Mapping):
         return [f"{path} is not set; it must be"]
     if kind in ("extra_forbidden", "invalid_key"):

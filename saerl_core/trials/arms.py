@@ -50,11 +50,16 @@ def resolve_arms(config: RunConfig, compare: CompareConfig) -> tuple[Arm, ...]:
     """Return the arms of a comparison.
 
     Raises:
-        ConfigError: there is no arm, a setting of one is wrong, one is the same as another, or its batches do not
-            divide the budget.
+        ConfigError: there is no arm, a setting of one is wrong, one is the same as another, its batches do not divide
+            the budget, or the pool brings no held-out prompts.
     """
     if not compare.arms:
         raise ConfigError("compare.arms is empty; name at least the baseline and one other arm")
+    if config.prompts.world is None and config.prompts.eval_path is None:
+        raise ConfigError(
+            f"prompts.source is '{config.prompts.source}', which brings no held-out prompts for arms to be scored on; "
+            "name a file in prompts.eval_path"
+        )
     arms: list[Arm] = []
     for given in compare.arms:
         arm = _resolved(config, compare, given)

@@ -113,3 +113,24 @@ def test_a_reading_of_the_pool_is_there_once_and_the_run_s_own_is_none() -> None
 def test_what_cannot_work_in_an_arm_is_refused_with_its_name(arm: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         resolved({"name": "odd", **arm}, budget_rollouts=5120, n_evaluations=5)
+
+
+def test_a_pool_without_held_out_prompts_is_refused_before_anything_runs():
+    config = validate(
+        {
+            "prompts": {"source": "hub", "dataset": "openai/gsm8k"},
+            "policy": {"source": "pretrained", "model": "some/model"},
+            "evaluation": {"enabled": False},
+            "pass_rates": {"max_completion_tokens": 64},
+            "training": {"max_completion_tokens": 64},
+            "grading": {"kind": "math"},
+            "compare": {"arms": [{"name": "vanilla", "plan": {"strategy": "vanilla"}}]},
+        }
+    )
+    with pytest.raises(ConfigError, match=r"^prompts\.source is 'hub', .* name a file in prompts\.eval_path$"):
+        resolve_arms(config, config.compare)
+
+
+def test_a_baseline_that_is_no_arm_is_named_once():
+    with pytest.raises(ConfigError, match=r"^compare\.baseline is 'nosuch', which is none of the arms \['vanilla'\]"):
+        validate({"compare": {"baseline": "nosuch", "arms": [{"name": "vanilla"}]}})
