@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -15,11 +16,15 @@ from benchmarks.microcosm.run import RESULTS, Wanted, run, with_settings
 from benchmarks.microcosm.tuning import tuning
 
 
-def planned() -> list[Wanted]:
-    """Return all trials of the test, the main arms first: seed by seed, so that every part is a whole comparison."""
+def planned(names: Sequence[str] = ()) -> list[Wanted]:
+    """Return all trials of the test, the main arms first: seed by seed, so that every part is a whole comparison.
+
+    `names`: of these arms alone; none: of all.
+    """
     found = []
+    arms = [arm for arm in ARMS.values() if not names or arm.name in names]
     for main, seed, base in product((True, False), TEST_SEEDS, BASES):
-        for arm, pool in product(ARMS.values(), POOLS):
+        for arm, pool in product(arms, POOLS):
             if arm.is_main == main and (main or base == 0):
                 recipes = ["standard", "frugal"] if arm.name == "vanilla" else [arm.recipe[pool]]
                 found += [Wanted(pool, base, arm, recipe, seed) for recipe in recipes]
@@ -31,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.microcosm", description=__doc__)
     parser.add_argument("split", choices=["dev", "tune", "test", "report"])
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--arms", default="", help="test: only these arms, with commas between them")
     parser.add_argument("--arm", choices=sorted(ARMS), help="dev: the arm that is tried")
     parser.add_argument("--label", help="dev: the name under which the setting stands in dev.jsonl")
     parser.add_argument("--recipe", choices=["standard", "frugal"], default="frugal")
@@ -43,7 +49,7 @@ def main() -> None:
         print("written:", ", ".join(write()))
         return
     if asked.split == "test":
-        wanted = planned()
+        wanted = planned(list(filter(None, asked.arms.split(","))))
     elif asked.split == "tune":
         wanted = tuning()
     else:

@@ -90,6 +90,16 @@ _ROWS = (
             "oracle_learnability",
         )
     ),
+    *(  # rivals whose best setting on dev was not that of the rows above; the others were best as they are
+        BenchmarkArm(f"{name}_tuned", {"name": name, **settings}, batch={"mixed": batch, "hard": batch})
+        for name, batch, settings in (
+            ("mopps", 64, {}),
+            ("learnability", 32, {"keep_frac": 0.75}),
+            ("pass_rate_band", 32, {"low": 0.1, "high": 0.9}),
+            ("irds", 32, {"keep_frac": 0.75}),
+            ("prepo", 64, {}),
+        )
+    ),
     *(
         BenchmarkArm(f"{name}_{screen}", {"name": name}, training={"screen": screen}, batch=batch)
         for screen in ("dynamic", "pilot")
