@@ -18,6 +18,13 @@ class CardRow(_Model):
     prompt_id: str
 
 
+class Origin(_Model):
+    """Where a prompt comes from, and what one may do with it."""
+
+    source: str | None
+    licence: str | None
+
+
 class Reads(_Model):
     """How the policy reads a prompt."""
 
@@ -41,3 +48,4 @@ class Card(_Model):
     prompt_format: Reads | None
     files: tuple[str, ...]  # of the folder, this one apart
     rows: tuple[CardRow, ...]
+    origins: dict[str, Origin] = {}  # of the prompts that name a source or a licence, by their prompt_id

@@ -9,9 +9,11 @@ import pandas as pd
 from pydantic import ValidationError
 
 from saerl_core.errors import ConfigError, DataError
-from saerl_core.export.card import CARD_NAME, Card
+from saerl_core.export.card import CARD_NAME, Card, Origin
 from saerl_core.export.formats import find
 from saerl_core.export.records import PlannedRow
+
+_UNKNOWN = Origin(source=None, licence=None)
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,11 @@ def read_exported(folder: Path) -> Exported:
             f"{folder / form.data} has {len(found)} rows, but {CARD_NAME} names {len(card.rows)}; the folder was "
             "changed after the export: export the plan again"
         )
-    pairs = zip(card.rows, found, strict=True)
-    return Exported(card, tuple(PlannedRow(r.row, r.step, r.slot, r.prompt_id, *texts) for r, texts in pairs))
+    rows = []
+    for r, texts in zip(card.rows, found, strict=True):
+        origin = card.origins.get(r.prompt_id, _UNKNOWN)
+        rows.append(PlannedRow(r.row, r.step, r.slot, r.prompt_id, *texts, origin.source, origin.licence))
+    return Exported(card, tuple(rows))
 
 
 def _rows(path: Path) -> Iterable[Mapping[str, object]]:

@@ -28,6 +28,8 @@ MEASURED = TableSchema(  # the planned prompts in the order of their first use
         "n_rollouts": Column("int", 0),
         "n_correct": Column("int", 0),
         "last_step": Column("float", 0, nullable=True),  # of its last logged use, counted from 0
+        "source": Column("str", nullable=True),
+        "licence": Column("str", nullable=True),
     },
     key=("prompt_id",),
 )
@@ -186,6 +188,8 @@ def _table(
             "n_rollouts": n_rollouts[row.prompt_id],
             "n_correct": n_correct[row.prompt_id],
             "last_step": last.get(row.prompt_id),
+            "source": row.source,
+            "licence": row.licence,
         }
         for row in first_use.values()
     ]

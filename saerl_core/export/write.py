@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from saerl_core.errors import ConfigError, DataError
-from saerl_core.export.card import CARD_NAME, Card, CardRow, Reads
+from saerl_core.export.card import CARD_NAME, Card, CardRow, Origin, Reads
 from saerl_core.export.formats import find
 from saerl_core.export.readme import readme
 from saerl_core.export.records import ExportOptions, Format, PlanExport
@@ -88,6 +88,7 @@ def _card(name: str, export: PlanExport, files: list[str]) -> Card:
         ),
         files=tuple(files),
         rows=tuple(CardRow(row=r.row, step=r.step, slot=r.slot, prompt_id=r.prompt_id) for r in export.rows),
+        origins={r.prompt_id: Origin(source=r.source, licence=r.licence) for r in export.rows if r.source or r.licence},
     )
 
 

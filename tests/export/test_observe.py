@@ -310,3 +310,17 @@ def test_the_documented_files_are_those_of_the_table():
     page = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
     for name, form in LOGS.items():
         assert re.search(rf"\| `{name}` \|[^\n]*`{re.escape(form.files)}`", page), name
+
+
+def test_source_and_licence_come_home(plan, prompts, tmp_path):
+    named = prompts.assign(source=["mine", *[None] * (len(prompts) - 1)], licence=["mit", *[None] * (len(prompts) - 1)])
+    folder = tmp_path / "jsonl"
+    export_plan(plan, named, "jsonl", folder, grading="exact", group_size=4)
+    lines(
+        folder / "rollouts.jsonl",
+        [{"step": i // SIZE, "prompt_id": p, "reward": 1.0} for i, p in enumerate(order_of(plan))],
+    )
+    table = observe_rollouts(folder / "rollouts.jsonl", folder).table.set_index("prompt_id")
+    first = str(prompts["prompt_id"].iloc[0])
+    assert table.loc[first, ["source", "licence"]].tolist() == ["mine", "mit"]
+    assert table.drop(index=first)[["source", "licence"]].isna().all(axis=None)
