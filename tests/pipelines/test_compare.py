@@ -87,9 +87,14 @@ def test_the_page_says_what_it_bought_and_ends_with_the_figures_of_the_curves(co
 @pytest.mark.slow
 def test_signals_are_computed_once_for_each_reading_of_the_pool(compared) -> None:
     assert {name for name in compared.steps if name.startswith(("obtain_sae", "extract", "cluster"))} == {
-        "obtain_sae", "extract_sae_features", "cluster_prompts", "cluster_prompts_dealt",
-        "obtain_sae_wide", "extract_sae_features_wide", "cluster_prompts_wide",
-    }  # fmt: skip
+        "obtain_sae",
+        "extract_sae_features",
+        "cluster_prompts",
+        "cluster_prompts_dealt",
+        "obtain_sae_wide",
+        "extract_sae_features_wide",
+        "cluster_prompts_wide",
+    }
     own, wide = (
         compared.steps[f"extract_sae_features{of}"].outputs["features"][0].load().matrix.shape for of in ("", "_wide")
     )
