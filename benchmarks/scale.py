@@ -60,9 +60,20 @@ def pool_of(n: int) -> tuple[pd.DataFrame, SaeFeatures]:
     known[labelled] = 1.0 - hardness[labelled]
     words = [f"theme{t} says {a} and {b}" for t, (a, b) in zip(theme, rng.integers(5000, size=(n, 2)), strict=True)]
     table = pd.DataFrame({"prompt_id": ids, "prompt": words}).assign(
-        answer="1", source="made", topic=None, level=None, known_pass_rate=known, quality_label=np.nan,
-        duplicate_of=None, conflict=False, contamination=0.0, flags="", usable=True, truth=None, licence=None,
-    )  # fmt: skip
+        answer="1",
+        source="made",
+        topic=None,
+        level=None,
+        known_pass_rate=known,
+        quality_label=np.nan,
+        duplicate_of=None,
+        conflict=False,
+        contamination=0.0,
+        flags="",
+        usable=True,
+        truth=None,
+        licence=None,
+    )
     meta = FeatureMeta(model="none", hook_name="none", sae_id="none", pooling="mean", l0=float(N_ACTIVE))
     return PROMPTS.check(table[list(PROMPTS.columns)]), SaeFeatures(tuple(ids), matrix, meta)
 

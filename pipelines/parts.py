@@ -79,10 +79,26 @@ def signals(c: RunConfig) -> Signals:
     pass_rates, pass_rates_report = _pass_rates(c, prompts, clusters, policy)
     difficulty, difficulty_report = _difficulty(c, prompts, policy, read, clusters, pass_rates)
     return Signals(
-        prompts, dev, test, issues, matches, prompts_report, benchmarks, benchmarks_report, policy, policy_report,
-        *read, quality, quality_report, clusters, clusters_report, pass_rates, pass_rates_report, difficulty,
+        prompts,
+        dev,
+        test,
+        issues,
+        matches,
+        prompts_report,
+        benchmarks,
+        benchmarks_report,
+        policy,
+        policy_report,
+        *read,
+        quality,
+        quality_report,
+        clusters,
+        clusters_report,
+        pass_rates,
+        pass_rates_report,
+        difficulty,
         difficulty_report,
-    )  # fmt: skip
+    )
 
 
 def other_signals(c: RunConfig, own: Signals, readings: Mapping[str, Reading]) -> list[PoolSignals]:
@@ -110,9 +126,18 @@ def _read(c: RunConfig, prompts: Any, policy: Any, of: str = "") -> _Read:
 
 def _quality(c: RunConfig, prompts: Any, policy: Any, read: _Read, of: str = "") -> tuple[Any, Any]:
     quality, _, report = train_quality_probe(
-        prompts, read.features, read.controls, policy, read.sae, c.quality, c.features, c.seed, c.torch_threads,
-        c.signals.space, id=f"train_quality_probe{of}",
-    )  # fmt: skip
+        prompts,
+        read.features,
+        read.controls,
+        policy,
+        read.sae,
+        c.quality,
+        c.features,
+        c.seed,
+        c.torch_threads,
+        c.signals.space,
+        id=f"train_quality_probe{of}",
+    )
     return quality, report
 
 
@@ -128,9 +153,20 @@ def _difficulty(
     c: RunConfig, prompts: Any, policy: Any, read: _Read, clusters: Any, pass_rates: Any, of: str = ""
 ) -> tuple[Any, Any]:
     difficulty, report = calibrate_difficulty(
-        prompts, read.features, read.controls, clusters, policy, _label(c), c.features, c.grading, c.seed,
-        c.torch_threads, pass_rates, c.signals.space, id=f"calibrate_difficulty{of}",
-    )  # fmt: skip
+        prompts,
+        read.features,
+        read.controls,
+        clusters,
+        policy,
+        _label(c),
+        c.features,
+        c.grading,
+        c.seed,
+        c.torch_threads,
+        pass_rates,
+        c.signals.space,
+        id=f"calibrate_difficulty{of}",
+    )
     return difficulty, report
 
 

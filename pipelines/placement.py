@@ -17,8 +17,12 @@ from saerl_core.trials.arms import other_readings
 TRIAL_STEP = "run_trial"  # what a run file calls the step of which a comparison makes one for every trial
 # called again for every reading of the pool that is not the run's own
 READING_STEPS = (
-    "obtain_sae", "extract_sae_features", "train_quality_probe", "cluster_prompts", "calibrate_difficulty",
-)  # fmt: skip
+    "obtain_sae",
+    "extract_sae_features",
+    "train_quality_probe",
+    "cluster_prompts",
+    "calibrate_difficulty",
+)
 SHARDED = {"extract_sae_features": "features", "measure_pass_rates": "pass_rates"}  # step -> setting of `shards`
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 

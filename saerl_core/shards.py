@@ -100,9 +100,14 @@ def content_hash(result: ShardResult) -> str:
 def save_shard(result: ShardResult, folder: Path) -> None:
     """Write a shard as one file with its hash in the head."""
     card = _Card(
-        stage=result.stage, index=result.shard.index, n=result.shard.n, texts=dict(result.texts),
-        numbers=dict(result.numbers), seconds=result.seconds, content_hash=content_hash(result),
-    )  # fmt: skip
+        stage=result.stage,
+        index=result.shard.index,
+        n=result.shard.n,
+        texts=dict(result.texts),
+        numbers=dict(result.numbers),
+        seconds=result.seconds,
+        content_hash=content_hash(result),
+    )
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {name: np.ascontiguousarray(array) for name, array in result.arrays.items()}
     save_file(arrays, folder / FILE, metadata={"card": card.model_dump_json()})

@@ -41,9 +41,14 @@ def trial_folders(
     """
     costs = (labels.n_rollouts, labels.n_generated_tokens) if labels is not None else (0, 0)
     inputs = TrialInputs(
-        pool.inputs, held_out, pool.read.policy, config.grading, *costs, config.torch_threads,
+        pool.inputs,
+        held_out,
+        pool.read.policy,
+        config.grading,
+        *costs,
+        config.torch_threads,
         {reading: other.inputs for reading, other in others.items()},
-    )  # fmt: skip
+    )
 
     def embed(wanted: VectorsConfig, reading: Reading | None) -> PromptVectors:
         if reading is None:

@@ -40,6 +40,6 @@ def prepare_trials(
         named = dict(zip(readings, others, strict=True))
         folders = trial_folders(own, named, held_out, pass_rates_report, config)
         jobs = [read_job(folder) for folder in folders]
-    return pd.DataFrame({
-        "arm": [job.arm for job in jobs], "seed": [job.seed for job in jobs], "folder": [str(f) for f in folders]
-    })  # fmt: skip
+    return pd.DataFrame(
+        {"arm": [job.arm for job in jobs], "seed": [job.seed for job in jobs], "folder": [str(f) for f in folders]}
+    )

@@ -1,11 +1,13 @@
 """What every test gets: shapes checked at run time, one torch thread, no network, reproducible hypothesis examples."""
 
+import gc
 import os
 import resource
 import signal
 import sys
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -36,9 +38,38 @@ shape_checks.install()
 
 pytest_plugins = ["tests.zenml_fixtures"]  # after the hook: it imports saerl_core, and sets up a ZenML store of its own
 
+# Files that share what is expensive to make: the steps before training of tests/pipelines/small.py, which all but the
+# first take from the cache, and the manifests of the run files on Kubernetes.
+SHARE = (
+    (
+        "tests/pipelines/test_compare.py",
+        "tests/pipelines/test_control.py",
+        "tests/pipelines/test_export_run.py",
+        "tests/pipelines/test_own_reward.py",
+        "tests/pipelines/test_screens.py",
+        "tests/pipelines/test_server_outage.py",
+        "tests/pipelines/test_shards.py",
+    ),
+    (
+        "tests/deploy/test_comparison_pods.py",
+        "tests/deploy/test_pods.py",
+        "tests/deploy/test_shard_pods.py",
+    ),
+)
+
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
+
+
+# ZenML and torch hold millions of objects; looking through all of them again and again is a tenth of the suite's time.
+gc.set_threshold(50_000, 20, 50)
+
+
+def pytest_collection_finish() -> None:
+    """Take what is imported by now out of every later collection."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,6 +86,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         (trainers if "openrlhf" in marks else long if "slow" in marks else short).append(found)
     between = [found for pair in zip_longest(long, trainers) for found in pair if found is not None]
     items[:] = [item for found in [*between, *short] for item in found]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the files of `SHARE` in one process, and the tests of every other file."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class LoadSharing(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return next((files[0] for files in SHARE if file in files), file)
+
+    return LoadSharing(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture

@@ -7,9 +7,13 @@ from saerl_core.errors import DataError
 from saerl_core.shards import FILE, WHOLE, Shard, ShardResult, content_hash, in_order, load_shard, save_shard
 
 RESULT = ShardResult(
-    "a_stage", Shard(2, 3), {"x": np.arange(40, dtype=np.float32), "none": np.zeros((0, 4))}, {"said": ("a", "ü")},
-    {"n": 2.0}, seconds=1.5,
-)  # fmt: skip
+    "a_stage",
+    Shard(2, 3),
+    {"x": np.arange(40, dtype=np.float32), "none": np.zeros((0, 4))},
+    {"said": ("a", "ü")},
+    {"n": 2.0},
+    seconds=1.5,
+)
 
 
 @given(st.lists(st.integers(), max_size=40), st.integers(1, 50))

@@ -75,8 +75,10 @@ def _merged(tokens: TokenizedPrompts, config: FeaturesConfig, parts: Sequence[Sh
     _check_complete(tokens, np.concatenate(rows))
     sparse = {}
     for name in _MATRICES:
-        pieces = [csr_matrix(tuple(p.arrays[f"{name}.{a}"] for a in _CSR), shape=(len(r), d_sae))
-                  for p, r in zip(parts, rows, strict=True)]  # fmt: skip
+        pieces = [
+            csr_matrix(tuple(p.arrays[f"{name}.{a}"] for a in _CSR), shape=(len(r), d_sae))
+            for p, r in zip(parts, rows, strict=True)
+        ]
         sparse[name] = Rows({config.pooling: pieces}).in_order(rows, (n, d_sae))
     dense = np.zeros((n, parts[0].arrays["dense"].shape[1]), dtype=np.float32)
     concentration = np.zeros(n)

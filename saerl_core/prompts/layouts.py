@@ -47,19 +47,31 @@ AS_WRITTEN = Layout("columns as configured", (), {})
 
 LAYOUTS: tuple[Layout, ...] = (
     # conversations as rows
-    Layout("Open-Reasoner-Zero", ("conversation.-1.ground_truth.value",),
-           _q("conversation", "conversation.-1.ground_truth.value")),
+    Layout(
+        "Open-Reasoner-Zero",
+        ("conversation.-1.ground_truth.value",),
+        _q("conversation", "conversation.-1.ground_truth.value"),
+    ),
     Layout("conversation", ("conversation",), _q("conversation", "conversation"), IN_THE_END),
     # verl and its data sets
-    Layout("Skywork-OR1", ("prompt", "reward_model.ground_truth", "extra_info.model_difficulty"),
-           _q("prompt", "reward_model.ground_truth", topic="data_source")),
+    Layout(
+        "Skywork-OR1",
+        ("prompt", "reward_model.ground_truth", "extra_info.model_difficulty"),
+        _q("prompt", "reward_model.ground_truth", topic="data_source"),
+    ),
     Layout("verl", ("prompt", "reward_model.ground_truth"), _q("prompt", "reward_model.ground_truth", topic="ability")),
     # data sets of the Hub, by their cards
     Layout("NuminaMath-1.5", ("problem", "answer", "problem_type"), _q("problem", "answer", topic="problem_type")),
-    Layout("Big-Math", ("problem", "answer", "llama8b_solve_rate"),
-           _q("problem", "answer", topic="domain", pass_rate="llama8b_solve_rate")),  # noqa: S106 (a column)
-    Layout("DeepMath-103K", ("question", "final_answer", "difficulty"),
-           _q("question", "final_answer", topic="topic", level="difficulty")),
+    Layout(
+        "Big-Math",
+        ("problem", "answer", "llama8b_solve_rate"),
+        _q("problem", "answer", topic="domain", pass_rate="llama8b_solve_rate"),  # noqa: S106 (a column)
+    ),
+    Layout(
+        "DeepMath-103K",
+        ("question", "final_answer", "difficulty"),
+        _q("question", "final_answer", topic="topic", level="difficulty"),
+    ),
     Layout("OlympiadBench", ("question", "final_answer", "subfield"), _q("question", "final_answer", topic="subfield")),
     Layout("MATH-500", ("problem", "answer", "subject"), _q("problem", "answer", topic="subject")),
     Layout("MATH", ("problem", "solution", "type"), _q("problem", "solution", topic="type"), IN_A_BOX, ("answer",)),
@@ -109,7 +121,7 @@ LAYOUTS: tuple[Layout, ...] = (
         for prompt in ("prompt", "problem", "question", "instruction", "query", "input")
         for answer in ("completion", "solution", "response", "output")
     ),
-)  # fmt: skip
+)
 
 
 def recognise(values: Mapping[str, object], columns: ColumnMap) -> Layout:

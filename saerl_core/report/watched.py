@@ -39,6 +39,9 @@ def watched_sentence(report: WatchReport) -> str:
 def _row(shift: FeatureShift, named: NamedFeatures) -> list[str]:
     shares = (numbers.percent(shift.before), numbers.percent(shift.after))
     return [
-        named[shift.latent].name, *shares, numbers.number(shift.z, 2), "yes" if shift.is_alarm else "no",
+        named[shift.latent].name,
+        *shares,
+        numbers.number(shift.z, 2),
+        "yes" if shift.is_alarm else "no",
         f"#{shift.latent}",
-    ]  # fmt: skip
+    ]

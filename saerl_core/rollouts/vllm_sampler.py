@@ -154,9 +154,12 @@ class VllmSampler:
         with (self._folder / "log.txt").open("wb") as log, track(len(missing) * n, desc, unit="completion") as bar:
             child = subprocess.Popen(
                 [self._config.python, str(_WORKER), str(job)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                env=_environment(self._config.tensor_parallel), start_new_session=True,
-            )  # fmt: skip
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=_environment(self._config.tensor_parallel),
+                start_new_session=True,
+            )
             try:
                 last = time.monotonic()
                 while child.poll() is None:

@@ -293,7 +293,7 @@ CASES: dict[str, list[Case]] = {
         (r"\lfloor x\rfloor", r"\boxed{\lceil x\rceil-1}", False),
         (r"\sum_{k=1}^{n} k^2", r"\boxed{\sum_{k=1}^n k^2}", True),
     ],
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

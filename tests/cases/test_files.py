@@ -83,8 +83,12 @@ LAYOUTS: dict[str, tuple[Any, dict[str, object]]] = {
         {"prompt": f"{ASKED}\nA)15\nB)25\nC)40", "answer": "B"},
     ),
     "SVAMP": (
-        {"Body": "A tram holds 40 people and 15 get off.", "Question": "How many are left in it?", "Answer": 25.0,
-         "Type": "Subtraction"},
+        {
+            "Body": "A tram holds 40 people and 15 get off.",
+            "Question": "How many are left in it?",
+            "Answer": 25.0,
+            "Type": "Subtraction",
+        },
         {"topic": "Subtraction"},
     ),
     "body and question": (
@@ -112,7 +116,7 @@ LAYOUTS: dict[str, tuple[Any, dict[str, object]]] = {
     ),
     "prompt and completion": ({"prompt": [USER], "completion": [{"role": "assistant", "content": "25"}]}, {}),
     "problem and solution": ({"problem": ASKED, "solution": r"$40-15=\boxed{25}$"}, {}),
-}  # fmt: skip
+}
 
 
 def write(path: Path, rows: list[Any]) -> Path:
@@ -163,8 +167,13 @@ def test_benchmarks_and_evaluation_files_are_read_in_the_same_layouts(tmp_path: 
 
 
 def test_what_a_person_names_comes_before_any_layout(tmp_path: Path) -> None:
-    row = {"prompt": "not this one, by any means", "answer": "0", "body": "There are 3 cats.", "ask": "How many legs?",
-           "deep": {"er": [{"gold": "12"}]}}  # fmt: skip
+    row = {
+        "prompt": "not this one, by any means",
+        "answer": "0",
+        "body": "There are 3 cats.",
+        "ask": "How many legs?",
+        "deep": {"er": [{"gold": "12"}]},
+    }
     path = write(tmp_path / "pool.jsonl", [row])
     found = load(path, columns={"prompt": "{body} {ask}", "answer": "deep.er.0.gold"}).train.iloc[0]
     assert (found["prompt"], found["answer"]) == ("There are 3 cats. How many legs?", "12")
@@ -200,8 +209,11 @@ def test_the_answer_behind_a_marker(tmp_path: Path) -> None:
         ({"prompt": json.dumps([USER])}, "unwrapped_prompt", True),
         ({"prompt": [{"role": "system", "content": "Be brief."}, USER]}, "system_turn", True),
         ({"prompt": [USER, {"role": "assistant", "content": "Hm."}, USER]}, "earlier_turns", True),
-        ({"prompt": [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": ASKED}]}]},
-         "missing_image", False),
+        (
+            {"prompt": [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": ASKED}]}]},
+            "missing_image",
+            False,
+        ),
         ({"prompt": ASKED + "<|im_end|>"}, "special_token", False),
         ({"prompt": ASKED + " </s> "}, "special_token", False),
         ({"answer": "B"}, "letter_answer", True),
@@ -210,7 +222,7 @@ def test_the_answer_behind_a_marker(tmp_path: Path) -> None:
         ({"answer": "25 people"}, "answer_unit", True),
         ({"answer": "x + 25"}, "answer_unit", None),
     ],
-)  # fmt: skip
+)
 def test_flags(tmp_path: Path, values: dict[str, object], flag: str, usable: bool | None) -> None:
     rows = [{"prompt": ASKED, "answer": "25", **values}, {"prompt": "a row that keeps the pool alive", "answer": "1"}]
     row = load(write(tmp_path / "pool.jsonl", rows)).train.iloc[0]
@@ -262,10 +274,12 @@ def test_other_shapes_of_the_same(tmp_path: Path, row: dict[str, object], prompt
     [
         ({"question": ASKED, "options": ["15", "25", "40"], "answer": 1}, "unsupported_answer"),  # from 0 or from 1?
         ({"problem": ASKED, "solution": "It is obvious that nobody can know this."}, "no_answer_marker"),
-        ({"prompt": "[{'role': 'user', 'content': 'x'} {'role': 'assistant', 'content': 'y'}]", "answer": "1"},
-         "non_text_prompt"),
+        (
+            {"prompt": "[{'role': 'user', 'content': 'x'} {'role': 'assistant', 'content': 'y'}]", "answer": "1"},
+            "non_text_prompt",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_read_is_rejected(tmp_path: Path, row: dict[str, object], reason: str) -> None:
     found = preview(str(write(tmp_path / "pool.jsonl", [row, {**row, **OTHER.get(reason, {})}])), PromptsConfig())
     assert [issue.reason for issue in found.pool.rejected] == [reason]

@@ -173,9 +173,15 @@ def operator_jobs(stack, snapshot):
             if not step.config.uses_step_operator(operator.name):
                 continue
             info = StepRunInfo.model_construct(
-                step_run_id=uuid4(), run_id=uuid4(), run_name="a-run", pipeline_step_name=name, config=step.config,
-                spec=step.spec, pipeline=snapshot.pipeline_configuration, snapshot=snapshot,
-            )  # fmt: skip
+                step_run_id=uuid4(),
+                run_id=uuid4(),
+                run_name="a-run",
+                pipeline_step_name=name,
+                config=step.config,
+                spec=step.spec,
+                pipeline=snapshot.pipeline_configuration,
+                snapshot=snapshot,
+            )
             operator.submit_with_allocation(info, ["python", "-m", "module", "--step"], {TOKEN_NAME: TOKEN}, None)
     return {name: as_dict(job) for name, job in jobs.items()}, secrets
 

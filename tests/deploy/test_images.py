@@ -160,6 +160,9 @@ def test_the_code_in_the_image_runs_where_it_lies(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={**clean, "PATH": str(tmp_path), "SAERL_HOME": str(tmp_path / "state"), "SAERL_GIT_SHA": "abc123"},
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr

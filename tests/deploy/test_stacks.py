@@ -87,8 +87,11 @@ def test_the_script_says_what_is_missing_before_it_registers_anything(tmp_path):
         done = subprocess.run(
             [sys.executable, "deploy/stacks/register.py", str(path)],
             env={**clean, **environment, "SAERL_HOME": str(tmp_path)},
-            cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 1
         assert words in done.stderr
         assert "Traceback" not in done.stderr

@@ -98,9 +98,14 @@ def test_verl(exported):
     settings = yaml.safe_load((folder / "saerl_plan.yaml").read_text())
     assert settings["defaults"] == ["ppo_trainer", "_self_"]
     assert settings["data"] == {
-        "train_files": "train.parquet", "prompt_key": "prompt", "shuffle": False, "train_batch_size": SIZE,
-        "gen_batch_size": None, "train_max_samples": -1, "filter_overlong_prompts": False,
-    }  # fmt: skip
+        "train_files": "train.parquet",
+        "prompt_key": "prompt",
+        "shuffle": False,
+        "train_batch_size": SIZE,
+        "gen_batch_size": None,
+        "train_max_samples": -1,
+        "filter_overlong_prompts": False,
+    }
     assert settings["algorithm"]["filter_groups"]["enable"] is False
     assert settings["trainer"]["v1"]["trainer_mode"] == "sync"
     assert settings["trainer"]["total_training_steps"] == STEPS
@@ -151,9 +156,12 @@ def test_nemo_rl(exported):
     assert set(json_lines(folder / "train.jsonl")[0]) == {"input", "output", "prompt_id", "row"}
     settings = yaml.safe_load((folder / "plan.yaml").read_text())
     assert settings["grpo"] == {
-        "num_prompts_per_step": SIZE, "max_num_steps": STEPS, "max_num_epochs": 1, "use_dynamic_sampling": False,
+        "num_prompts_per_step": SIZE,
+        "max_num_steps": STEPS,
+        "max_num_epochs": 1,
+        "use_dynamic_sampling": False,
         "num_generations_per_prompt": 4,
-    }  # fmt: skip
+    }
     assert settings["data"]["shuffle"] is False
     assert settings["data"]["use_multiple_dataloader"] is False
     assert settings["data"]["train"]["split_validation_size"] == 0

@@ -8,13 +8,16 @@ import sys
 import time
 from pathlib import Path
 
+import mlflow
 import pytest
 import yaml
 
 from tests.pipelines.small import SMALL
+from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+pytestmark = OUR_WARNINGS_ARE_ERRORS
 OPENRLHF_CONFIGS = [p for p in sorted((ROOT / "configs").glob("*.yaml")) if "backend: openrlhf" in p.read_text()]
 
 
@@ -73,7 +76,8 @@ def test_literal_command_survives_sigkill_and_resumes(ready, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_who_stops_a_run_reads_what_is_lost_and_how_to_go_on(ready, tmp_path, number, code):
-    path = _config(tmp_path, {**SMALL, "seed": code, "plan": {"n_steps": 400, "prompts_per_step": 8}})
+    own = {"training": {**SMALL["training"], "seed": code}, "plan": {"n_steps": 400, "prompts_per_step": 8}}
+    path = _config(tmp_path, {**SMALL, **own})  # what comes before the plan is in the cache of this home
     n_killed = _statuses(ready).count("KILLED")
     with (tmp_path / "log").open("w") as log:
         run = subprocess.Popen(
@@ -93,30 +97,23 @@ def test_who_stops_a_run_reads_what_is_lost_and_how_to_go_on(ready, tmp_path, nu
     assert _statuses(ready).count("KILLED") == n_killed + 1
 
 
+def _runs(environment, condition=""):
+    """MLflow, and the pipeline's runs in it; the newest is the first."""
+    client = mlflow.MlflowClient(f"sqlite:///{environment['SAERL_HOME']}/mlflow.db")
+    experiment = client.get_experiment_by_name("saerl")
+    return client, client.search_runs([experiment.experiment_id], condition) if experiment else []
+
+
 def _statuses(environment):
-    program = (
-        "import mlflow; from pipelines.setup import mlflow_uri; c = mlflow.MlflowClient(mlflow_uri());"
-        "e = c.get_experiment_by_name('saerl');"
-        "print(*[r.info.status for r in c.search_runs([e.experiment_id])])"
-    )
-    done = _call([sys.executable, "-c", f"from saerl_core.environment import apply; apply(); {program}"], environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip().splitlines()[-1].split() if done.stdout.strip() else []
+    return [run.info.status for run in _runs(environment)[1]]
 
 
 def _resumed_from(environment):
-    program = (
-        "import json, mlflow; from pipelines.setup import mlflow_uri; c = mlflow.MlflowClient(mlflow_uri());"
-        "e = c.get_experiment_by_name('saerl');"
-        "r = c.search_runs([e.experiment_id], \"attributes.status = 'FINISHED'\")[0];"
-        "values = json.load(open(c.download_artifacts(r.info.run_id, 'diagnostics.json')));"
-        "print(json.dumps([values['train_policy']['train/resumed_from_step'],"
-        " [m.step for m in c.get_metric_history(r.info.run_id, 'train/reward_mean')]]))"
-    )
-    done = _call([sys.executable, "-c", f"from saerl_core.environment import apply; apply(); {program}"], environment)
-    resumed, steps = json.loads(done.stdout.strip().splitlines()[-1])
+    client, [run, *_] = _runs(environment, "attributes.status = 'FINISHED'")
+    steps = [m.step for m in client.get_metric_history(run.info.run_id, "train/reward_mean")]
     assert sorted(steps) == list(range(24)), "the MLflow run of the resumed training lacks steps, or repeats some"
-    return resumed
+    stored = Path(client.download_artifacts(run.info.run_id, "diagnostics.json")).read_text()
+    return json.loads(stored)["train_policy"]["train/resumed_from_step"]
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,13 @@ BIN = Path(sys.executable).parent
 CONFIG = ROOT / "configs" / "openrlhf_cpu.yaml"
 STEPS = list(range(SMALL["plan"]["n_steps"]))
 NO_CURVES = {  # of MLflow; kl: there is no reference policy here
-    "step", "consumed_hash", "kl", "eval_pass_at_1", "n_rollouts_total", "n_tokens_total",
-}  # fmt: skip
+    "step",
+    "consumed_hash",
+    "kl",
+    "eval_pass_at_1",
+    "n_rollouts_total",
+    "n_tokens_total",
+}
 EVAL_EVERY = 2
 VARIABLE, SECRET = "SAERL_PLANTED_TOKEN", "planted-value-of-a-token"
 IN_ZENML = """

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.pipelines.small import SMALL
 from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
 pytestmark = OUR_WARNINGS_ARE_ERRORS
@@ -20,16 +21,10 @@ def grade(completion, answer):
         raise ValueError("no answer")
     return 1.0 if given == answer.strip() else 0.3 * (given[0] == answer[0])
 """
-TINY = {
-    "prompts": {"task_world": {"n_train": 120, "n_dev": 20, "n_test": 20}},
-    "policy": {"pretrain_steps": 30, "sloppy_steps": 5},
-    "sae": {"train_tokens": 8_000, "expansion": 4, "k": 6},
-    "quality": {"n_corruptions": 60},
-    "clusters": {"n_clusters": 4},
+TINY = {  # what comes before the grading is in the cache after another file's run
+    **SMALL,
     "pass_rates": {"n_labelled": 20, "n_rollouts": 4},
     "plan": {"strategy": "saerl", "n_steps": 2, "prompts_per_step": 8},
-    "training": {"group_size": 4},
-    "evaluation": {"n_samples": 4, "ks": [1, 4]},
     "grading": {"kind": "python", "function": "own_rewards:grade"},
 }
 

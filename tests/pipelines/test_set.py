@@ -76,8 +76,11 @@ def test_the_console_script_is_the_same_command():
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "validate", "--set", "seed=x"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.stderr.startswith("Error: seed = 'x' has the wrong type")
 
 

@@ -14,8 +14,7 @@ from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 pytestmark = [pytest.mark.slow, *OUR_WARNINGS_ARE_ERRORS]
 SETTINGS = {
     **SMALL,
-    "seed": 20,
-    "features": {"batch_tokens": 512},
+    "features": {"batch_tokens": 512},  # of this file alone, like the number of rollouts: these steps run here
     "pass_rates": {"n_labelled": 40, "n_rollouts": 32},
     "training": {"enabled": False},
     "evaluation": {"enabled": False},

@@ -13,9 +13,19 @@ from tests.pipelines.small import SMALL
 from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
 STAGES = {
-    "load_prompts", "prepare_policy", "obtain_sae", "extract_sae_features", "train_quality_probe", "cluster_prompts",
-    "measure_pass_rates", "calibrate_difficulty", "plan_batches", "train_policy", "evaluate_policy", "write_report",
-}  # fmt: skip
+    "load_prompts",
+    "prepare_policy",
+    "obtain_sae",
+    "extract_sae_features",
+    "train_quality_probe",
+    "cluster_prompts",
+    "measure_pass_rates",
+    "calibrate_difficulty",
+    "plan_batches",
+    "train_policy",
+    "evaluate_policy",
+    "write_report",
+}
 pytestmark = [pytest.mark.slow, *OUR_WARNINGS_ARE_ERRORS]
 
 

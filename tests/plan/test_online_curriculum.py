@@ -32,9 +32,15 @@ def make(request):
     def curriculum(seed=0, cooldown=2, plan_hash="r", max_uses=None):
         own = OnlineSettings(name="any", cooldown_rollouts=cooldown * SIZE * 8, max_uses=max_uses)
         return OnlineCurriculum(
-            CHOOSERS[request.param](), IDS, strategy=request.param, plan_hash=plan_hash, prompts_per_step=SIZE,
-            n_steps=STEPS, settings=own, seed=seed,
-        )  # fmt: skip
+            CHOOSERS[request.param](),
+            IDS,
+            strategy=request.param,
+            plan_hash=plan_hash,
+            prompts_per_step=SIZE,
+            n_steps=STEPS,
+            settings=own,
+            seed=seed,
+        )
 
     return curriculum
 
@@ -95,9 +101,15 @@ def test_another_seed_is_another_order(make):
 
 def test_what_was_predicted_is_kept_with_its_step():
     curriculum = OnlineCurriculum(
-        CHOOSERS["adaptive"](), IDS, strategy="adaptive", plan_hash="r", prompts_per_step=SIZE, n_steps=STEPS,
-        settings=OnlineSettings(name="any", cooldown_rollouts=64), seed=0,
-    )  # fmt: skip
+        CHOOSERS["adaptive"](),
+        IDS,
+        strategy="adaptive",
+        plan_hash="r",
+        prompts_per_step=SIZE,
+        n_steps=STEPS,
+        settings=OnlineSettings(name="any", cooldown_rollouts=64),
+        seed=0,
+    )
     batches = play(curriculum, 0, 6)
     table = curriculum.predictions()
     assert [list(rows["prompt_id"]) for _, rows in table.groupby("step")] == batches

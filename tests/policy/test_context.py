@@ -33,10 +33,16 @@ def short(tmp_path_factory) -> PolicyRef:
         torch.manual_seed(0)
         GPT2LMHeadModel(
             GPT2Config(
-                vocab_size=len(words), n_embd=16, n_layer=2, n_head=2, n_positions=CONTEXT, initializer_range=0.3,
-                bos_token_id=1, eos_token_id=2,
+                vocab_size=len(words),
+                n_embd=16,
+                n_layer=2,
+                n_head=2,
+                n_positions=CONTEXT,
+                initializer_range=0.3,
+                bos_token_id=1,
+                eos_token_id=2,
             )
-        ).save_pretrained(folder)  # fmt: skip
+        ).save_pretrained(folder)
     backend = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex("."), behavior="isolated")
     PreTrainedTokenizerFast(

@@ -24,10 +24,13 @@ def repository(tmp_path):
 @pytest.fixture
 def config(tmp_path):
     return RunConfig.model_validate(
-        {"prompts": {"source": "file", "path": str(tmp_path / "pool.jsonl"), "eval_path": "absent.jsonl"},
-         "policy": {"source": "pretrained", "model": "some/model"}, "grading": {"kind": "math"},
-         **{name: {"max_completion_tokens": 64} for name in ("pass_rates", "training", "evaluation")}}
-    )  # fmt: skip
+        {
+            "prompts": {"source": "file", "path": str(tmp_path / "pool.jsonl"), "eval_path": "absent.jsonl"},
+            "policy": {"source": "pretrained", "model": "some/model"},
+            "grading": {"kind": "math"},
+            **{name: {"max_completion_tokens": 64} for name in ("pass_rates", "training", "evaluation")},
+        }
+    )
 
 
 def test_nothing_changed(repository, config, tmp_path):

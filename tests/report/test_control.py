@@ -37,10 +37,13 @@ def run(ours: pd.DataFrame, theirs: pd.DataFrame, n_rollouts: int | None = None)
     assert made.scores is not None
     n = made.training.report.n_rollouts if n_rollouts is None else n_rollouts
     control = ControlFacts(
-        theirs, made.scores[made.scores["policy"] == "after"].assign(policy="control"), made.training.log,
-        PlanReport(stage="plan", notes=("a note of the control",)), TrainingReport(stage="training", n_rollouts=n),
+        theirs,
+        made.scores[made.scores["policy"] == "after"].assign(policy="control"),
+        made.training.log,
+        PlanReport(stage="plan", notes=("a note of the control",)),
+        TrainingReport(stage="training", n_rollouts=n),
         EvaluationReport(stage="evaluation"),
-    )  # fmt: skip
+    )
     return replace(made, items=pd.concat([items("before", [0] * len(ours)), ours]), control=control)
 
 
@@ -132,6 +135,10 @@ def test_the_control_has_a_purpose_of_its_own() -> None:
     names = ("plan_batches", "train_policy", "plan_control", "train_control", "evaluate_control")
     costs = costs_table((name, StageReport(stage=name, seconds=1.0, n_rollouts=10)) for name in names)
     assert cost_by_purpose(costs)["n_rollouts"].to_dict() == {
-        "setup": 0, "selection": 10, "training": 10, "evaluation": 0, "control": 30,
-    }  # fmt: skip
+        "setup": 0,
+        "selection": 10,
+        "training": 10,
+        "evaluation": 0,
+        "control": 30,
+    }
     assert selection_share(costs, "seconds") == 0.5

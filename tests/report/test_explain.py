@@ -54,8 +54,19 @@ def test_a_planned_prompt(inputs):
     prompt_id = inputs.plan.batch(1)[2]
     group = inputs.consumed[(inputs.consumed["step"] == 1) & (inputs.consumed["slot"] == 2)].iloc[0]
     found = lines_of(inputs, prompt_id)
-    assert list(found) == ["text", "answer", "from", "flags", "features", "cluster", "quality", "difficulty",
-                           *(["measured"] if "measured" in found else []), "plan", "training"]  # fmt: skip
+    assert list(found) == [
+        "text",
+        "answer",
+        "from",
+        "flags",
+        "features",
+        "cluster",
+        "quality",
+        "difficulty",
+        *(["measured"] if "measured" in found else []),
+        "plan",
+        "training",
+    ]
     assert "step 1 slot 2" in found["plan"]
     assert f"step 1: {group['n_correct']} of {group['n_rollouts']} right" in found["training"]
     assert found["quality"].endswith("kept")

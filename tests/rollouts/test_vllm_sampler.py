@@ -96,9 +96,14 @@ def test_the_job_says_what_the_sampler_was_asked(policy, engine, tmp_path):
     job = json.loads(path.read_text())
     told = {k: job[k] for k in ("temperature", "top_p", "max_tokens", "n", "tensor_parallel", "memory_frac", "dtype")}
     assert told == {
-        "temperature": 0.7, "top_p": 0.9, "max_tokens": 4, "n": 2, "tensor_parallel": 2, "memory_frac": 0.5,
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "max_tokens": 4,
+        "n": 2,
+        "tensor_parallel": 2,
+        "memory_frac": 0.5,
         "dtype": "bfloat16",
-    }  # fmt: skip
+    }
     assert job["max_model_len"] == 12
     assert job["stop"] == [EOS]
     assert job["model"] == policy.path

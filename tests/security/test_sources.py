@@ -76,13 +76,27 @@ def test_a_source_does_none_of_it(file):
 @pytest.mark.parametrize(
     "line",
     [
-        "import pickle", "from joblib import load", "import cloudpickle as c", "from os import system",
-        "pd.read_pickle(f)", "np.load(f)", "np.load(f, allow_pickle=True)", "np.load(f, allow_pickle=flag)",
-        "torch.load(f)", "torch.load(f, weights_only=False)", "yaml.load(f, yaml.Loader)",
-        "subprocess.run(c, shell=True)", "os.system(c)", "os.popen(c)", "eval(t)", "exec(t)",
-        "jinja2.Environment()", "AutoModel.from_pretrained(p, trust_remote_code=True)", "serve('0.0.0.0')",
+        "import pickle",
+        "from joblib import load",
+        "import cloudpickle as c",
+        "from os import system",
+        "pd.read_pickle(f)",
+        "np.load(f)",
+        "np.load(f, allow_pickle=True)",
+        "np.load(f, allow_pickle=flag)",
+        "torch.load(f)",
+        "torch.load(f, weights_only=False)",
+        "yaml.load(f, yaml.Loader)",
+        "subprocess.run(c, shell=True)",
+        "os.system(c)",
+        "os.popen(c)",
+        "eval(t)",
+        "exec(t)",
+        "jinja2.Environment()",
+        "AutoModel.from_pretrained(p, trust_remote_code=True)",
+        "serve('0.0.0.0')",
     ],
-)  # fmt: skip
+)
 def test_a_breach_is_seen(line):
     assert breaches(f"x = 1\n{line}\n")
 
@@ -90,9 +104,14 @@ def test_a_breach_is_seen(line):
 @pytest.mark.parametrize(
     "line",
     [
-        "model.eval()", "np.load(f, allow_pickle=False)", "torch.load(f, weights_only=True)", "yaml.safe_load(f)",
-        "subprocess.run([c])", "json.load(f)", "AutoModel.from_pretrained(p, trust_remote_code=ref.trust_remote_code)",
+        "model.eval()",
+        "np.load(f, allow_pickle=False)",
+        "torch.load(f, weights_only=True)",
+        "yaml.safe_load(f)",
+        "subprocess.run([c])",
+        "json.load(f)",
+        "AutoModel.from_pretrained(p, trust_remote_code=ref.trust_remote_code)",
     ],
-)  # fmt: skip
+)
 def test_what_is_safe_is_not_accused(line):
     assert breaches(line) == []

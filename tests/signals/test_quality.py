@@ -121,9 +121,13 @@ def test_keep_by_threshold(planted):
 def test_ties_are_broken_by_prompt_id():
     frame = column_pool(np.tile([0.0, 1.0], 20))
     quality, _, _ = train_quality_probe(
-        frame, features(frame["prompt_id"], np.zeros((40, 3))), None, None,
-        QualityConfig(labels="column", drop_quantile=0.1), 0,
-    )  # fmt: skip
+        frame,
+        features(frame["prompt_id"], np.zeros((40, 3))),
+        None,
+        None,
+        QualityConfig(labels="column", drop_quantile=0.1),
+        0,
+    )
     assert list(quality.loc[~quality["keep"], "prompt_id"]) == ["p0000", "p0001", "p0002", "p0003"]
 
 
@@ -142,9 +146,15 @@ def test_baselines_stand_beside_it(planted):
     frame, good, bad, bad_features = planted
     rng = np.random.default_rng(0)
     _, _, report = train_quality_probe(
-        frame, good, bad, bad_features, CONFIG, 0,
-        controls=controls(frame["prompt_id"], rng), corrupted_controls=controls(bad["prompt_id"], rng),
-    )  # fmt: skip
+        frame,
+        good,
+        bad,
+        bad_features,
+        CONFIG,
+        0,
+        controls=controls(frame["prompt_id"], rng),
+        corrupted_controls=controls(bad["prompt_id"], rng),
+    )
     assert [row.features for row in report.table] == ["sae", "dense", "random_sae", "tfidf", "length"]
     assert {row.n for row in report.table} == {220}
     assert report.values["auc_gain_lo"] < report.values["auc_gain"] < report.values["auc_gain_hi"]

@@ -19,9 +19,10 @@ rng = np.random.default_rng(0)
 PROMPTS = pool(N).assign(prompt_id=IDS, known_pass_rate=np.where(KIND, 0.9, 0.1))
 FEATURES = features(IDS, rng.random((N, 8)))
 CONTROLS = ControlFeatures(
-    tuple(IDS), np.eye(2)[KIND].astype(np.float32) * 5 + rng.normal(0, 0.1, (N, 2)).astype(np.float32),
+    tuple(IDS),
+    np.eye(2)[KIND].astype(np.float32) * 5 + rng.normal(0, 0.1, (N, 2)).astype(np.float32),
     csr_matrix(rng.random((N, 8)).astype(np.float32)),
-)  # fmt: skip
+)
 
 
 def clusters(space):

@@ -45,9 +45,15 @@ def train(tmp_path, monkeypatch):
 
 def mopps():
     return OnlineCurriculum(
-        BetaChooser(len(IDS), half_life_rollouts=400.0, target=0.5), IDS, strategy="mopps", plan_hash="r",
-        prompts_per_step=4, n_steps=3, settings=OnlineSettings(name="any", cooldown_rollouts=0), seed=0,
-    )  # fmt: skip
+        BetaChooser(len(IDS), half_life_rollouts=400.0, target=0.5),
+        IDS,
+        strategy="mopps",
+        plan_hash="r",
+        prompts_per_step=4,
+        n_steps=3,
+        settings=OnlineSettings(name="any", cooldown_rollouts=0),
+        seed=0,
+    )
 
 
 def test_a_fixed_order_is_kept_without_expectations(train):

@@ -30,9 +30,16 @@ def test_three_steps_of_grpo_in_the_chat_template_with_the_math_grader(tmp_path:
     assert asked.endswith("<|im_start|>assistant\n")
     batches = [list(prompts["prompt_id"][i : i + 2]) for i in (0, 2, 4)]
     job = tiny_job(
-        policy, tmp_path / "work", n_steps=3, prompts_per_step=2, prompts=prompts, grading_kind="math", lr=1e-5,
-        max_completion_tokens=16, save_every_steps=10,
-    )  # fmt: skip
+        policy,
+        tmp_path / "work",
+        n_steps=3,
+        prompts_per_step=2,
+        prompts=prompts,
+        grading_kind="math",
+        lr=1e-5,
+        max_completion_tokens=16,
+        save_every_steps=10,
+    )
     result = train_policy(job, ListCurriculum(batches), lambda *_: None)
     assert len(result.log) == 3
     assert list(result.consumed["prompt_id"]) == [p for batch in batches for p in batch]

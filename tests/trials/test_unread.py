@@ -8,9 +8,24 @@ from saerl_core.errors import ConfigError
 from saerl_core.trials.unread import UNREAD, unread_settings
 
 READ = {
-    "seed", "torch_threads", "prompts", "policy", "sae", "features", "signals", "quality", "clusters", "pass_rates",
-    "rollouts", "shards", "difficulty", "plan", "training", "grading", "compare",
-}  # fmt: skip
+    "seed",
+    "torch_threads",
+    "prompts",
+    "policy",
+    "sae",
+    "features",
+    "signals",
+    "quality",
+    "clusters",
+    "pass_rates",
+    "rollouts",
+    "shards",
+    "difficulty",
+    "plan",
+    "training",
+    "grading",
+    "compare",
+}
 
 
 def test_every_section_is_read_or_in_the_table() -> None:

@@ -21,9 +21,18 @@ pytestmark = pytest.mark.openrlhf
 def screened(engine_python, policy, tmp_path_factory):
     work = tmp_path_factory.mktemp("screened") / "work"
     job = real_job(
-        policy, work, engine_python, group_size=GROUP, save_every_steps=1, max_completion_tokens=1, kl_coef=0.0,
-        screen="dynamic", max_rounds=6, warmup_steps=0, inner={"max_checkpoints": STEPS},
-    )  # fmt: skip
+        policy,
+        work,
+        engine_python,
+        group_size=GROUP,
+        save_every_steps=1,
+        max_completion_tokens=1,
+        kl_coef=0.0,
+        screen="dynamic",
+        max_rounds=6,
+        warmup_steps=0,
+        inner={"max_checkpoints": STEPS},
+    )
     curriculum = RecordedCurriculum(FeedbackCurriculum(IDS, SIZE))
     result = OpenRlhfTrainer().train(job, curriculum, lambda *_: None)
     return SimpleNamespace(work=work, result=result, asked=curriculum.batches, consumed=CONSUMED.check(result.consumed))

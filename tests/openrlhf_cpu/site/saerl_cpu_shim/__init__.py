@@ -18,6 +18,7 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "TORCHDYNAMO_DISABLE": "1",  # OpenRLHF compiles its entropy function: on a CPU that runs a C++ compiler
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_prestart_worker_first_driver": "0",  # a process for every pretended CPU, most of which nobody uses
     "RAY_worker_register_timeout_seconds": "300",  # a worker imports torch before it registers; cores may be busy
     "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE": "1",  # containers have a small /dev/shm
     # DeepSpeed's builds leave a lock file behind when killed, on which every later process of the user would wait
