@@ -31,6 +31,7 @@ def comparison(run_files, tmp_path_factory):
     def write(name):
         content = yaml.safe_load(run_files[name].read_text())
         content["parameters"]["compare"] = COMPARE
+        content["parameters"]["prompts"]["eval_path"] = "/var/lib/saerl/held_out.jsonl"
         del content["parameters"]["export"]  # which a comparison refuses
         path = tmp_path_factory.mktemp("comparison") / name
         path.write_text(yaml.safe_dump(content))
