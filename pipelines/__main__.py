@@ -78,10 +78,10 @@ def validate(path: str | None, settings: tuple[str, ...], cost: bool, price_per_
     try:
         check_models(config)
         checked_function(config.grading)
-        found = look_at_pool(config)
+        found = [*look_at_pool(config), *shards_told(config, path, compares=bool(config.compare.arms))]
     except SaerlError as error:
         raise click.ClickException(str(error)) from error
-    for sentence in (*found, *shards_told(config, path)):
+    for sentence in found:
         click.echo(sentence)
     name = path or "the default configuration"
     click.echo(f"{name} is valid" if not settings else f"{name} with {', '.join(settings)} is valid")

@@ -71,9 +71,10 @@ class SaerlPipeline(Pipeline):
         if missing:
             raise ConfigError(f"{config_path} needs {', '.join(missing)}: set them in the environment")
         config = self._read or RunConfig()
-        for sentence in shards_told(config, config_path):
+        compares = self.name == "compare"
+        for sentence in shards_told(config, config_path, compares=compares):
             logger.info(sentence)
-        copies, replaced = copied_steps(config, compares=self.name == "compare"), replaced_steps(config)
+        copies, replaced = copied_steps(config, compares=compares), replaced_steps(config)
         operators = step_operators(Client().active_stack, config_path)
         steps: dict[str, dict[str, Any]] = settings_of_copies(config_path, copies)
         for name, operator in operators.items():

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from pipelines.base import as_saerl_pipeline
-from pipelines.parts import PoolSignals, other_signals, signals
+from pipelines.parts import other_signals, own_signals, signals
 from pipelines.placement import trial_steps
 from saerl_core.config.run import RunConfig
 from saerl_core.errors import ConfigError, SaerlError
@@ -30,11 +30,12 @@ def compare_pipeline(config: RunConfig) -> None:
     readings = other_readings(c, c.compare)
     for name, reading in readings.items():
         _check(name, reading.config(c))
-    s = signals(c)
-    pools = [PoolSignals(*(getattr(s, name) for name in PoolSignals._fields)), *other_signals(c, s, readings)]
+    s = signals(c, compares=True)
+    pools = [own_signals(s), *other_signals(c, s, readings)]
     held_out = s.test if c.compare.split == "test" else s.dev
-    lists = (list(artifacts) for artifacts in zip(*pools, strict=True))  # one a field of PoolSignals
-    folders = prepare_trials(s.prompts, held_out, s.policy, *lists, c, s.pass_rates_report)
+    *lists, likelihoods = (list(artifacts) for artifacts in zip(*pools, strict=True))  # one a field of PoolSignals
+    read = {} if s.likelihoods is None else {"likelihoods": likelihoods}
+    folders = prepare_trials(s.prompts, held_out, s.policy, *lists, c, s.pass_rates_report, **read)
     if c.compare.place == "workers":
         tables = run_trials(folders, c.compare.workers, c.torch_threads)
     else:

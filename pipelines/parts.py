@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pipelines import sharded
+from pipelines.placement import may_read_likelihoods
 from saerl_core.config.run import DifficultyConfig, PlanConfig, RunConfig
 from saerl_core.fingerprint import benchmarks_fingerprint, fingerprint, prompts_fingerprint
+from saerl_core.signals.labels import may_lack_labels
 from saerl_core.trials.arms import Reading
 from steps.calibrate_difficulty import calibrate_difficulty
 from steps.cluster_prompts import cluster_prompts
@@ -42,6 +44,8 @@ class Signals(NamedTuple):
     clusters_report: Any
     pass_rates: Any
     pass_rates_report: Any
+    likelihoods: Any
+    likelihoods_report: Any
     difficulty: Any
     difficulty_report: Any
 
@@ -54,6 +58,7 @@ class PoolSignals(NamedTuple):
     quality: Any
     clusters: Any
     difficulty: Any
+    likelihoods: Any
 
 
 class _Read(NamedTuple):
@@ -67,8 +72,8 @@ class _Read(NamedTuple):
     features_report: Any
 
 
-def signals(c: RunConfig) -> Signals:
-    """Call the steps from the prompts to the difficulty."""
+def signals(c: RunConfig, *, compares: bool = False) -> Signals:
+    """Call the steps from the prompts to the difficulty, of a run or of a comparison."""
     seed, threads = c.seed, c.torch_threads
     prompts, dev, test, issues, matches, prompts_report = load_prompts(c.prompts, seed, prompts_fingerprint(c.prompts))
     benchmarks, benchmarks_report = _benchmarks(c)
@@ -77,7 +82,8 @@ def signals(c: RunConfig) -> Signals:
     quality, quality_report = _quality(c, prompts, policy, read)
     clusters, clusters_report = _clusters(c, prompts, read)
     pass_rates, pass_rates_report = _pass_rates(c, prompts, clusters, policy)
-    difficulty, difficulty_report = _difficulty(c, prompts, policy, read, clusters, pass_rates)
+    likelihoods, likelihoods_report = _likelihoods(c, prompts, policy, compares)
+    difficulty, difficulty_report = _difficulty(c, prompts, read, clusters, pass_rates, likelihoods)
     return Signals(
         prompts,
         dev,
@@ -96,14 +102,22 @@ def signals(c: RunConfig) -> Signals:
         clusters_report,
         pass_rates,
         pass_rates_report,
+        likelihoods,
+        likelihoods_report,
         difficulty,
         difficulty_report,
     )
 
 
+def own_signals(own: Signals) -> PoolSignals:
+    """Return what plans are made from in the run's own reading of the pool."""
+    return PoolSignals(*(getattr(own, name) for name in PoolSignals._fields))
+
+
 def other_signals(c: RunConfig, own: Signals, readings: Mapping[str, Reading]) -> list[PoolSignals]:
     """Call the signals' steps once more for each reading, learnt from the same labels; an SAE is obtained once."""
     reads = {(c.sae, c.features): _Read(*(getattr(own, name) for name in _Read._fields))}
+    policy_read = {_batches(c): own.likelihoods}
     found = []
     for name, reading in readings.items():
         theirs, of, key = reading.config(c), f"_{name}", (reading.sae, reading.features)
@@ -112,9 +126,17 @@ def other_signals(c: RunConfig, own: Signals, readings: Mapping[str, Reading]) -
         read = reads[key]
         quality, _ = _quality(theirs, own.prompts, own.policy, read, of)
         clusters, _ = _clusters(theirs, own.prompts, read, of)
-        difficulty, _ = _difficulty(theirs, own.prompts, own.policy, read, clusters, own.pass_rates, of)
-        found.append(PoolSignals(read.features, read.controls, quality, clusters, difficulty))
+        if _batches(theirs) not in policy_read:
+            policy_read[_batches(theirs)], _ = _likelihoods(theirs, own.prompts, own.policy, True, of)
+        likelihoods = policy_read[_batches(theirs)]
+        difficulty, _ = _difficulty(theirs, own.prompts, read, clusters, own.pass_rates, likelihoods, of)
+        found.append(PoolSignals(read.features, read.controls, quality, clusters, difficulty, likelihoods))
     return found
+
+
+def _batches(c: RunConfig) -> tuple[int, str]:
+    """Return what the policy's likelihoods depend on in the settings of a reading."""
+    return c.features.batch_tokens, c.features.device
 
 
 def _read(c: RunConfig, prompts: Any, policy: Any, of: str = "") -> _Read:
@@ -149,25 +171,37 @@ def _clusters(c: RunConfig, prompts: Any, read: _Read, of: str = "") -> tuple[An
     return clusters, report
 
 
+def _likelihoods(c: RunConfig, prompts: Any, policy: Any, compares: bool, of: str = "") -> tuple[Any, Any]:
+    """Let the policy read the pool where a strategy wants to know its likelihoods or the pool may have no labels."""
+    is_read = may_read_likelihoods(c, compares=compares)
+    if is_read is False:
+        return None, None
+    likelihoods, report = sharded.likelihoods(c, prompts, policy, None if is_read else _label(c), of)
+    return likelihoods, report
+
+
 def _difficulty(
-    c: RunConfig, prompts: Any, policy: Any, read: _Read, clusters: Any, pass_rates: Any, of: str = ""
+    c: RunConfig, prompts: Any, read: _Read, clusters: Any, pass_rates: Any, likelihoods: Any, of: str = ""
 ) -> tuple[Any, Any]:
     difficulty, report = calibrate_difficulty(
         prompts,
         read.features,
         read.controls,
         clusters,
-        policy,
         _label(c),
-        c.features,
-        c.grading,
         c.seed,
         c.torch_threads,
         pass_rates,
         c.signals.space,
+        _of_labels(c, likelihoods),
         id=f"calibrate_difficulty{of}",
     )
     return difficulty, report
+
+
+def _of_labels(c: RunConfig, likelihoods: Any) -> Any:
+    """Return the likelihoods only where they may stand in for labels: nothing else shall wait for them."""
+    return None if may_lack_labels(c) is False else likelihoods
 
 
 def vectors(c: RunConfig, plan: PlanConfig, found: Signals) -> tuple[Any, Any]:
@@ -175,8 +209,8 @@ def vectors(c: RunConfig, plan: PlanConfig, found: Signals) -> tuple[Any, Any]:
     wanted = plan.strategy.vectors()
     if wanted is None:
         return None, None
-    artifacts = (found.prompts, found.features, found.controls, found.policy)
-    embedded, report = embed_prompts(*artifacts, wanted, c.features, c.grading, c.seed, c.torch_threads)
+    likelihoods = found.likelihoods if wanted.use_likelihood else None
+    embedded, report = embed_prompts(found.prompts, found.features, found.controls, wanted, c.seed, likelihoods)
     return embedded, report
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import yaml
 from zenml.stack import Stack
 
-from saerl_core.config.run import RunConfig
+from saerl_core.config.run import RunConfig, StrategySettings
 from saerl_core.errors import ConfigError
-from saerl_core.trials.arms import other_readings
+from saerl_core.signals.labels import may_lack_labels
+from saerl_core.trials.arms import other_readings, resolve_arms
 
 TRIAL_STEP = "run_trial"  # what a run file calls the step of which a comparison makes one for every trial
 # called again for every reading of the pool that is not the run's own
@@ -21,9 +22,14 @@ READING_STEPS = (
     "extract_sae_features",
     "train_quality_probe",
     "cluster_prompts",
+    "measure_likelihoods",
     "calibrate_difficulty",
 )
-SHARDED = {"extract_sae_features": "features", "measure_pass_rates": "pass_rates"}  # step -> setting of `shards`
+SHARDED = {  # step -> setting of `shards`
+    "extract_sae_features": "features",
+    "measure_pass_rates": "pass_rates",
+    "measure_likelihoods": "likelihoods",
+}
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -91,20 +97,45 @@ def n_shards(config: RunConfig, step: str) -> int:
     return int(getattr(config.shards, SHARDED[step])) if step in SHARDED else 1
 
 
-def shards_told(config: RunConfig, run_file: str | None) -> list[str]:
+def strategies(config: RunConfig, *, compares: bool) -> list[StrategySettings]:
+    """Return the strategies that a run plans with, or those of a comparison's arms."""
+    if not compares:
+        return [config.plan.strategy]
+    return [arm.plan.strategy for arm in resolve_arms(config, config.compare)]
+
+
+def may_read_likelihoods(config: RunConfig, *, compares: bool) -> bool | None:
+    """Tell whether the policy reads the pool for its likelihoods; None where the labels of the pool decide."""
+    wanted = [s.vectors() for s in strategies(config, compares=compares)]
+    return any(w is not None and w.use_likelihood for w in wanted) or may_lack_labels(config)
+
+
+def shards_told(config: RunConfig, run_file: str | None, *, compares: bool = False) -> list[str]:
     """Return a sentence for every step that runs in shards: how many pods that are, and with how many GPUs."""
     steps, told = _steps(run_file), []
     for step, setting in SHARDED.items():
         n = n_shards(config, step)
-        if n == 1 or (step == "measure_pass_rates" and not config.may_measure):
+        if n == 1 or not _may_run(config, step, compares):
             continue
         gpus = max(_gpus(steps.get(step)), default=0)
         total = f"{gpus} GPU{'s' * (gpus != 1)} each, {n * gpus} in all" if gpus else "no GPU"
         told.append(
             f"{step} runs in {n} shards (shards.{setting}): on Kubernetes {n} pods side by side with {total}, "
-            "elsewhere one after another"
+            f"elsewhere one after another{_unless(config, step, compares)}"
         )
     return told
+
+
+def _unless(config: RunConfig, step: str, compares: bool) -> str:
+    by_the_pool = step == "measure_likelihoods" and may_read_likelihoods(config, compares=compares) is None
+    return "; they have nothing to do where the prompts bring labels" if by_the_pool else ""
+
+
+def _may_run(config: RunConfig, step: str, compares: bool) -> bool:
+    """Tell whether a step that can be divided may have something to do."""
+    if step == "measure_likelihoods":
+        return may_read_likelihoods(config, compares=compares) is not False
+    return step != "measure_pass_rates" or config.may_measure
 
 
 def settings_of_copies(run_file: str | None, copies: Mapping[str, str]) -> dict[str, dict[str, Any]]:

@@ -50,7 +50,8 @@ def saerl_pipeline(config: RunConfig) -> None:
         pass_rates=s.pass_rates, pass_rates_report=s.pass_rates_report, difficulty=s.difficulty,
         difficulty_report=s.difficulty_report, plan=plan, plan_report=plan_report, log=log, consumed=consumed,
         handed_out=handed_out, training_report=training_report, scores=scores, evaluation_report=evaluation_report,
-        benchmarks_report=s.benchmarks_report, vectors_report=vectors_report, items=items, exported=exported,
+        benchmarks_report=s.benchmarks_report, vectors_report=vectors_report,
+        likelihoods_report=s.likelihoods_report, items=items, exported=exported,
         export_report=export_report, feature_names=s.feature_names, watch_report=watched, **counterfactual,
     )  # fmt: skip
 

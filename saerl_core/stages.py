@@ -44,12 +44,11 @@ _ROWS = (
         ("rollouts", "latex.py", "invisible.py", "policy", "signals", "world"),
     ),
     Stage(
-        "calibrate_difficulty", "difficulty_report", "probe/difficulty", "selection", "difficulty",
-        ("signals", "features", "policy", "world"),
+        "measure_likelihoods", "likelihoods_report", "likelihoods", "selection", "difficulty",
+        ("features", "policy", "world", "signals/labels.py"),
     ),
-    Stage(
-        "embed_prompts", "vectors_report", "vectors", "selection", "plan", ("features", "signals", "policy", "world")
-    ),
+    Stage("calibrate_difficulty", "difficulty_report", "probe/difficulty", "selection", "difficulty", ("signals",)),
+    Stage("embed_prompts", "vectors_report", "vectors", "selection", "plan", ("signals",)),
     Stage("plan_batches", "plan_report", "plan", "selection", "plan", ("plan/build.py", "policy", "world")),
     Stage(
         "train_policy", "training_report", "train", "training", "training",
@@ -75,6 +74,8 @@ PARTS: Mapping[str, str] = {
     "merge_features": "extract_sae_features",
     "label_shard": "measure_pass_rates",
     "merge_pass_rates": "measure_pass_rates",
+    "likelihood_shard": "measure_likelihoods",
+    "merge_likelihoods": "measure_likelihoods",
 }
 MERGED: Mapping[str, str] = {of: part for part, of in PARTS.items() if part.startswith("merge_")}
 

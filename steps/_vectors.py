@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from saerl_core.config.run import RunConfig, VectorsConfig
-from saerl_core.features.likelihood import policy_likelihood
 from saerl_core.records import ControlFeatures, PolicyRef, PromptVectors, SaeFeatures
 from saerl_core.signals.vectors import prompt_vectors
 
@@ -18,11 +17,10 @@ class PoolRead:
     features: SaeFeatures
     controls: ControlFeatures
     policy: PolicyRef
+    likelihoods: pd.DataFrame | None  # tables.LIKELIHOOD; None where no arm asks for them
 
 
 def vectors_of(read: PoolRead, config: RunConfig, wanted: VectorsConfig) -> PromptVectors:
-    """Return what a strategy may know of every prompt; the policy reads the pool once where likelihoods are wanted."""
-    table = None
-    if wanted.use_likelihood:
-        table = policy_likelihood(read.prompts, read.policy, config.grading, config.features).table
+    """Return what a strategy may know of every prompt."""
+    table = read.likelihoods if wanted.use_likelihood else None
     return prompt_vectors(read.prompts, read.features, read.controls, table, wanted, config.seed)

@@ -5,10 +5,9 @@ from typing import Annotated
 import pandas as pd
 from zenml import step
 
-from saerl_core.config.run import DifficultyConfig, FeaturesConfig, GradingConfig
+from saerl_core.config.run import DifficultyConfig
 from saerl_core.config.signals import Space
-from saerl_core.features.likelihood import policy_likelihood
-from saerl_core.records import ControlFeatures, DifficultyReport, PolicyRef, SaeFeatures
+from saerl_core.records import ControlFeatures, DifficultyReport, SaeFeatures
 from saerl_core.signals.difficulty import calibrate_difficulty as calibrate
 from saerl_core.signals.labels import chosen_label
 from tracking.runtime import stage, stage_cache, track
@@ -20,23 +19,19 @@ def calibrate_difficulty(
     features: SaeFeatures,
     controls: ControlFeatures,
     clusters: pd.DataFrame,
-    policy: PolicyRef,
     config: DifficultyConfig,
-    features_config: FeaturesConfig,
-    grading: GradingConfig,
     seed: int,
     torch_threads: int,
     pass_rates: pd.DataFrame | None = None,
     space: Space = "sae",
+    likelihoods: pd.DataFrame | None = None,
 ) -> tuple[Annotated[pd.DataFrame, "difficulty"], Annotated[DifficultyReport, "difficulty_report"]]:
     """Fit the ElasticNet and its baselines on the same folds; `pass_rates` is None where none were measured.
 
-    A pool without labels is read once by the policy.
+    A pool without labels goes by the policy's `likelihoods`, None where no label can be missing.
     """
     with stage("calibrate_difficulty", torch_threads=torch_threads) as clock:
-        scored = None
-        if chosen_label(prompts, pass_rates, config) == "likelihood":
-            scored = policy_likelihood(prompts, policy, grading, features_config)
+        by_likelihood = chosen_label(prompts, pass_rates, config) == "likelihood"
         difficulty, report = calibrate(
             prompts,
             features,
@@ -45,12 +40,9 @@ def calibrate_difficulty(
             pass_rates,
             config,
             seed,
-            likelihood=scored.table if scored else None,
+            likelihood=likelihoods if by_likelihood else None,
             space=space,
         )
-        if scored is not None:
-            notes = (*report.notes, *scored.notes)
-            report = report.model_copy(update={"n_prefill_tokens": scored.n_prefill_tokens, "notes": notes})
         report = clock.stamp(report)
     track("calibrate_difficulty", report)
     return difficulty, report

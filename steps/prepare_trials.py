@@ -26,15 +26,18 @@ def prepare_trials(
     difficulty: list[pd.DataFrame],
     config: RunConfig,
     pass_rates_report: PassRatesReport | None = None,
+    likelihoods: tuple[pd.DataFrame, ...] = (),
 ) -> Annotated[pd.DataFrame, "trial_folders"]:
     """Write every trial's folder; one that is there already, finished or not, is left as it is.
 
-    The lists hold the run's own reading of the pool first, then those of `other_readings` in their order.
+    The lists hold the run's own reading of the pool first, then those of `other_readings` in their order; `likelihoods`
+    is empty where no arm asks for them.
     """
     with stage("prepare_trials", torch_threads=config.torch_threads):
+        read = likelihoods or (None,) * len(features)
         own, *others = (
-            Pool(PoolRead(prompts, f, c, policy), {"quality": q, "clusters": k, "difficulty": d})
-            for f, c, q, k, d in zip(features, controls, quality, clusters, difficulty, strict=True)
+            Pool(PoolRead(prompts, f, c, policy, n), {"quality": q, "clusters": k, "difficulty": d})
+            for f, c, q, k, d, n in zip(features, controls, quality, clusters, difficulty, read, strict=True)
         )
         readings = other_readings(config, config.compare).values()
         named = dict(zip(readings, others, strict=True))

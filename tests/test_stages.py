@@ -21,7 +21,7 @@ STEPS = {path.stem for path in (ROOT / "steps").glob("[a-z]*.py")} - {"write_rep
 @pytest.fixture(scope="module")
 def run():
     run = full_run(300, n_steps=4)
-    more = {name: StageReport(stage=name) for name in ("vectors_report", "export_report")}
+    more = {name: StageReport(stage=name) for name in ("likelihoods_report", "vectors_report", "export_report")}
     more = {**more, "benchmarks_report": BenchmarksReport(stage="benchmarks")}
     return replace(run, **more)
 

@@ -15,8 +15,11 @@ def shard_problems(config: "RunConfig") -> Iterator[str]:
             f"shards.pass_rates is {shards.pass_rates}, but pass_rates.n_labelled is {n_labelled}; set the first to at "
             f"most {n_labelled}"
         )
-    if world is not None and shards.features > world.n_train:
-        yield (
-            f"shards.features is {shards.features}, but prompts.{config.prompts.source}.n_train is {world.n_train}; "
-            f"set the first to at most {world.n_train}"
-        )
+    if world is None:
+        return
+    for name, n in (("features", shards.features), ("likelihoods", shards.likelihoods)):
+        if n > world.n_train:
+            yield (
+                f"shards.{name} is {n}, but prompts.{config.prompts.source}.n_train is {world.n_train}; set the first "
+                f"to at most {world.n_train}"
+            )

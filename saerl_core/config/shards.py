@@ -14,3 +14,4 @@ class ShardsConfig(Section):
 
     features: Parts = 1  # of extract_sae_features: 4 are 4 pods side by side on Kubernetes, one after another elsewhere
     pass_rates: Parts = 1  # of measure_pass_rates; at most pass_rates.n_labelled
+    likelihoods: Parts = 1  # of measure_likelihoods: the policy's own reading of the prompts and their answers

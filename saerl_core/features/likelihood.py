@@ -4,6 +4,7 @@ The best single signal for bad prompts and a good prior of the pass rate: garble
 texts, and a wrong key is an unlikely answer. One forward pass a prompt, no rollout.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,17 @@ from saerl_core.policy.context import context_tokens
 from saerl_core.policy.loading import load_model, load_tokenizer
 from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.progress import track
-from saerl_core.records import PolicyRef
+from saerl_core.records import PolicyRef, StageReport
+from saerl_core.shards import WHOLE, Shard, ShardResult, in_order, refuse_too_many
 from saerl_core.tables import LIKELIHOOD
 
 if TYPE_CHECKING:
     import torch
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
+    from transformers import PreTrainedTokenizerBase
 
+STAGE = "measure_likelihoods"
+_COLUMNS = [name for name in LIKELIHOOD.columns if name != "prompt_id"]
 _LOGITS = 1 << 28  # numbers in one batch of logits: the memory bound where the vocabulary is large
 _ANSWER_FORMS = {"task_world": "#{}", "exact": "{}", "python": "{}"}  # every other grader reads a box
 _BOX = "\\boxed{{{}}}"
@@ -37,6 +42,14 @@ class Likelihood:
     table: pd.DataFrame
     n_prefill_tokens: int
     notes: tuple[str, ...] = ()
+
+    def report(self) -> StageReport:
+        """Return the record of the stage, without its seconds."""
+        values = {"n_prompts": float(len(self.table))}
+        return StageReport(stage="likelihoods", notes=self.notes, n_prefill_tokens=self.n_prefill_tokens, values=values)
+
+
+NOT_READ = Likelihood(LIKELIHOOD.empty(), 0)  # of a pool whose difficulty has labels, where nothing else asks for it
 
 
 def policy_likelihood(
@@ -51,36 +64,118 @@ def policy_likelihood(
     Raises:
         DataError: the pool is empty, or the policy gives values that are not finite.
     """
-    import torch
+    return merge_likelihoods(prompts, [likelihood_shard(prompts, policy, grading, features, WHOLE)])
 
+
+def likelihood_shard(
+    prompts: pd.DataFrame, policy: PolicyRef, grading: GradingConfig, features: FeaturesConfig, shard: Shard
+) -> ShardResult:
+    """Score the prompts in a shard of the batches that the whole pool makes, as `policy_likelihood` does.
+
+    Raises:
+        ConfigError: there are more shards than prompts.
+        DataError: the pool is empty, or the policy gives values that are not finite.
+    """
     if len(prompts) == 0:
         raise DataError("the pool holds 0 prompts; likelihoods need at least 1")
+    refuse_too_many(shard.n, len(prompts), "shards.likelihoods", "the pool has")
     where = resolve_device(features.device)
     model, tokenizer = load_model(policy, device=where), load_tokenizer(policy)
+    texts = _texts(prompts, policy, grading, tokenizer, context_tokens(model.config))
+    batch_tokens = min(features.batch_tokens, max(1, _LOGITS // int(model.config.vocab_size)))
+    rows, values = _scored(model, texts, shard.of(length_batches(texts.lengths, batch_tokens)), where)
+    if shard.index == 1:  # what has no token is in no batch, and nothing surprises in it
+        empty = np.flatnonzero(texts.lengths == 0)
+        rows, values = np.concatenate([rows, empty]), np.vstack([values, np.zeros((len(empty), len(_COLUMNS)))])
+    if not np.isfinite(values).all():
+        bad = str(prompts["prompt_id"].iloc[int(rows[~np.isfinite(values).all(axis=1)].min())])
+        raise DataError(f"the policy's likelihood of prompt {bad} is not finite; check the policy's weights")
+    ids = tuple(str(prompt_id) for prompt_id in prompts["prompt_id"].iloc[rows])
+    numbers = {"n_prefill": float(texts.lengths[rows].sum())}
+    return ShardResult(STAGE, shard, {"values": values}, {"prompt_id": ids, "notes": texts.notes}, numbers)
+
+
+def merge_likelihoods(prompts: pd.DataFrame, parts: Sequence[ShardResult]) -> Likelihood:
+    """Put the shards together, in the order of the pool: what `policy_likelihood` returns.
+
+    Raises:
+        DataError: a shard is damaged, or the shards are not those of this pool.
+    """
+    parts = in_order(parts)
+    found = pd.DataFrame(np.vstack([part.arrays["values"] for part in parts]), columns=_COLUMNS)
+    found.insert(0, "prompt_id", [prompt_id for part in parts for prompt_id in part.texts["prompt_id"]])
+    ids = prompts["prompt_id"].astype(str)
+    if sorted(found["prompt_id"]) != sorted(ids):
+        raise DataError(
+            f"the {len(parts)} shards of likelihoods hold {len(found)} prompts, which are not the {len(ids)} of the "
+            "pool; read the shards of this pool"
+        )
+    table = found.set_index("prompt_id").reindex(ids).reset_index()
+    table["prompt_id"] = prompts["prompt_id"].to_numpy()
+    n_prefill = int(sum(part.numbers["n_prefill"] for part in parts))
+    return Likelihood(LIKELIHOOD.check(table), n_prefill, (*_division(parts), *parts[0].texts["notes"]))
+
+
+def _division(parts: Sequence[ShardResult]) -> tuple[str, ...]:
+    """Say in how many shards the pool was read, and how many of them had no batch; nothing of one shard."""
+    if len(parts) == 1:
+        return ()
+    n_idle = sum(not part.texts["prompt_id"] for part in parts)
+    idle = (
+        f"{n_idle} of {len(parts)} shards had nothing to do: the pool makes only {len(parts) - n_idle} batches, and a "
+        "batch is not divided."
+    )
+    told = f"Read in {len(parts)} shards; the seconds are those of all of them together."
+    return (told, idle) if n_idle else (told,)
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """What the policy reads of every prompt, and how much of it is prompt."""
+
+    rows: list[list[int]]
+    n_prompt: list[int]
+    notes: tuple[str, ...]
+
+    @property
+    def lengths(self) -> "Int[np.ndarray, ' n']":
+        return np.array([len(row) for row in self.rows], dtype=np.int64)
+
+
+def _texts(
+    prompts: pd.DataFrame,
+    policy: PolicyRef,
+    grading: GradingConfig,
+    tokenizer: "PreTrainedTokenizerBase",
+    limit: int | None,
+) -> _Texts:
+    """Tokenise every prompt and its answer; `limit` is the policy's context in tokens."""
     before = prompt_tokens(tokenizer, [str(p) for p in prompts["prompt"]], policy.prompt_format)
     form = _ANSWER_FORMS.get(grading.kind, _BOX)
     texts = [form.format(str(a)) for a in prompts["answer"]]
     answers = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-    limit = context_tokens(model.config)
     cut = [_cut(p, a, limit) for p, a in zip(before, answers, strict=True)]
     n_cut = sum(len(c) < len(p) + len(a) for (c, _), p, a in zip(cut, before, answers, strict=True))
-    rows = [row for row, _ in cut]
-    lengths = np.array([len(r) for r in rows], dtype=np.int64)
-    batch_tokens = min(features.batch_tokens, max(1, _LOGITS // int(model.config.vocab_size)))
-    values = np.zeros((len(rows), 4))
+    return _Texts([row for row, _ in cut], [n for _, n in cut], _notes(n_cut, len(cut), limit))
+
+
+def _scored(
+    model: "torch.nn.Module", texts: _Texts, batches: "Sequence[Int[np.ndarray, ' _']]", device: str
+) -> "tuple[Int[np.ndarray, ' k'], Float[np.ndarray, 'k 4']]":
+    """Return the rows of the batches and, for each, the four values of `_summary`."""
+    import torch
+
+    rows = np.concatenate([np.zeros(0, dtype=np.int64), *batches])
+    values: list[np.ndarray] = []
     with torch.inference_mode(), track(len(rows), "likelihood of prompts and answers", "prompt") as bar:
-        for batch in length_batches(lengths, batch_tokens):
-            losses = _losses(model, [rows[i] for i in batch], where)
-            for place, i in enumerate(batch):
-                values[i] = _summary(losses[place, : len(rows[i]) - 1], cut[i][1] - 1)
+        for batch in batches:
+            losses = _losses(model, [texts.rows[i] for i in batch], device)
+            values += [
+                _summary(loss[: len(texts.rows[i]) - 1], texts.n_prompt[i] - 1)
+                for loss, i in zip(losses, batch, strict=True)
+            ]
             bar.update(len(batch))
-    if not np.isfinite(values).all():
-        bad = str(prompts["prompt_id"].iloc[int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])])
-        raise DataError(f"the policy's likelihood of prompt {bad} is not finite; check the policy's weights")
-    columns = [name for name in LIKELIHOOD.columns if name != "prompt_id"]
-    table = pd.DataFrame(values, columns=columns)
-    table.insert(0, "prompt_id", prompts["prompt_id"].to_numpy())
-    return Likelihood(LIKELIHOOD.check(table), int(lengths.sum()), _notes(n_cut, len(rows), limit))
+    return rows, np.array(values).reshape(len(rows), len(_COLUMNS))
 
 
 def _notes(n_cut: int, n: int, limit: int | None) -> tuple[str, ...]:

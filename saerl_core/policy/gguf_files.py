@@ -104,6 +104,36 @@ def quantisation_of(model: str) -> str | None:
     return None if origin is None else origin.quantisation
 
 
+def check_readable(model: str) -> None:
+    """Refuse a GGUF file that transformers cannot convert, from its head alone; does nothing for any other model.
+
+    `DataError` for a file that is damaged, or of an architecture or quantisation that transformers does not read.
+    """
+    file = find_gguf(model)
+    if file is None:
+        return
+    reader = _read(file)
+    _architecture(file, reader)
+    _quantisation(file, reader)
+    try:
+        _probe(file, reader)
+    except Exception as error:
+        raise _unreadable(file, error) from error
+
+
+def _probe(file: Path, reader: "GGUFReader") -> None:
+    """Let gguf dequantise a block of each type, and transformers read the head, as they do when a file is converted."""
+    import numpy as np
+    from gguf import GGML_QUANT_SIZES, dequantize
+    from transformers import AutoConfig
+
+    for kind in sorted({tensor.tensor_type for tensor in reader.tensors}):
+        if kind.name not in _FULL:
+            dequantize(np.zeros((1, GGML_QUANT_SIZES[kind][1]), dtype=np.uint8), kind)
+    with quiet_loading():
+        AutoConfig.from_pretrained(file.parent, gguf_file=file.name)
+
+
 def convert(file: Path, out: Path) -> GgufOrigin:
     """Write model and tokenizer of a GGUF file to `out` in float32, all or nothing.
 
@@ -173,10 +203,14 @@ def _read(file: Path) -> "GGUFReader":
 
 
 def _describe(file: Path, reader: "GGUFReader") -> GgufOrigin:
+    return GgufOrigin(file.name, _sha256(file), _architecture(file, reader), _quantisation(file, reader))
+
+
+def _architecture(file: Path, reader: "GGUFReader") -> str:
     architecture = reader.get_field("general.architecture")
     if architecture is None:
         raise DataError(f"'{file}' is no model: it names no architecture; give a complete GGUF file")
-    return GgufOrigin(file.name, _sha256(file), str(architecture.contents()), _quantisation(file, reader))
+    return str(architecture.contents())
 
 
 def _quantisation(file: Path, reader: "GGUFReader") -> str:

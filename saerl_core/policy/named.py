@@ -3,11 +3,11 @@
 from saerl_core.config.run import RunConfig
 from saerl_core.errors import ConfigError
 from saerl_core.policy.fetching import missing_model
-from saerl_core.policy.gguf_files import is_rounded, quantisation_of
+from saerl_core.policy.gguf_files import check_readable, is_rounded, quantisation_of
 
 
 def check_models(config: RunConfig) -> None:
-    """Refuse models that were not fetched yet, and training on rounded weights that nobody asked for by name.
+    """Refuse models that were not fetched yet or that nothing can read, and training on rounded weights unasked.
 
     `ConfigError` for these; `DataError` for a GGUF file that cannot be read.
     """
@@ -16,6 +16,8 @@ def check_models(config: RunConfig) -> None:
         missing = None if model is None else missing_model(model)
         if missing is not None:
             raise ConfigError(f"{setting}: {missing}")
+        if model is not None:
+            check_readable(model)
     if policy is None or not config.training.enabled or config.policy.train_dequantised:
         return
     quantisation = quantisation_of(policy)

@@ -131,6 +131,7 @@ class ReportInputs:
     items: pd.DataFrame | None = None  # tables.ITEM_SCORES
     evaluation_report: EvaluationReport | None = None
     benchmarks_report: BenchmarksReport | None = None
+    likelihoods_report: StageReport | None = None
     vectors_report: StageReport | None = None
     control: ControlFacts | None = None
     exports: Mapping[str, str] = field(default_factory=dict)  # format -> folder

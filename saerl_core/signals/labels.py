@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from saerl_core.config.run import DifficultyConfig
+from saerl_core.config.run import DifficultyConfig, RunConfig
 from saerl_core.errors import DataError
 from saerl_core.seeds import stage_rng
 from saerl_core.signals.folds import text_groups
@@ -46,6 +46,17 @@ def chosen_label(pool: pd.DataFrame, pass_rates: pd.DataFrame | None, config: Di
     if pass_rates is not None and not pass_rates.empty:
         return "pass_rate"
     return data_label(pool) or data_label(pool, at_least=1) or "likelihood"
+
+
+def may_lack_labels(config: RunConfig) -> bool | None:
+    """Tell before the pool is read whether its difficulty comes from the likelihood; None where the pool decides."""
+    label, has_levels = config.difficulty.label, config.prompts.world is not None
+    if label == "auto":
+        # a pool whose data bring no label is measured; the levels of the built-in world are there to be found
+        return False if config.may_measure else has_levels or None
+    if label in FROM_DATA:
+        return False if has_levels and label == "level" else None
+    return label == "likelihood"
 
 
 def has_label(pool: pd.DataFrame, label: str, at_least: int = 1) -> bool:

@@ -15,6 +15,10 @@ from saerl_core.errors import ConfigError
             {"shards": {"features": 301}, "prompts": {"task_world": {"n_train": 300}}},
             r"shards\.features is 301, but prompts\.task_world\.n_train is 300; set the first to at most 300",
         ),
+        (
+            {"shards": {"likelihoods": 301}, "prompts": {"task_world": {"n_train": 300}}},
+            r"shards\.likelihoods is 301, but prompts\.task_world\.n_train is 300; set the first to at most 300",
+        ),
         ({"shards": {"features": 0}}, "shards.features"),
     ],
 )

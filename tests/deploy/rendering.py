@@ -54,7 +54,7 @@ def with_every_step(run_file: Path, folder: Path) -> Path:
     parameters["difficulty"]["label"] = "pass_rate"
     parameters["pass_rates"] = {"max_completion_tokens": 1024}
     parameters["evaluation"] |= {"enabled": True, "watch_prompts": 8}
-    parameters["plan"]["strategy"] = "adaptive"  # the one that needs `embed_prompts`
+    parameters["plan"]["strategy"] = "adaptive"  # it needs `embed_prompts` and `measure_likelihoods`
     parameters["export"] = ["verl"]
     copy = folder / run_file.name
     copy.write_text(yaml.safe_dump(content))

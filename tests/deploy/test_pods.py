@@ -83,8 +83,8 @@ def assert_no_secret(jobs, secrets):
 
 def test_the_steps_that_run_a_model_are_known_from_the_imports():
     assert {"extract_sae_features", "train_policy", "evaluate_policy"} <= GPU_STEPS
-    assert {"embed_prompts", "obtain_sae", "measure_pass_rates", "train_quality_probe", "prepare_policy"} <= GPU_STEPS
-    assert not {"load_prompts", "load_benchmarks", "cluster_prompts", "write_report"} & GPU_STEPS
+    assert {"obtain_sae", "measure_pass_rates", "measure_likelihoods", "train_quality_probe"} <= GPU_STEPS
+    assert not {"load_prompts", "load_benchmarks", "cluster_prompts", "embed_prompts", "write_report"} & GPU_STEPS
 
 
 @pytest.mark.parametrize("name", RUN_FILES)

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from saerl_core.config.run import FeaturesConfig, GradingConfig
-from saerl_core.errors import DataError
-from saerl_core.features.likelihood import policy_likelihood
+from saerl_core.errors import ConfigError, DataError
+from saerl_core.features.likelihood import likelihood_shard, merge_likelihoods, policy_likelihood
+from saerl_core.shards import Shard, ShardResult, load_shard, save_shard
 from saerl_core.tables import LIKELIHOOD
 from tests.features.conftest import make_pool, save_model
 
@@ -69,3 +70,75 @@ def test_cost_and_form_of_the_table(policy, pool):
 def test_an_empty_pool_is_refused(policy, pool):
     with pytest.raises(DataError, match="0 prompts"):
         policy_likelihood(pool.head(0), policy, GRADING, FeaturesConfig(batch_tokens=99))
+
+
+CPU = FeaturesConfig(batch_tokens=64, device="cpu")
+
+
+@pytest.fixture
+def mixed():
+    """Prompts of many lengths, so that a batch mixes neighbours in length that are far apart in the pool."""
+    pool = make_pool(90)
+    prompts = [prompt * (1 + i % 4) for i, prompt in enumerate(pool["prompt"])]
+    return pool.assign(prompt=prompts, answer=[str(i) * (1 + i % 3) for i in range(90)])
+
+
+def in_shards(pool, policy, n, folder, config=CPU):
+    for i in range(1, n + 1):
+        save_shard(likelihood_shard(pool, policy, GRADING, config, Shard(i, n)), folder / str(i))
+    return [load_shard(folder / str(i)) for i in reversed(range(1, n + 1))]
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 7])
+def test_shards_make_what_one_pass_makes_to_the_last_bit(policy, mixed, tmp_path, n):
+    whole = policy_likelihood(mixed, policy, GRADING, CPU)
+    parts = in_shards(mixed, policy, n, tmp_path)
+    assert all(len(part.arrays["values"]) for part in parts), "every shard has a share"
+    merged = merge_likelihoods(mixed, parts)
+    assert merged.table.equals(whole.table)
+    assert merged.n_prefill_tokens == whole.n_prefill_tokens
+    assert merged.notes == (f"Read in {n} shards; the seconds are those of all of them together.", *whole.notes)
+
+
+def test_shards_of_prompts_instead_of_batches_are_not_the_same(policy, mixed):
+    """Which is why a shard takes batches: the test above could not fail otherwise."""
+    whole = policy_likelihood(mixed, policy, GRADING, CPU).table
+    halves = [policy_likelihood(mixed[part], policy, GRADING, CPU).table for part in (slice(45), slice(45, None))]
+    apart = np.concatenate([half[COLUMNS].to_numpy() for half in halves])
+    assert apart == pytest.approx(whole[COLUMNS].to_numpy(), abs=1e-4)
+    assert (apart != whole[COLUMNS].to_numpy()).any()
+
+
+def test_shards_without_a_batch_are_told(policy, pool, tmp_path):
+    merged = merge_likelihoods(pool, in_shards(pool, policy, 3, tmp_path, FeaturesConfig(device="cpu")))
+    assert merged.table.equals(policy_likelihood(pool, policy, GRADING, FeaturesConfig(device="cpu")).table)
+    assert merged.notes[1] == (
+        "2 of 3 shards had nothing to do: the pool makes only 1 batches, and a batch is not divided."
+    )
+
+
+def test_texts_without_a_token_belong_to_the_first_shard(tmp_path, pool):
+    policy = save_model(tmp_path / "no_bos", bos=False)
+    some = pool.assign(prompt=["", *pool["prompt"][1:]], answer=["", *pool["answer"][1:]])
+    small = FeaturesConfig(batch_tokens=20, device="cpu")
+    merged = merge_likelihoods(some, in_shards(some, policy, 2, tmp_path / "parts", small))
+    assert (merged.table.iloc[0][COLUMNS] == 0).all()
+    assert merged.table.equals(policy_likelihood(some, policy, GRADING, small).table)
+
+
+def test_more_shards_than_prompts_are_refused(policy, pool):
+    with pytest.raises(
+        ConfigError, match=r"^shards\.likelihoods is 8, but the pool has 7 prompts; set it to at most 7$"
+    ):
+        likelihood_shard(pool, policy, GRADING, CPU, Shard(1, 8))
+
+
+def test_shards_that_do_not_make_the_pool_are_refused(policy, mixed, tmp_path):
+    two, one = in_shards(mixed, policy, 2, tmp_path)
+    for wrong in ([one], [one, one]):
+        with pytest.raises(DataError, match="not the parts of one pool"):
+            merge_likelihoods(mixed, wrong)
+    with pytest.raises(DataError, match="2 shards of likelihoods hold 90 prompts, which are not the 80 of the pool"):
+        merge_likelihoods(mixed[:80], [one, two])
+    with pytest.raises(DataError, match="it is damaged; repeat it"):
+        merge_likelihoods(mixed, [one, ShardResult("", Shard(), {}, damage="it is damaged; repeat it")])

@@ -2,12 +2,19 @@
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from pipelines.__main__ import main
-from pipelines.placement import copied_steps, replaced_steps, settings_of_copies
+from pipelines.placement import copied_steps, may_read_likelihoods, replaced_steps, settings_of_copies
 from saerl_core.config.load import load_config, validate
 
+FILE = {
+    "prompts": {"source": "file", "path": "prompts.jsonl"},
+    "policy": {"source": "text"},
+    "training": {"enabled": False},
+    "evaluation": {"enabled": False},
+}
 RUN_FILE = str(Path(__file__).resolve().parents[2] / "configs" / "kubernetes.yaml")
 
 
@@ -20,6 +27,23 @@ def test_validate_says_how_many_pods_and_gpus():
     done = CliRunner().invoke(main, ["validate", "--set", "shards.pass_rates=2", "--set", "difficulty.label=pass_rate"])
     assert "measure_pass_rates runs in 2 shards (shards.pass_rates): on Kubernetes 2 pods" in done.output
     assert "with no GPU" in done.output
+
+
+def test_validate_says_when_the_likelihoods_are_read():
+    def said(*settings):
+        given = [word for setting in ("shards.likelihoods=8", *settings) for word in ("--set", setting)]
+        return CliRunner().invoke(main, ["validate", "-c", RUN_FILE, *given]).output.splitlines()
+
+    pods = (
+        "measure_likelihoods runs in 8 shards (shards.likelihoods): on Kubernetes 8 pods side by side with 1 GPU each, "
+        "8 in all, elsewhere one after another"
+    )
+    assert said("plan.strategy=adaptive")[0] == pods
+    assert said("difficulty.label=level")[0] == f"{pods}; they have nothing to do where the prompts bring labels"
+    assert len(said("difficulty.label=none")) == 1
+
+
+def test_steps_that_do_not_run_are_not_told():
     assert "shards" not in CliRunner().invoke(main, ["validate"]).output
 
 
@@ -44,6 +68,36 @@ def test_an_arm_with_an_sae_of_its_own_has_shards_too():
     copies = copied_steps(validate({"shards": {"features": 2}, "compare": compare}), compares=True)
     assert copies["extract_sae_features_b_shard_2"] == "extract_sae_features"
     assert copies["trial_a_0"] == "run_trial"
+
+
+ADAPTIVE, PLAIN = ({"name": n, "plan": {"strategy": n}} for n in ("adaptive", "vanilla"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "compares", "is_read"),
+    [
+        ({"plan": {"strategy": "adaptive"}}, False, True),
+        ({"plan": {"strategy": "adaptive"}, "difficulty": {"label": "pass_rate"}}, False, True),
+        (
+            {"plan": {"strategy": {"name": "adaptive", "use_likelihood": False}}, "difficulty": {"label": "none"}},
+            False,
+            False,
+        ),
+        ({"plan": {"strategy": "saerl"}}, False, False),
+        ({"plan": {"strategy": "saerl"}, "difficulty": {"label": "likelihood"}}, False, True),
+        ({"plan": {"strategy": "saerl"}, "difficulty": {"label": "level"}}, False, False),
+        ({"plan": {"strategy": "vanilla"}}, False, True),  # nothing is measured of the built-in world: no label
+        (FILE, False, None),
+        ({**FILE, "difficulty": {"label": "level"}}, False, None),
+        ({**FILE, "difficulty": {"label": "none"}}, False, False),
+        ({"plan": {"strategy": "saerl"}, "compare": {"baseline": "vanilla", "arms": [PLAIN, ADAPTIVE]}}, False, False),
+        ({"plan": {"strategy": "saerl"}, "compare": {"baseline": "vanilla", "arms": [PLAIN, ADAPTIVE]}}, True, True),
+    ],
+)
+def test_who_asks_for_likelihoods(settings, compares, is_read):
+    if "compare" in settings:
+        settings = {**settings, "compare": {**settings["compare"], "budget_rollouts": 1280}}
+    assert may_read_likelihoods(validate(settings), compares=compares) is is_read
 
 
 def test_without_shards_there_are_no_copies():

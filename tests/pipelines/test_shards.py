@@ -16,11 +16,13 @@ SETTINGS = {
     **SMALL,
     "features": {"batch_tokens": 512},  # of this file alone, like the number of rollouts: these steps run here
     "pass_rates": {"n_labelled": 40, "n_rollouts": 32},
+    "plan": {**SMALL["plan"], "strategy": "prepo"},  # it sorts by likelihoods
     "training": {"enabled": False},
     "evaluation": {"enabled": False},
 }
 FEATURES = [f"extract_sae_features_shard_{i}" for i in (1, 2, 3)]
 LABELS = [f"measure_pass_rates_shard_{i}" for i in (1, 2)]
+LIKELIHOODS = [f"measure_likelihoods_shard_{i}" for i in (1, 2)]
 
 
 def _run(shards=None, **options):
@@ -40,7 +42,7 @@ def runs(local_stack):
 
     import steps.extract_shard as module
 
-    extract, shards, found = module.extract, {"features": 3, "pass_rates": 2}, {}
+    extract, shards, found = module.extract, {"features": 3, "pass_rates": 2, "likelihoods": 2}, {}
 
     def fails(*given):
         if given[-1].index == 2:
@@ -86,11 +88,19 @@ def test_the_merged_pool_is_that_of_one_step(runs):
     from pipelines.planned import artifact
 
     sharded, whole = runs["sharded"], runs["whole"]
-    assert not {"extract_sae_features", "measure_pass_rates"} & set(sharded.steps)
-    assert not {*FEATURES, *LABELS, "merge_features", "merge_pass_rates"} & set(whole.steps)
+    assert not {"extract_sae_features", "measure_pass_rates", "measure_likelihoods"} & set(sharded.steps)
+    merges = {"merge_features", "merge_pass_rates", "merge_likelihoods"}
+    assert not {*FEATURES, *LABELS, *LIKELIHOODS, *merges} & set(whole.steps)
     one, other = (artifact(run, "extract_sae_features", "features") for run in (sharded, whole))
     assert content_hash(one) == content_hash(other)
     names = [artifact(run, "extract_sae_features", "feature_names") for run in (sharded, whole)]
     assert names[0].equals(names[1])
     rates = [artifact(run, "measure_pass_rates", "pass_rates") for run in (sharded, whole)]
     assert rates[0].equals(rates[1])
+    read = [artifact(run, "measure_likelihoods", "likelihoods") for run in (sharded, whole)]
+    assert read[0].equals(read[1])
+    costs = [artifact(run, "write_report", "costs").set_index("stage") for run in (sharded, whole)]
+    tokens = [table.loc["measure_likelihoods", "n_prefill_tokens"] for table in costs]
+    assert tokens[0] == tokens[1] > 0
+    plans = [artifact(run, "plan_batches", "plan") for run in (sharded, whole)]
+    assert plans[0].plan_hash == plans[1].plan_hash

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import gguf
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -71,3 +72,27 @@ def test_rounded_weights_are_trained_only_where_it_is_asked_for(tmp_path):
     (tmp_path / "bad.gguf").write_bytes(b"x" * 100)
     code, said = _validate(f"policy.model={tmp_path / 'bad.gguf'}", "policy.train_dequantised=false")
     assert (code, "bad.gguf' cannot be read" in said) == (1, True)
+
+
+@pytest.mark.parametrize("setting", ["policy.model", "sae.model"])
+def test_a_gguf_file_that_nothing_reads_is_refused_before_anything_starts(tmp_path, monkeypatch, setting):
+    known = f"policy.model={write_gguf(tmp_path / 'known.gguf')}"
+    given = [known, f"{setting}={write_gguf(tmp_path / 'x.gguf', architecture='mamba9')}"]
+    code, said = _validate(*given)
+    assert code == 1
+    assert "x.gguf' cannot be read by transformers (GGUF model with architecture mamba9 is not supported yet)" in said
+    assert len(said.strip().splitlines()) == 1
+    write_gguf(tmp_path / "x.gguf", kind="Q8_0")
+    monkeypatch.delitem(gguf.quants._type_traits, gguf.GGMLQuantizationType.Q8_0)
+    code, said = _validate(*given)
+    assert (code, "x.gguf' cannot be read by transformers (Dequantization for Q8_0 is not yet" in said) == (1, True)
+    assert not (tmp_path / "state" / "models").exists(), "nothing was converted"
+
+
+def test_a_file_that_holds_no_weights_is_refused(tmp_path):
+    writer = gguf.GGUFWriter(tmp_path / "empty.gguf", "mamba9")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    code, said = _validate(f"policy.model={tmp_path / 'empty.gguf'}")
+    assert (code, "empty.gguf' is no model: it holds no weights; give a complete GGUF file" in said) == (1, True)
