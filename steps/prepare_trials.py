@@ -1,6 +1,6 @@
 """Plan the trials of a comparison: a folder each, which worker processes or steps of their own take up."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 from zenml import step
@@ -26,7 +26,7 @@ def prepare_trials(
     difficulty: list[pd.DataFrame],
     config: RunConfig,
     pass_rates_report: PassRatesReport | None = None,
-    likelihoods: tuple[pd.DataFrame, ...] = (),
+    likelihoods: tuple[Any, ...] = (),  # of tables; ZenML takes an argument with a default for JSON and refuses a table
 ) -> Annotated[pd.DataFrame, "trial_folders"]:
     """Write every trial's folder; one that is there already, finished or not, is left as it is.
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from saerl_core.config.rollouts import RolloutsConfig
-from saerl_core.policy.storage import save_policy
+from saerl_core.policy.storage import policy_id_of, save_policy
+from saerl_core.records import PolicyRef, PromptFormat
 from saerl_core.rollouts.sampler import Sampler
 from saerl_core.rollouts.vllm_sampler import Decoding, VllmSampler
 from tests.training.world import tiny_tokenizer
@@ -20,6 +21,8 @@ pytestmark = [
 ]
 CONFIG = RolloutsConfig(engine="vllm", python=str(PYTHON), dtype="float32")
 MAX_TOKENS = 6
+SMOLLM = ROOT / ".saerl" / "models" / "smollm2-135m"
+NEARLY_EQUAL = 0.05  # of two logits, in float32 on both sides: rounding, far below what another weight would make
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +79,30 @@ def test_sampled_frequencies_agree(policy, tmp_path):
     z = (one - two) / np.sqrt(np.maximum(mean * (1 - mean), 1 / n) * 2 / n)
     assert abs(z.mean()) < 4 / np.sqrt(len(prompts)), "no bias over the prompts"
     assert 0.7 < (z**2).mean() < 1.3, "and no more spread than chance"
+
+
+@pytest.mark.skipif(not SMOLLM.is_dir(), reason="there is no SmolLM2 here; `make smollm` fetches it")
+def test_a_real_model_answers_alike_until_two_tokens_are_equally_likely(tmp_path):
+    """Greedy answers of SmolLM2: where the two first differ, our model finds both tokens nearly equally likely."""
+    import torch
+
+    from saerl_core.policy.loading import load_model, load_tokenizer
+    from saerl_core.policy.prompt_format import prompt_tokens
+
+    policy = PolicyRef(str(SMOLLM), policy_id_of(SMOLLM), prompt_format=PromptFormat(chat_template=True))
+    prompts = [f"Ada has {n} shells and finds {n + 3} more. How many shells has she now?" for n in (4, 11, 26, 58, 90)]
+    engines = (
+        VllmSampler(policy, Decoding(0.0, 1.0, 16, 0), CONFIG, tmp_path),
+        Sampler(policy, temperature=0.0, max_completion_tokens=16, seed=0, device="cpu"),
+    )
+    theirs, ours = ([group[0].text for group in engine.sample(prompts, 1)] for engine in engines)
+    tokenizer, model = load_tokenizer(policy), load_model(policy)
+    for read, one, other in zip(prompt_tokens(tokenizer, prompts, policy.prompt_format), theirs, ours, strict=True):
+        a, b = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (one, other))
+        same = next((i for i, pair in enumerate(zip(a, b, strict=False)) if pair[0] != pair[1]), None)
+        if same is None:
+            assert one == other
+            continue
+        with torch.inference_mode():
+            logits = model(torch.tensor([[*read, *b[:same]]])).logits[0, -1]
+        assert abs(float(logits[a[same]] - logits[b[same]])) < NEARLY_EQUAL, (one, other)

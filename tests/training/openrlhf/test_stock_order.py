@@ -3,7 +3,6 @@
 The last point is why there is a launcher; it also shows that a test of the launcher's order can fail.
 """
 
-import ast
 import importlib.util
 import json
 import os
@@ -108,19 +107,6 @@ def test_the_policy_learns_and_the_engine_follows(stock_run):
     assert all(one != other for one, other in pairwise(got)), "every step changes them"
     final = load_file(folder / "final" / "model.safetensors")
     assert got[-1] == digests(final, got[-1]), "what the engine has is what is saved, bit for bit"
-
-
-@pytest.mark.openrlhf
-def test_the_engine_samples_with_the_weights_that_it_got(stock_run):
-    """Its probabilities are nearly those of the policy after each update; an engine left behind would be far off (kl).
-
-    Before the first update nobody can be left behind, and the end token, likely there and forbidden to the engine as
-    a first token (min_tokens), makes a difference of its own.
-    """
-    _, _, text = stock_run
-    reports = [ast.literal_eval(found) for found in re.findall(r"Global step \d+: (\{.*?\})", text)]
-    assert sum(report["kl"] for report in reports) > 0.1, "the policy did not go far: nothing could be seen"
-    assert max(abs(report["vllm_kl"]) for report in reports[1:]) < 0.05
 
 
 def test_the_stand_ins_stay_out_of_the_normal_environment():
