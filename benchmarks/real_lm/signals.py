@@ -15,6 +15,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.model_selection import KFold, cross_val_predict
 
+from benchmarks.microcosm.run import read_lines as lines_of
 from saerl_core.config.load import validate
 from saerl_core.config.run import RunConfig
 from saerl_core.environment import state_dir
@@ -165,7 +166,7 @@ def _line(reading: Reading, data: Path) -> dict[str, object]:
 
 def read_lines() -> list[dict[str, object]]:
     """Return the lines of the results."""
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.is_file() else []
+    return lines_of(RESULTS)
 
 
 def measure(reading: Reading, c: RunConfig) -> dict[str, object]:
