@@ -12,13 +12,14 @@ nvidia-smi --query-gpu=timestamp,memory.used,utilization.gpu --format=csv,nohead
 watch=$!
 log() { tr '\r' '\n' | grep -av '%|' | grep -av '^$' | cut -c1-300; }
 
-python3 -m benchmarks.real_lm throughput 2>&1 | log | tee "$out/throughput.log" # alone: it is timed
-python3 -m benchmarks.real_lm signals --workers "${READERS:-7}" --deadline "$(left)" 2>&1 | log >"$out/signals.log" &
+python3 -m benchmarks.real_lm signals --workers "${READERS:-3}" --deadline "$(left)" 2>&1 | log >"$out/signals.log" &
 signals=$!
 python3 -m benchmarks.real_lm train dev --workers 4 --deadline "$(left)" 2>&1 | log | tee "$out/dev.log"
+# A trial takes up to 32 GiB, and more than four at a time gain nothing: together they keep the GPU busy all the time.
 lr=$(python3 -m benchmarks.real_lm best-lr) && echo "learning rate $lr, the best on dev; $(left) s left"
-[ -n "$lr" ] && python3 -m benchmarks.real_lm train test --workers "${TRAINERS:-8}" --lr "$lr" --deadline "$(left)" 2>&1 | log | tee "$out/test.log"
+[ -n "$lr" ] && python3 -m benchmarks.real_lm train test --workers "${TRAINERS:-4}" --lr "$lr" --deadline "$(left)" 2>&1 | log | tee "$out/test.log"
 wait "$signals"
+[ "$(left)" -gt "${SPEED_S:-90}" ] && python3 -m benchmarks.real_lm throughput 2>&1 | log | tee "$out/throughput.log" # alone: it is timed
 kill "$watch"
 tail -n 5 "$out/signals.log"
 cp benchmarks/real_lm/results/*.jsonl "$out/"

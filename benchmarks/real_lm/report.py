@@ -10,8 +10,7 @@ import numpy as np
 from benchmarks.microcosm.run import read_lines as all_lines
 from benchmarks.real_lm.signals import read_lines
 from benchmarks.real_lm.throughput import RESULTS as SPEED
-from benchmarks.real_lm.train import RESULTS as TRAINED
-from benchmarks.real_lm.train import trials
+from benchmarks.real_lm.train import lines_of_this_pool, trials
 from saerl_core.compare.statistics import compare_trials, sentence
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "real_model.md"
@@ -86,11 +85,18 @@ def readings() -> str:
 
 def speed() -> str:
     """Return prompts a second of extraction, as a share of the bare forward pass to the SAE's block."""
-    head = ("device", "tokens", "forward pass alone", "with the SAE", "with dense and random SAE too", "memory")
+    head = (
+        "device",
+        "tokens",
+        "forward pass alone",
+        "with the SAE",
+        "as in the pipeline: controls and names too",
+        "memory",
+    )
     rows = []
     for line in all_lines(SPEED):
         n, bare = float(line["prompts"]), float(line["bare_s"])  # type: ignore[arg-type]
-        others = [float(line[key]) for key in ("sae_s", "with_controls_s")]  # type: ignore[arg-type]
+        others = [float(line[key]) for key in ("sae_s", "pipeline_s")]  # type: ignore[arg-type]
         cells = [f"{n / s:,.0f}/s ({bare / s:.0%})" for s in others]
         memory = f"{line['peak_gib']} GiB"
         rows.append((str(line["device"]), f"{line['tokens']:,}", f"{n / bare:,.0f} prompts/s", *cells, memory))
@@ -101,7 +107,7 @@ def training() -> str:
     """Return the trials on dev, and the comparison on test where the baseline and another arm have run."""
     head = ("split", "arm", "seed", "learning rate", "before", "after", "dead groups", "tokens/s", "on")
     rows = []
-    for line in all_lines(TRAINED):
+    for line in lines_of_this_pool():
         curve: Any = line["curve"]
         rate = float(line["n_tokens"]) / float(line["seconds"])  # type: ignore[arg-type]
         ends = [f"{100 * curve[i][2]:.1f}%" for i in (0, -1)]

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -13,7 +14,7 @@ from saerl_core.config.load import load_config
 from saerl_core.config.run import FeaturesConfig
 from saerl_core.environment import state_dir
 from saerl_core.features.activations import stream_activations
-from saerl_core.features.extract import extract_features
+from saerl_core.features.extract import extract_features, extract_named_features
 from saerl_core.features.models import load_lower_model, resolve_device
 from saerl_core.features.sae import obtain_sae
 from saerl_core.features.tokens import length_batches, tokenize_prompts
@@ -23,12 +24,12 @@ from saerl_core.prompts.load import load_prompts
 from saerl_core.rollouts.same_answers import same_answers
 
 RESULTS = Path(__file__).resolve().parent / "results" / "throughput.jsonl"
-LENGTHS, N_PROMPTS, BATCH_TOKENS = (128, 1024), 1024, 65_536
-_WORDS = "How many spoons does Hana have now if Ivo gave her 5 of his 12 and she lost 3 on the way home ? "
+LENGTHS, N_TOKENS, BATCH_TOKENS = (128, 1024), 2**20, 65_536
+_WORDS = "How many spoons does Hana have now if Ivo gave her 5 of his 12 and she lost 3 on the way home"
 
 
 def run(say: Callable[[str], None] = print) -> bool:
-    """Measure each length once after a warm-up and append a line each, with an SAE made as for training."""
+    """Measure each length after a warm-up and append a line each: a million tokens, an SAE made as for training."""
     c = on_this_machine(load_config(CONFIG))
     folder = state_dir() / "real_lm" / "throughput"
     prompts = load_prompts(c.prompts, c.seed, same_answers).train
@@ -37,26 +38,28 @@ def run(say: Callable[[str], None] = print) -> bool:
     device = resolve_device("auto")
     lower = load_lower_model(policy, sae.hook_layer, device)
     for length in LENGTHS:
-        pool = pd.DataFrame({"prompt_id": [f"p{i:04}" for i in range(N_PROMPTS)], "prompt": _WORDS * (length // 16)})
         config = FeaturesConfig(max_prompt_tokens=length, batch_tokens=BATCH_TOKENS)
-        tokens = tokenize_prompts(pool, load_tokenizer(policy), length)
-        batches = length_batches(tokens.run_lengths, BATCH_TOKENS)
 
-        def bare() -> None:
-            for _ in stream_activations(lower, tokens, batches):  # noqa: B023 (called in this round)
+        def bare(pool: pd.DataFrame) -> None:
+            tokens = tokenize_prompts(pool, load_tokenizer(policy), length)  # noqa: B023 (called in this round)
+            for _ in stream_activations(lower, tokens, length_batches(tokens.run_lengths, BATCH_TOKENS)):
                 pass
 
-        def whole() -> None:
+        def with_sae(pool: pd.DataFrame) -> None:
             extract_features(pool, policy, sae, config, 0, controls=False)  # noqa: B023
 
-        def named() -> None:
-            extract_features(pool, policy, sae, config, 0, controls=True)  # noqa: B023
+        def as_in_the_pipeline(pool: pd.DataFrame) -> None:
+            extract_named_features(pool, policy, sae, config, 0, controls=True)  # noqa: B023
 
-        seconds = {name: _timed(work) for name, work in (("bare", bare), ("sae", whole), ("with_controls", named))}
+        n = N_TOKENS // length
+        seconds = {
+            name: _timed(work, _pool(n, length))
+            for name, work in (("bare", bare), ("sae", with_sae), ("pipeline", as_in_the_pipeline))
+        }
         line = {
             "device": torch.cuda.get_device_name(0) if device == "cuda" else "cpu",
-            "tokens": int(tokens.lengths.max()),
-            "prompts": N_PROMPTS,
+            "tokens": length,
+            "prompts": n,
             "batch_tokens": BATCH_TOKENS,
             **{f"{name}_s": round(s, 3) for name, s in seconds.items()},
             "peak_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2) if device == "cuda" else None,
@@ -67,10 +70,17 @@ def run(say: Callable[[str], None] = print) -> bool:
     return True
 
 
-def _timed(work: Callable[[], None]) -> float:
-    work()
+def _pool(n: int, length: int) -> pd.DataFrame:
+    """Return prompts of at least `length` tokens, no two of which are equal."""
+    words = np.random.default_rng(0).choice(_WORDS.split(), size=(n, length))
+    return pd.DataFrame({"prompt_id": [f"p{i:05}" for i in range(n)], "prompt": [" ".join(row) for row in words]})
+
+
+def _timed(work: Callable[[pd.DataFrame], None], pool: pd.DataFrame) -> float:
+    """Return the seconds that `work` takes on the pool, after a sixteenth of it for warming up."""
+    work(pool.head(len(pool) // 16))
     started = time.perf_counter()
-    work()
+    work(pool)
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - started

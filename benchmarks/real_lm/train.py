@@ -74,12 +74,17 @@ def run(asked: Asked, say: Callable[[str], None] = print) -> bool:
     return not outcome.failures
 
 
-def best_lr() -> float:
-    """Return the learning rate that ended highest on dev, on the pool of the configuration as it is now."""
+def lines_of_this_pool() -> list[dict[str, object]]:
+    """Return the trials on the pool of the configuration as it is now; earlier ones had other levels."""
     levels = list(load_config(CONFIG).prompts.everyday.level_weights)
+    return [line for line in read_lines(RESULTS) if line["level_weights"] == levels]
+
+
+def best_lr() -> float:
+    """Return the learning rate that ended highest on dev."""
     found: dict[float, list[float]] = {}
-    for line in read_lines(RESULTS):
-        if line["split"] == "dev" and line["level_weights"] == levels:
+    for line in lines_of_this_pool():
+        if line["split"] == "dev":
             found.setdefault(float(str(line["lr"])), []).append(float(line["curve"][-1][2]))  # type: ignore[index]
     if not found:
         raise SystemExit(
@@ -166,7 +171,7 @@ def _line(folder: Path, trial: Trial, asked: Asked) -> dict[str, object]:
 
 def trials(split: str = "test") -> tuple[Trial, ...]:
     """Return the trials of the results file."""
-    return tuple(_trial(line) for line in read_lines(RESULTS) if line["split"] == split)
+    return tuple(_trial(line) for line in lines_of_this_pool() if line["split"] == split)
 
 
 def _trial(line: dict[str, object]) -> Trial:

@@ -17,16 +17,16 @@ from saerl_core.seeds import stage_rng
 if TYPE_CHECKING:
     import torch
 
-_CHUNK_FLOATS = 2**23  # pre-activations held at once: 32 MiB
+_CHUNK_FLOATS, _CHUNK_FLOATS_GPU = 2**23, 2**26  # pre-activations held at once: 32 and 256 MiB
 
 
 @dataclass(frozen=True)
 class TokenCodes:
-    """Active latents of a run of tokens in coordinate form; every value is > 0."""
+    """Active latents of a run of tokens in coordinate form, on the encoder's device; every value is > 0."""
 
-    token: Int[np.ndarray, " nnz"]
-    latent: Int[np.ndarray, " nnz"]
-    value: Float[np.ndarray, " nnz"]
+    token: "Int[torch.Tensor, ' nnz']"
+    latent: "Int[torch.Tensor, ' nnz']"
+    value: "Float[torch.Tensor, ' nnz']"
 
 
 class Encoder(Protocol):
@@ -117,8 +117,8 @@ class LensEncoder:
 
 
 def chunks(x: "Float[torch.Tensor, 'tokens d_in']", d_sae: int) -> "Iterator[tuple[int, torch.Tensor]]":
-    """Yield (first token, tokens) so that a dense encoding of each piece stays near 32 MiB."""
-    size = max(1, _CHUNK_FLOATS // d_sae)
+    """Yield (first token, tokens) so that a dense encoding of each piece stays near 32 MiB, on a GPU near 256 MiB."""
+    size = max(1, (_CHUNK_FLOATS_GPU if x.is_cuda else _CHUNK_FLOATS) // d_sae)
     for start in range(0, len(x), size):
         yield start, x[start : start + size]
 
@@ -127,7 +127,7 @@ def encode_codes(encoder: Encoder, x: "Float[torch.Tensor, 'tokens d_in']") -> T
     """Encode tokens piece by piece and keep what is active, ordered by token; a TopK code is never made dense."""
     import torch
 
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    found: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
     with torch.inference_mode():
         for start, piece in chunks(x, encoder.d_sae):
             if isinstance(encoder, LinearEncoder) and encoder.k is not None:
@@ -138,12 +138,11 @@ def encode_codes(encoder: Encoder, x: "Float[torch.Tensor, 'tokens d_in']") -> T
                 z = encoder.encode(piece)
                 token, latent = z.nonzero(as_tuple=True)
                 value = z[token, latent]
-            found.append((token.cpu().numpy() + start, latent.cpu().numpy(), value.cpu().numpy()))
+            found.append((token + start, latent, value))
     if not found:
-        empty = np.zeros(0, dtype=np.int64)
-        return TokenCodes(empty, empty, np.zeros(0, dtype=np.float32))
-    token_, latent_, value_ = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return TokenCodes(token_, latent_, value_)
+        empty = torch.zeros(0, dtype=torch.int64, device=x.device)
+        return TokenCodes(empty, empty, x.new_zeros(0))
+    return TokenCodes(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
 def open_encoder(folder: Path, device: str = "cpu") -> Encoder:

@@ -1,12 +1,16 @@
 """Where each latent fires most: a bounded store of its largest activations, filled while features are extracted."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from saerl_core.features.activations import ActivationBatch
 from saerl_core.features.encoder import TokenCodes
+
+if TYPE_CHECKING:
+    import torch
 
 N_PEAKS = 5  # prompts kept of each latent
 
@@ -48,12 +52,13 @@ class PeakStore:
 
     def add(self, codes: TokenCodes, batch: ActivationBatch) -> None:
         """Look at the active latents of a batch's tokens."""
+        import torch
+
         value = _rounded(codes.value)
-        high = np.flatnonzero(value >= self._floor[codes.latent])
-        token = codes.token[high]
-        found = Peaks(
-            codes.latent[high], batch.rows[batch.row_of_token[token]], batch.position_of_token[token], value[high]
-        )
+        floor = torch.from_numpy(self._floor).to(value.device)
+        high = (value >= floor[codes.latent]).nonzero()[:, 0]  # on the device: most activations are below
+        token, latent, large = (part[high].cpu().numpy() for part in (codes.token, codes.latent, value))
+        found = Peaks(latent, batch.rows[batch.row_of_token[token]], batch.position_of_token[token], large)
         self._waiting.append(found)
         if sum(len(part.value) for part in self._waiting) >= self._room:
             self._settle()
@@ -89,7 +94,9 @@ def _joined(parts: list[Peaks]) -> Peaks:
     return Peaks(*(np.concatenate(column) for column in columns))
 
 
-def _rounded(values: Float[np.ndarray, " nnz"]) -> Float[np.ndarray, " nnz"]:
-    """Return float32 values with the last 12 of their 24 bits rounded away."""
-    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    return ((bits + np.uint32(0x800)) & np.uint32(0xFFFFF000)).view(np.float32)
+def _rounded(values: "Float[torch.Tensor, ' nnz']") -> "Float[torch.Tensor, ' nnz']":
+    """Return positive float32 values with the last 12 of their 24 bits rounded away."""
+    import torch
+
+    bits = values.float().view(torch.int32)
+    return ((bits + 0x800) & -0x1000).view(torch.float32)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from saerl_core.config.run import FeaturesConfig
 from saerl_core.features.activations import ActivationBatch
@@ -20,9 +21,9 @@ def add(store: PeakStore, fires: list[tuple[int, int, int, float]]) -> None:
     tokens = sorted({f[:2] for f in fires})
     row_of_token = np.array([int(np.searchsorted(rows, prompt)) for prompt, _ in tokens])
     batch = ActivationBatch(rows, row_of_token, None, 0, 0, np.array([position for _, position in tokens]))  # type: ignore[arg-type]
-    where = np.array([tokens.index(f[:2]) for f in fires])
-    values = np.array([f[3] for f in fires], dtype=np.float32)
-    store.add(TokenCodes(where, np.array([f[2] for f in fires]), values), batch)
+    where = torch.tensor([tokens.index(f[:2]) for f in fires])
+    values = torch.tensor([f[3] for f in fires], dtype=torch.float32)
+    store.add(TokenCodes(where, torch.tensor([f[2] for f in fires]), values), batch)
 
 
 def kept(store: PeakStore) -> list[tuple[int, int, int, float]]:

@@ -10,7 +10,8 @@ from saerl_core.features.pooling import angle_concentration, pool_codes, pool_de
 
 def codes_of(z: np.ndarray) -> TokenCodes:
     token, latent = np.nonzero(z)
-    return TokenCodes(token, latent, z[token, latent].astype(np.float32))
+    parts = (token, latent, z[token, latent].astype(np.float32))
+    return TokenCodes(*(torch.from_numpy(part) for part in parts))
 
 
 def test_poolings_by_hand():
