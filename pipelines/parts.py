@@ -49,6 +49,11 @@ class Signals(NamedTuple):
     difficulty: Any
     difficulty_report: Any
 
+    def for_report(self) -> dict[str, Any]:
+        """Return the arguments of `write_report` among them."""
+        others = {"dev", "test", "benchmarks", "policy", "features", "controls", "likelihoods"}
+        return {n: value for n, value in self._asdict().items() if n not in others} | {"test_prompts": self.test}
+
 
 class PoolSignals(NamedTuple):
     """Artifacts of one reading of the pool that plans are made from."""

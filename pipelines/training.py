@@ -1,10 +1,10 @@
 """The pipeline: prompts -> signals -> plan -> training -> evaluation -> report."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.base import as_saerl_pipeline
 from pipelines.parts import Signals, completion_tokens, signals, vectors
-from saerl_core.config.run import CONTROL_STRATEGY, EvaluationConfig, PlanConfig, RunConfig, TrainingConfig
+from saerl_core.config.run import CONTROL_STRATEGY, PlanConfig, RunConfig
 from saerl_core.plan.code import strategy_code
 from saerl_core.plan.strategies.lookup import find
 from saerl_core.stages import CONTROL
@@ -17,43 +17,53 @@ from steps.watch_features import watch_features
 from steps.write_report import write_report
 
 
+class _Trained(NamedTuple):
+    """Artifacts of a training; None where there was none."""
+
+    policy: Any = None
+    log: Any = None
+    consumed: Any = None
+    handed_out: Any = None
+    report: Any = None
+
+
+class _Scores(NamedTuple):
+    """Artifacts of an evaluation; None where there was none."""
+
+    scores: Any = None
+    items: Any = None
+    report: Any = None
+
+
 @as_saerl_pipeline(name="saerl")
 def saerl_pipeline(config: RunConfig) -> None:
     """SAE-guided data engineering for reinforcement learning on a language model."""
-    c, threads = config, config.torch_threads
-    s = signals(c)
-    training, train_seed = _training(c)
-    plan_code, train_code = _code(c)
+    c, s = config, signals(config)
+    code = strategy_code(c.plan.strategy.name)
     embedded, vectors_report = vectors(c, c.plan, s)
-    plan, _, plan_report = plan_batches(
-        s.prompts, s.quality, s.clusters, s.difficulty, c.plan, train_seed, plan_code, s.policy, completion_tokens(c),
-        embedded,
-    )  # fmt: skip
-    trained = log = consumed = handed_out = training_report = scores = items = evaluation_report = None
-    if c.training.enabled:
-        trained, log, consumed, handed_out, training_report = train_policy(
-            s.prompts, plan, s.policy, training, c.grading, train_seed, threads, train_code,
-            s.dev if training.eval_every_steps is not None else None,
-        )  # fmt: skip
-    exported, export_report = exports(c, s, plan, consumed)
-    if c.evaluation.enabled:
-        held_out = s.test if c.evaluation.split == "test" else s.dev
-        scores, items, evaluation_report = evaluate_policy(
-            held_out, s.policy, _scored(c), c.grading, c.seed, threads, trained, s.benchmarks, rollouts=c.rollouts
-        )
-    watched = _watch(c, s, trained)
+    plan, plan_report = _planned(c, s, c.plan, code, embedded)
+    trained = _trained(c, s, plan, code) if c.training.enabled else _Trained()
+    exported, export_report = exports(c, s, plan, trained.consumed)
+    found = _evaluated(c, s, s.policy, trained.policy) if c.evaluation.enabled else _Scores()
+    watched = _watch(c, s, trained.policy)
     counterfactual = control(c, s, plan) if c.trains_control else {}
     write_report(
-        prompts=s.prompts, test_prompts=s.test, issues=s.issues, matches=s.matches, prompts_report=s.prompts_report,
-        policy_report=s.policy_report, sae=s.sae, sae_report=s.sae_report, features_report=s.features_report,
-        quality=s.quality, quality_report=s.quality_report, clusters=s.clusters, clusters_report=s.clusters_report,
-        pass_rates=s.pass_rates, pass_rates_report=s.pass_rates_report, difficulty=s.difficulty,
-        difficulty_report=s.difficulty_report, plan=plan, plan_report=plan_report, log=log, consumed=consumed,
-        handed_out=handed_out, training_report=training_report, scores=scores, evaluation_report=evaluation_report,
-        benchmarks_report=s.benchmarks_report, vectors_report=vectors_report,
-        likelihoods_report=s.likelihoods_report, items=items, exported=exported,
-        export_report=export_report, feature_names=s.feature_names, watch_report=watched, **counterfactual,
-    )  # fmt: skip
+        **s.for_report(),
+        plan=plan,
+        plan_report=plan_report,
+        log=trained.log,
+        consumed=trained.consumed,
+        handed_out=trained.handed_out,
+        training_report=trained.report,
+        scores=found.scores,
+        items=found.items,
+        evaluation_report=found.report,
+        vectors_report=vectors_report,
+        exported=exported,
+        export_report=export_report,
+        watch_report=watched,
+        **counterfactual,
+    )
 
 
 def exports(c: RunConfig, s: Signals, plan: Any, consumed: Any) -> tuple[Any, Any]:
@@ -79,55 +89,99 @@ def exports(c: RunConfig, s: Signals, plan: Any, consumed: Any) -> tuple[Any, An
     return exported, report
 
 
-def _watch(c: RunConfig, s: Signals, trained: Any) -> Any:
-    """Read answers before and after training with the SAE, where `evaluation.watch_prompts` asks for it."""
-    if not (c.evaluation.enabled and c.training.enabled and c.evaluation.watch_prompts):
-        return None
-    held_out = s.test if c.evaluation.split == "test" else s.dev
-    return watch_features(
-        held_out, s.policy, trained, s.sae, c.evaluation, c.features, c.rollouts, c.seed, c.torch_threads
-    )
-
-
 def control(c: RunConfig, s: Signals, plan: Any) -> dict[str, Any]:
     """Call plan, training and evaluation once more for a plain shuffle: the arguments of the report about it.
 
     After the evaluation of the main policy, which an error here does not touch. It gets as many steps as `plan`, and
     answers the same held-out prompts with the same random numbers.
     """
-    training, train_seed = _training(c)
     shuffle = PlanConfig.model_validate({**c.plan.model_dump(), "strategy": CONTROL_STRATEGY})
     code = strategy_code(CONTROL_STRATEGY)
-    order, _, plan_report = plan_batches(
-        s.prompts, s.quality, s.clusters, s.difficulty, shuffle, train_seed, code, s.policy, completion_tokens(c),
-        trial=CONTROL, sizes=plan if c.plan.n_steps is None else None, id="plan_control", after="evaluate_policy",
-    )  # fmt: skip
-    trained, log, _, _, training_report = train_policy(
-        s.prompts, order, s.policy, training, c.grading, train_seed, c.torch_threads,
-        f"{training_code(c.training.backend)}-{code}", s.dev if training.eval_every_steps is not None else None,
-        trial=CONTROL, id="train_control",
-    )  # fmt: skip
-    scores, items, evaluation_report = evaluate_policy(
-        s.test if c.evaluation.split == "test" else s.dev, trained, _scored(c), c.grading, c.seed, c.torch_threads,
-        benchmarks=s.benchmarks, trial=CONTROL, rollouts=c.rollouts, id="evaluate_control",
-    )  # fmt: skip
+    sizes = plan if c.plan.n_steps is None else None
+    order, plan_report = _planned(
+        c, s, shuffle, code, trial=CONTROL, sizes=sizes, id="plan_control", after="evaluate_policy"
+    )
+    trained = _trained(c, s, order, code, trial=CONTROL, id="train_control")
+    found = _evaluated(c, s, trained.policy, trial=CONTROL, id="evaluate_control")
     return {
-        "control_items": items, "control_scores": scores, "control_log": log, "control_plan_report": plan_report,
-        "control_training_report": training_report, "control_evaluation_report": evaluation_report,
-    }  # fmt: skip
+        "control_items": found.items,
+        "control_scores": found.scores,
+        "control_log": trained.log,
+        "control_plan_report": plan_report,
+        "control_training_report": trained.report,
+        "control_evaluation_report": found.report,
+    }
 
 
-def _scored(c: RunConfig) -> EvaluationConfig:
-    """Return the settings of the scores: what else is done with answers is not in their cache key."""
-    return c.evaluation.model_copy(update={"watch_prompts": 0})
+def _planned(c: RunConfig, s: Signals, wanted: PlanConfig, code: str, *embedded: Any, **call: Any) -> tuple[Any, Any]:
+    """Call the step that makes a plan: the plan and its report. `call`: what else the step and ZenML are told."""
+    lengths = completion_tokens(c)
+    plan, _, report = plan_batches(
+        s.prompts,
+        s.quality,
+        s.clusters,
+        s.difficulty,
+        wanted,
+        _train_seed(c),
+        code,
+        s.policy,
+        lengths,
+        *embedded,
+        **call,
+    )
+    return plan, report
 
 
-def _training(c: RunConfig) -> tuple[TrainingConfig, int]:
-    """Return the settings of the training without its seed, and the seed: in the cache key once, as an argument."""
-    return c.training.model_copy(update={"seed": None}), c.seed if c.training.seed is None else c.training.seed
+def _trained(c: RunConfig, s: Signals, plan: Any, code: str, **call: Any) -> _Trained:
+    """Call the step that trains. The settings have no seed: it is in the cache key once, as an argument.
+
+    `code`: the hash of the strategy's code; with that of the trainer's a change of another strategy repeats nothing.
+    """
+    training = c.training.model_copy(update={"seed": None})
+    train_code = f"{training_code(c.training.backend)}-{code}"
+    dev = s.dev if training.eval_every_steps is not None else None
+    return _Trained(
+        *train_policy(
+            s.prompts, plan, s.policy, training, c.grading, _train_seed(c), c.torch_threads, train_code, dev, **call
+        )
+    )
 
 
-def _code(c: RunConfig) -> tuple[str, str]:
-    """Return the hashes of the code that plans and of the code that trains: another strategy's file is in neither."""
-    strategy = strategy_code(c.plan.strategy.name)
-    return strategy, f"{training_code(c.training.backend)}-{strategy}"
+def _evaluated(c: RunConfig, s: Signals, *policies: Any, **call: Any) -> _Scores:
+    """Call the step that scores one policy, or a policy before and after training, on held-out prompts and benchmarks.
+
+    What else is done with the answers is not in its cache key.
+    """
+    wanted = c.evaluation.model_copy(update={"watch_prompts": 0})
+    base, *trained = policies
+    return _Scores(
+        *evaluate_policy(
+            _held_out(c, s),
+            base,
+            wanted,
+            c.grading,
+            c.seed,
+            c.torch_threads,
+            *trained,
+            benchmarks=s.benchmarks,
+            rollouts=c.rollouts,
+            **call,
+        )
+    )
+
+
+def _watch(c: RunConfig, s: Signals, trained: Any) -> Any:
+    """Read answers before and after training with the SAE, where `evaluation.watch_prompts` asks for it."""
+    if not (c.evaluation.enabled and c.training.enabled and c.evaluation.watch_prompts):
+        return None
+    return watch_features(
+        _held_out(c, s), s.policy, trained, s.sae, c.evaluation, c.features, c.rollouts, c.seed, c.torch_threads
+    )
+
+
+def _held_out(c: RunConfig, s: Signals) -> Any:
+    return s.test if c.evaluation.split == "test" else s.dev
+
+
+def _train_seed(c: RunConfig) -> int:
+    return c.seed if c.training.seed is None else c.training.seed

@@ -24,48 +24,80 @@ class Stage:
 
 _ROWS = (
     Stage(
-        "load_prompts", "prompts_report", "prompts", "setup", "data",
+        "load_prompts",
+        "prompts_report",
+        "prompts",
+        "setup",
+        "data",
         ("prompts", "rollouts", "latex.py", "invisible.py", "flags.py", "world"),
     ),
     Stage(
-        "load_benchmarks", "benchmarks_report", "benchmarks", "evaluation", "evaluation",
+        "load_benchmarks",
+        "benchmarks_report",
+        "benchmarks",
+        "evaluation",
+        "evaluation",
         ("prompts", "rollouts", "latex.py", "invisible.py", "flags.py", "world"),
     ),
     Stage("prepare_policy", "policy_report", "policy", "setup", "policy", ("policy", "world")),
     Stage("obtain_sae", "sae_report", "sae", "selection", "sae", ("features", "policy", "world")),
     Stage("extract_sae_features", "features_report", "features", "selection", "sae", ("features", "policy", "world")),
     Stage(
-        "train_quality_probe", "quality_report", "probe/quality", "selection", "probes",
+        "train_quality_probe",
+        "quality_report",
+        "probe/quality",
+        "selection",
+        "probes",
         ("signals", "features", "policy", "world"),
     ),
     Stage("cluster_prompts", "clusters_report", "clusters", "selection", "clusters", ("signals",)),
     Stage(
-        "measure_pass_rates", "pass_rates_report", "pass_rates", "selection", "difficulty",
+        "measure_pass_rates",
+        "pass_rates_report",
+        "pass_rates",
+        "selection",
+        "difficulty",
         ("rollouts", "latex.py", "invisible.py", "policy", "signals", "world"),
     ),
     Stage(
-        "measure_likelihoods", "likelihoods_report", "likelihoods", "selection", "difficulty",
+        "measure_likelihoods",
+        "likelihoods_report",
+        "likelihoods",
+        "selection",
+        "difficulty",
         ("features", "policy", "world", "signals/labels.py"),
     ),
     Stage("calibrate_difficulty", "difficulty_report", "probe/difficulty", "selection", "difficulty", ("signals",)),
     Stage("embed_prompts", "vectors_report", "vectors", "selection", "plan", ("signals",)),
     Stage("plan_batches", "plan_report", "plan", "selection", "plan", ("plan/build.py", "policy", "world")),
     Stage(
-        "train_policy", "training_report", "train", "training", "training",
+        "train_policy",
+        "training_report",
+        "train",
+        "training",
+        "training",
         ("training/run.py", "plan/curriculum.py", "rollouts", "latex.py", "invisible.py", "policy", "world"),
     ),
     Stage(
         "export_plan", "export_report", "export", "setup", "plan", ("export", "plan/realised.py", "plan/decisions.py")
     ),
     Stage(
-        "evaluate_policy", "evaluation_report", "eval", "evaluation", "evaluation",
+        "evaluate_policy",
+        "evaluation_report",
+        "eval",
+        "evaluation",
+        "evaluation",
         ("evaluation", "rollouts", "latex.py", "invisible.py", "policy", "world"),
     ),
     Stage(
-        "watch_features", "watch_report", "watch", "evaluation", "evaluation",
+        "watch_features",
+        "watch_report",
+        "watch",
+        "evaluation",
+        "evaluation",
         ("evaluation", "features", "rollouts", "policy", "world"),
     ),
-)  # fmt: skip
+)
 STAGES: Mapping[str, Stage] = {row.step: row for row in _ROWS}
 
 # what a stage is made of where the pool is read in shards (`config.shards`): one step a shard, and one that merges them

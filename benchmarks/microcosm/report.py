@@ -1,6 +1,6 @@
 """Tables and figures of the benchmark, made from the results file alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,18 +40,17 @@ def load(path: Path) -> dict[str, tuple[Trial, ...]]:
 
 def _trial(line: dict[str, object]) -> Trial:
     arm, recipe = str(line["arm"]), str(line["recipe"])
+    seed = int(str(line["base"])) * _BASE_STRIDE + int(str(line["seed"]))
+    return trial_of(line, f"{arm}/{recipe}" if arm == "vanilla" else arm, seed)
+
+
+def trial_of(line: Mapping[str, object], arm: str, seed: int) -> Trial:
+    """Return the trial of a line of results: `curve`, `items` (a digit an item), `label_rollouts`, `dead`."""
     curve = tuple(Point(int(s), int(n), 0, 0.0, float(a)) for s, n, a in line["curve"])  # type: ignore[attr-defined]
     correct = [int(c) for c in str(line["items"])]
     items = pd.DataFrame({"item_id": [f"{i:03}" for i in range(len(correct))], "n_samples": 4, "n_correct": correct})
     dead = line.get("dead")
-    return Trial(
-        f"{arm}/{recipe}" if arm == "vanilla" else arm,
-        int(str(line["base"])) * _BASE_STRIDE + int(str(line["seed"])),
-        curve,
-        items,
-        int(str(line["label_rollouts"])),
-        () if dead is None else (float(str(dead)),),
-    )
+    return Trial(arm, seed, curve, items, int(str(line["label_rollouts"])), () if dead is None else (float(str(dead)),))
 
 
 def compared(path: Path = RESULTS / "test.jsonl") -> list[PoolResult]:

@@ -100,9 +100,14 @@ def _prepare(w: Wanted, known: PoolSignals, split: str, root: Path) -> Path:
         training={**w.arm.training, "group_size": group},
     )
     compare = CompareConfig(
-        arms=(arm,), baseline=arm.name, seeds=(w.seed,), budget_rollouts=w.budget,
-        n_evaluations=w.budget // EVERY_ROLLOUTS, split=split, n_samples=N_SAMPLES,
-    )  # fmt: skip
+        arms=(arm,),
+        baseline=arm.name,
+        seeds=(w.seed,),
+        budget_rollouts=w.budget,
+        n_evaluations=w.budget // EVERY_ROLLOUTS,
+        split=split,
+        n_samples=N_SAMPLES,
+    )
     if w.arm.is_transferred:
         known = known.read_by(pool_signals(w.pool, 1 - w.base, root.parent / "signals"))
     inputs = known.inputs(split, w.arm.space, oracle=w.arm.is_oracle)

@@ -132,9 +132,16 @@ def _make(c: RunConfig, folder: Path, space: Space, reader: Reader) -> None:
     corrupted = corrupt_prompts(found.train, c.quality, c.seed)
     bad, bad_controls, _ = extract_features(corrupted, eyes, sae, r.features, r.seed, controls=True)
     quality, _, _ = train_quality_probe(
-        found.train, features, corrupted, bad, c.quality, c.seed,
-        controls=controls, corrupted_controls=bad_controls, space=space,
-    )  # fmt: skip
+        found.train,
+        features,
+        corrupted,
+        bad,
+        c.quality,
+        c.seed,
+        controls=controls,
+        corrupted_controls=bad_controls,
+        space=space,
+    )
     clusters, _ = cluster_prompts(found.train, features, c.clusters, c.seed, controls, space)
     rates, report = measure_pass_rates(found.train, clusters, policy, c.pass_rates, c.grading, c.seed)
     difficulty, _ = calibrate_difficulty(

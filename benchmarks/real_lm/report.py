@@ -76,10 +76,19 @@ def readings() -> str:
         layer = "middle" if line["layer"] is None else str(line["layer"])
         scores = [_scores(line, name) for name in FEATURES]
         spent = f"{line['cpu_s']:.0f}"
-        rows.append((
-            str(line["pool"]), str(line["reader"]), layer, str(line["k"]), str(line["sae_seed"]), *scores,
-            f"{line['likelihood']['spearman']:.2f}", spent, str(line.get("device", "cpu")),
-        ))  # fmt: skip
+        rows.append(
+            (
+                str(line["pool"]),
+                str(line["reader"]),
+                layer,
+                str(line["k"]),
+                str(line["sae_seed"]),
+                *scores,
+                f"{line['likelihood']['spearman']:.2f}",
+                spent,
+                str(line.get("device", "cpu")),
+            )
+        )
     return _table(head, rows)
 
 
@@ -111,10 +120,18 @@ def training() -> str:
         curve: Any = line["curve"]
         rate = float(line["n_tokens"]) / float(line["seconds"])  # type: ignore[arg-type]
         ends = [f"{100 * curve[i][2]:.1f}%" for i in (0, -1)]
-        rows.append((
-            str(line["split"]), str(line["arm"]), str(line["seed"]), f"{line['lr']:g}", *ends,
-            f"{line['dead']:.0%}", f"{rate:,.0f}", str(line["device"]),
-        ))  # fmt: skip
+        rows.append(
+            (
+                str(line["split"]),
+                str(line["arm"]),
+                str(line["seed"]),
+                f"{line['lr']:g}",
+                *ends,
+                f"{line['dead']:.0%}",
+                f"{rate:,.0f}",
+                str(line["device"]),
+            )
+        )
     found = trials("test")
     if len({t.arm for t in found}) < 2 or "vanilla" not in {t.arm for t in found}:
         return _table(head, rows)

@@ -37,9 +37,15 @@ from saerl_core.signals.quality import train_quality_probe
 RESULTS = Path(__file__).resolve().parent / "results" / "signals.jsonl"
 SMOLLM = "smollm2-135m"
 TOY = {  # the reader of configs/curate_math.yaml, made on the pool's own text
-    "source": "text", "hidden_size": 128, "n_layers": 4, "n_heads": 4, "intermediate_size": 384, "vocab_size": 2048,
-    "pretrain_steps": 300, "batch_size": 16,
-}  # fmt: skip
+    "source": "text",
+    "hidden_size": 128,
+    "n_layers": 4,
+    "n_heads": 4,
+    "intermediate_size": 384,
+    "vocab_size": 2048,
+    "pretrain_steps": 300,
+    "batch_size": 16,
+}
 POOLS: Mapping[str, Mapping[str, object]] = {  # prompts, and labels that the probe may see; the others are held out
     "deepscaler": {
         "prompts": {"source": "file", "path": "deepscaler_sub1209.jsonl.gz"},
@@ -109,19 +115,21 @@ def config_of(reading: Reading, data: Path) -> RunConfig:
     model = {"source": "pretrained", "model": str(state_dir() / "models" / SMOLLM), "train_dequantised": False}
     if reading.pool == "everyday":
         model |= {"chat_template": True, "prompt_suffix": " Think briefly, then write the answer as a number."}
-    return validate({
-        "seed": reading.sae_seed,
-        "policy": TOY if reading.reader == "toy" else model,
-        "sae": {"hook_layer": reading.layer, "expansion": 8, "k": reading.k, "train_tokens": 200_000},
-        "features": {"max_prompt_tokens": 512, "batch_tokens": 4096},
-        "quality": {"n_corruptions": 600},
-        "grading": {"kind": "math"},
-        "training": {"enabled": False, "max_completion_tokens": 64},
-        "evaluation": {"enabled": False},
-        "pass_rates": {"max_completion_tokens": 64},
-        **pool,
-        "prompts": prompts,
-    })  # fmt: skip
+    return validate(
+        {
+            "seed": reading.sae_seed,
+            "policy": TOY if reading.reader == "toy" else model,
+            "sae": {"hook_layer": reading.layer, "expansion": 8, "k": reading.k, "train_tokens": 200_000},
+            "features": {"max_prompt_tokens": 512, "batch_tokens": 4096},
+            "quality": {"n_corruptions": 600},
+            "grading": {"kind": "math"},
+            "training": {"enabled": False, "max_completion_tokens": 64},
+            "evaluation": {"enabled": False},
+            "pass_rates": {"max_completion_tokens": 64},
+            **pool,
+            "prompts": prompts,
+        }
+    )
 
 
 def run(

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
 import torch
 
+from benchmarks.microcosm.report import trial_of
 from benchmarks.microcosm.run import read_lines
 from benchmarks.microcosm.signals import signals_of
-from saerl_core.compare.trials import Point, Trial
+from saerl_core.compare.trials import Trial
 from saerl_core.config.compare import CompareConfig
 from saerl_core.config.load import load_config
 from saerl_core.config.run import RunConfig
@@ -171,11 +171,5 @@ def _line(folder: Path, trial: Trial, asked: Asked) -> dict[str, object]:
 
 def trials(split: str = "test") -> tuple[Trial, ...]:
     """Return the trials of the results file."""
-    return tuple(_trial(line) for line in lines_of_this_pool() if line["split"] == split)
-
-
-def _trial(line: dict[str, object]) -> Trial:
-    correct = [int(c) for c in str(line["items"])]
-    items = pd.DataFrame({"item_id": [f"{i:03}" for i in range(len(correct))], "n_samples": 4, "n_correct": correct})
-    curve = tuple(Point(int(s), int(n), 0, 0.0, float(a)) for s, n, a in line["curve"])  # type: ignore[attr-defined]
-    return Trial(str(line["arm"]), int(str(line["seed"])), curve, items, int(str(line["label_rollouts"])))
+    lines = [line for line in lines_of_this_pool() if line["split"] == split]
+    return tuple(trial_of(line, str(line["arm"]), int(str(line["seed"]))) for line in lines)

@@ -9,6 +9,8 @@ from pydantic_core import PydanticCustomError
 Positive = Annotated[int, Field(ge=1)]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 
+MEAN_BENCHMARK = "mean"  # in the scores: the unweighted mean over all benchmarks
+
 
 class Section(BaseModel):
     """Base of all sections: frozen, and an unknown key is an error."""

@@ -10,7 +10,7 @@ from pydantic import (
     model_validator,
 )
 
-from saerl_core.config.base import Positive, Section, Unit
+from saerl_core.config.base import MEAN_BENCHMARK, Positive, Section, Unit
 from saerl_core.config.compare import ArmConfig, CompareConfig
 from saerl_core.config.openrlhf import OpenRlhfConfig
 from saerl_core.config.plan import PlanConfig, StrategyField, StrategySettings
@@ -65,7 +65,6 @@ __all__ = [
 
 CONTROL_STRATEGY = "vanilla"  # the shuffle that every strategy is measured against
 UNTRAINED_STRATEGY = "saerl"  # the default where nothing is trained
-MEAN_BENCHMARK = "mean"  # in the scores: the unweighted mean over all benchmarks
 
 
 class ColumnMap(Section):

@@ -13,12 +13,41 @@ from saerl_core.invisible import without_invisible
 
 _MAX_RECEIPTS, _MAX_CHARS = 20, 200
 # licences by the names that the Hub knows; it refuses a card with any other
-_LICENCES = frozenset([
-    "apache-2.0", "mit", "bsd", "bsd-2-clause", "bsd-3-clause", "cc", "cc0-1.0", "cc-by-3.0", "cc-by-4.0",
-    "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0",
-    "cc-by-nd-4.0", "cc-by-nc-nd-4.0", "gpl", "gpl-2.0", "gpl-3.0", "lgpl", "lgpl-3.0", "agpl-3.0", "mpl-2.0",
-    "odbl", "odc-by", "pddl", "unlicense", "wtfpl", "artistic-2.0", "openrail",
-])  # fmt: skip
+_LICENCES = frozenset(
+    [
+        "apache-2.0",
+        "mit",
+        "bsd",
+        "bsd-2-clause",
+        "bsd-3-clause",
+        "cc",
+        "cc0-1.0",
+        "cc-by-3.0",
+        "cc-by-4.0",
+        "cc-by-sa-3.0",
+        "cc-by-sa-4.0",
+        "cc-by-nc-3.0",
+        "cc-by-nc-4.0",
+        "cc-by-nc-sa-3.0",
+        "cc-by-nc-sa-4.0",
+        "cc-by-nd-4.0",
+        "cc-by-nc-nd-4.0",
+        "gpl",
+        "gpl-2.0",
+        "gpl-3.0",
+        "lgpl",
+        "lgpl-3.0",
+        "agpl-3.0",
+        "mpl-2.0",
+        "odbl",
+        "odc-by",
+        "pddl",
+        "unlicense",
+        "wtfpl",
+        "artistic-2.0",
+        "openrail",
+    ]
+)
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 

@@ -24,9 +24,16 @@ def line(arm, recipe, seed, accuracies, base=0, label_rollouts=0):
     items = "".join(str(n) for n in rng.binomial(4, accuracies[-1], 60))
     curve = [[i * 8, label_rollouts + i * 1024, a] for i, a in enumerate(accuracies)]
     return {
-        "pool": "mixed", "base": base, "arm": arm, "recipe": recipe, "seed": seed, "label_rollouts": label_rollouts,
-        "curve": curve, "items": items, "dead": 0.5,
-    }  # fmt: skip
+        "pool": "mixed",
+        "base": base,
+        "arm": arm,
+        "recipe": recipe,
+        "seed": seed,
+        "label_rollouts": label_rollouts,
+        "curve": curve,
+        "items": items,
+        "dead": 0.5,
+    }
 
 
 def test_the_report_follows_from_the_results_file_alone(tmp_path):
@@ -80,8 +87,11 @@ def test_two_arms_two_seeds_stopped_and_continued(tmp_path, monkeypatch):
     lines = run.read_lines(path)
     assert (lines[0]["arm"], lines[0]["seed"]) == ("vanilla", 0)
     assert sorted((r["arm"], r["seed"]) for r in lines) == [
-        ("oracle_learnability", 0), ("oracle_learnability", 1), ("vanilla", 0), ("vanilla", 1)
-    ]  # fmt: skip
+        ("oracle_learnability", 0),
+        ("oracle_learnability", 1),
+        ("vanilla", 0),
+        ("vanilla", 1),
+    ]
     assert any(text.startswith("1 of 4 trials stand in dev.jsonl; 3 are left") for text in said)
     for row in lines:
         assert row["curve"][-1][1] == 2048

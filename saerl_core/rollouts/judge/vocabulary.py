@@ -13,22 +13,63 @@ DROPPED = words(
 SPACING = words("quad qquad thinspace enspace enskip space medspace thickspace negthinspace")
 SPACING_SIGNS = frozenset(",;:! ><")
 WITH_LENGTH = words("hspace vspace phantom hphantom vphantom label tag color")
-TEXT = words("text textbf textit textrm textnormal texttt textsf mbox hbox emph mathrm mathbf mathit mathsf") | {
-    "operatorname", "boldsymbol", "bm", "mathnormal", "pmb",
-}  # fmt: skip
+TEXT = words("text textbf textit textrm textnormal texttt textsf mbox hbox emph mathrm mathbf mathit mathsf") | words(
+    "operatorname boldsymbol bm mathnormal pmb"
+)
 FONTS = frozenset(("mathbb", "mathcal", "mathscr", "mathfrak"))
 ACCENTS = frozenset(("vec", "hat", "overrightarrow", "tilde", "widehat", "widetilde"))
 SAME = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "leq": "le", "geq": "ge",
-    "leqslant": "le", "geqslant": "ge", "neq": "ne", "lt": "<", "gt": ">", "ast": "*", "lbrace": "{", "rbrace": "}",
-    "lbrack": "[", "rbrack": "]", "vert": "|", "lvert": "|", "rvert": "|", "colon": ":", "varnothing":
-    "emptyset", "backslash": "setminus", "smallsetminus": "setminus", "varphi": "phi", "varepsilon": "epsilon",
-    "vartheta": "theta", "cr": "row", "degree": "circ", "vee": "lor", "wedge": "land",
-    "dots": "ldots", "cdots": "ldots", "infin": "infty", "bmod": "mod", "Vert": "norm", "lVert": "norm",
+    "dfrac": "frac",
+    "tfrac": "frac",
+    "cfrac": "frac",
+    "dbinom": "binom",
+    "tbinom": "binom",
+    "leq": "le",
+    "geq": "ge",
+    "leqslant": "le",
+    "geqslant": "ge",
+    "neq": "ne",
+    "lt": "<",
+    "gt": ">",
+    "ast": "*",
+    "lbrace": "{",
+    "rbrace": "}",
+    "lbrack": "[",
+    "rbrack": "]",
+    "vert": "|",
+    "lvert": "|",
+    "rvert": "|",
+    "colon": ":",
+    "varnothing": "emptyset",
+    "backslash": "setminus",
+    "smallsetminus": "setminus",
+    "varphi": "phi",
+    "varepsilon": "epsilon",
+    "vartheta": "theta",
+    "cr": "row",
+    "degree": "circ",
+    "vee": "lor",
+    "wedge": "land",
+    "dots": "ldots",
+    "cdots": "ldots",
+    "infin": "infty",
+    "bmod": "mod",
+    "Vert": "norm",
+    "lVert": "norm",
     "rVert": "norm",
-    "rightarrow": "to", "implies": "Rightarrow", "lparen": "(", "rparen": ")", "tg": "tan", "ctg": "cot",
-    "arctg": "arctan", "cosec": "csc", "percent": "%", "euro": "€", "pounds": "£", "dollar": "$",
-}  # fmt: skip
+    "rightarrow": "to",
+    "implies": "Rightarrow",
+    "lparen": "(",
+    "rparen": ")",
+    "tg": "tan",
+    "ctg": "cot",
+    "arctg": "arctan",
+    "cosec": "csc",
+    "percent": "%",
+    "euro": "€",
+    "pounds": "£",
+    "dollar": "$",
+}
 SYMBOL_COMMANDS = frozenset("<>*{}[]|:()%$€£")
 LETTER_COMMANDS = words(
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi "
