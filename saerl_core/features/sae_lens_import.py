@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterator
 from types import ModuleType
 
+from saerl_core.unused_trackers import unused_trackers
+
 
 @contextlib.contextmanager
 def quiet_sae_lens() -> Iterator[ModuleType]:
@@ -18,7 +20,8 @@ def quiet_sae_lens() -> Iterator[ModuleType]:
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", UserWarning)
-        import sae_lens
+        with unused_trackers():
+            import sae_lens
 
         logger = logging.getLogger("sae_lens")
         level = logger.level

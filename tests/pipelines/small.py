@@ -2,7 +2,7 @@
 
 SMALL = {
     "prompts": {"task_world": {"n_train": 240, "n_dev": 40, "n_test": 40}},
-    "policy": {"pretrain_steps": 80, "sloppy_steps": 10},
+    "policy": {"pretrain_steps": 80, "sloppy_steps": 10, "batch_size": 32},  # 64 makes it hardly abler
     "sae": {"train_tokens": 20_000, "expansion": 4, "k": 6},
     "quality": {"n_corruptions": 100},
     "clusters": {"n_clusters": 5},

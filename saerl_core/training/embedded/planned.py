@@ -18,6 +18,7 @@ from saerl_core.training.embedded.trl_settings import Rules
 from saerl_core.training.embedded.zero_advantage import Batch, live_part
 from saerl_core.training.screening import Collected
 from saerl_core.training.session import PromptRow, TrainingSession
+from saerl_core.unused_trackers import unused_trackers
 
 if TYPE_CHECKING:
     import torch
@@ -292,6 +293,7 @@ def check_trained(record: StepRecord, group_size: int) -> None:
 
 def planned_trainer() -> type[Any]:
     """Return TRL's GRPO trainer with `PlannedTrainer` in front."""
-    from trl import GRPOTrainer
+    with unused_trackers():
+        from trl import GRPOTrainer
 
     return type("PlannedGRPOTrainer", (PlannedTrainer, GRPOTrainer), {})

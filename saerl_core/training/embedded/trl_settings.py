@@ -8,6 +8,7 @@ from saerl_core.algorithms import ALGORITHMS
 from saerl_core.config.run import TrainingConfig
 from saerl_core.records import TrainJob
 from saerl_core.seeds import stage_seed
+from saerl_core.unused_trackers import unused_trackers
 
 if TYPE_CHECKING:
     from trl import GRPOConfig
@@ -78,7 +79,8 @@ def rules_of(config: TrainingConfig) -> Rules:
 
 def trl_config(job: TrainJob, device: str, output_dir: Path) -> "GRPOConfig":
     """Return TRL's configuration: the rollouts of a batch of prompts make `updates_per_batch` optimizer steps."""
-    from trl import GRPOConfig
+    with unused_trackers():
+        from trl import GRPOConfig
 
     config, rules = job.config, rules_of(job.config)
     n_rollouts = job.prompts_per_step * config.group_size

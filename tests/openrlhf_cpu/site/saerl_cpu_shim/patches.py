@@ -27,8 +27,8 @@ def patch_torch_cuda(cuda):
 
 
 def patch_import_utils(utils):
-    """Assisted decoding, which nobody uses here, would import all of scikit-learn, a dependency of saerl."""
-    utils.is_sklearn_available = lambda: False
+    """Assisted decoding and losses of object detection, which nobody uses here, import scikit-learn and scipy."""
+    utils.is_sklearn_available = utils.is_scipy_available = lambda: False
 
 
 def patch_ray_worker(worker):
@@ -139,6 +139,12 @@ def patch_worker_wrap(module):
     module.WorkerWrap.update_weight = on_the_cpu
 
 
+def collect_garbage_again(_):
+    """What is imported by now stays: looking through all of it took half a second in each process."""
+    gc.freeze()
+    gc.enable()
+
+
 def as_it_is(tensor):
     """Rebuild what `reduce_tensor` took apart."""
     return tensor
@@ -150,7 +156,7 @@ PATCHES = {
     "ray._private.worker": patch_ray_worker,
     "deepspeed.comm.torch": patch_deepspeed_comm,
     "openrlhf.utils.deepspeed.deepspeed": patch_strategy,
-    "openrlhf.trainer.ray.launcher": lambda _: gc.enable(),  # the last of the large imports; engines do it themselves
+    "openrlhf.trainer.ray.launcher": collect_garbage_again,  # the last of the large imports; engines do it themselves
     "openrlhf.trainer.ray.ppo_actor": patch_ppo_actor,
     "openrlhf.trainer.ray.vllm_worker_wrap": patch_worker_wrap,
     "vllm.distributed.device_communicators.pynccl": patch_pynccl,
