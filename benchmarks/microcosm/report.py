@@ -45,10 +45,11 @@ def _trial(line: dict[str, object]) -> Trial:
 
 
 def trial_of(line: Mapping[str, object], arm: str, seed: int) -> Trial:
-    """Return the trial of a line of results: `curve`, `items` (a digit an item), `label_rollouts`, `dead`."""
+    """Return the trial of a line of results; in `items` every held-out item has a digit, its right answers."""
     curve = tuple(Point(int(s), int(n), 0, 0.0, float(a)) for s, n, a in line["curve"])  # type: ignore[attr-defined]
     correct = [int(c) for c in str(line["items"])]
-    items = pd.DataFrame({"item_id": [f"{i:03}" for i in range(len(correct))], "n_samples": 4, "n_correct": correct})
+    names, n_samples = [f"{i:03}" for i in range(len(correct))], line.get("n_samples", 4)
+    items = pd.DataFrame({"item_id": names, "n_samples": n_samples, "n_correct": correct})
     dead = line.get("dead")
     return Trial(arm, seed, curve, items, int(str(line["label_rollouts"])), () if dead is None else (float(str(dead)),))
 

@@ -20,6 +20,9 @@ def main() -> None:
     train.add_argument("--arms", default="", help="names with commas between them; all, if left out")
     train.add_argument("--seeds", default="", help="numbers with commas between them; those of the file, if left out")
     train.add_argument("--lr", type=float, help="test: the learning rate; that of the file, if left out")
+    train.add_argument(
+        "--small", action="store_true", help="what a CPU can do: two arms, two seeds, a quarter of the rollouts"
+    )
     commands.add_parser("best-lr", help="print the learning rate that was best on dev")
     commands.add_parser("throughput", help="time the extraction of features; after `train`, whose SAE it takes")
     commands.add_parser("report", help="write the tables of docs/real_model.md")
@@ -41,7 +44,7 @@ def _train(asked: argparse.Namespace) -> bool:
 
     arms = tuple(filter(None, asked.arms.split(",")))
     seeds = tuple(int(s) for s in asked.seeds.split(",") if s)
-    return run(Asked(asked.split, asked.workers, asked.deadline, arms, seeds, asked.lr))
+    return run(Asked(asked.split, asked.workers, asked.deadline, arms, seeds, asked.lr, asked.small))
 
 
 def _best_lr(_: argparse.Namespace) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.microcosm.run import read_lines as all_lines
 from benchmarks.real_lm.signals import read_lines
 from benchmarks.real_lm.throughput import RESULTS as SPEED
-from benchmarks.real_lm.train import lines_of_this_pool, trials
+from benchmarks.real_lm.train import budget_of, lines_of_this_pool, trials
 from saerl_core.compare.statistics import compare_trials, sentence
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "real_model.md"
@@ -114,9 +114,10 @@ def speed() -> str:
 
 def training() -> str:
     """Return the trials on dev, and the comparison on test where the baseline and another arm have run."""
-    head = ("split", "arm", "seed", "learning rate", "before", "after", "dead groups", "tokens/s", "on")
-    rows = []
-    for line in lines_of_this_pool():
+    head = ("split", "arm", "seed", "learning rate", "rollouts", "before", "after", "dead groups", "tokens/s", "on")
+    rows, told = [], []
+    lines = lines_of_this_pool()
+    for line in lines:
         curve: Any = line["curve"]
         rate = float(line["n_tokens"]) / float(line["seconds"])  # type: ignore[arg-type]
         ends = [f"{100 * curve[i][2]:.1f}%" for i in (0, -1)]
@@ -126,18 +127,19 @@ def training() -> str:
                 str(line["arm"]),
                 str(line["seed"]),
                 f"{line['lr']:g}",
+                f"{budget_of(line):,}",
                 *ends,
                 f"{line['dead']:.0%}",
                 f"{rate:,.0f}",
                 str(line["device"]),
             )
         )
-    found = trials("test")
-    if len({t.arm for t in found}) < 2 or "vanilla" not in {t.arm for t in found}:
-        return _table(head, rows)
-    comparison = compare_trials(found, "vanilla")
-    told = "\n".join(f"* {sentence(row, comparison)}" for row in comparison.rows)
-    return f"{_table(head, rows)}\n\n{told}"
+    for budget in sorted({budget_of(line) for line in lines}):
+        found = trials(budget)
+        if len({t.arm for t in found}) > 1 and "vanilla" in {t.arm for t in found}:
+            comparison = compare_trials(found, "vanilla")
+            told += [f"* {budget:,} rollouts: {sentence(row, comparison)}" for row in comparison.rows[1:]]
+    return _table(head, rows) + ("\n\n" + "\n".join(told) if told else "")
 
 
 def _groups() -> list[list[Line]]:

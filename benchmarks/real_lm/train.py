@@ -5,7 +5,7 @@ Two splits: on `dev` the learning rate is chosen, with the baseline alone; on `t
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,6 +29,8 @@ CONFIG = Path(__file__).resolve().parents[2] / "configs" / "compare_everyday.yam
 RESULTS = Path(__file__).resolve().parent / "results" / "train.jsonl"
 LEARNING_RATES = (3e-6, 1e-5, 3e-5, 1e-4)  # tried on dev
 DEV_SEEDS = (0,)
+SMALL = {"budget_rollouts": 2560, "n_evaluations": 2, "n_samples": 2, "seeds": (1000, 1001)}  # what a CPU can do
+SMALL_ARMS, SMALL_PROMPTS = ("vanilla", "adaptive"), 16
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Asked:
     arms: tuple[str, ...] = ()  # none: all
     seeds: tuple[int, ...] = ()  # none: those of the file
     lr: float | None = None  # of the test; None: that of the file
+    small: bool = False  # a quarter of the batch, of the budget and of the rollouts that score, two arms, two seeds
     config: Path = CONFIG
     results: Path = RESULTS
 
@@ -52,7 +55,7 @@ class _DeadlineError(Exception):
 def run(asked: Asked, say: Callable[[str], None] = print) -> bool:
     """Run what the results lack; return whether everything that was asked for stands there now."""
     started = time.monotonic()
-    config = on_this_machine(load_config(asked.config))
+    config = _sized(on_this_machine(load_config(asked.config)), asked)
     known = signals_of(config, state_dir() / "real_lm" / f"signals-{asked.config.stem}")
     say(f"signals after {time.monotonic() - started:.0f} s; {known.label_rollouts} label rollouts")
     folders: list[Path] = []
@@ -101,6 +104,15 @@ def on_this_machine(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"policy": config.policy.model_copy(update={"model": model})})
 
 
+def _sized(config: RunConfig, asked: Asked) -> RunConfig:
+    if not asked.small:
+        return config
+    arms = tuple(arm for arm in config.compare.arms if arm.name in SMALL_ARMS)
+    plan = config.plan.model_copy(update={"prompts_per_step": SMALL_PROMPTS})
+    compare = config.compare.model_copy(update={**SMALL, "arms": arms})
+    return config.model_copy(update={"plan": plan, "compare": compare})
+
+
 def _comparisons(config: RunConfig, asked: Asked) -> list[tuple[float, CompareConfig]]:
     """Return what is compared, by learning rate: seed by seed, so that every part is a whole comparison."""
     base, is_dev = config.compare, asked.split == "dev"
@@ -145,7 +157,8 @@ class _Book:
 
 def _key(folder: Path, split: str) -> str:
     job = read_job(folder)
-    return f"{split}/{job.arm}/{job.seed}/{job.training.lr:g}/{job.prompts_file.stem}"  # named by its content
+    size = job.n_steps * job.prompts_per_step * job.training.group_size
+    return f"{split}/{job.arm}/{job.seed}/{job.training.lr:g}/{job.prompts_file.stem}/{size}"  # named by its content
 
 
 def _line(folder: Path, trial: Trial, asked: Asked) -> dict[str, object]:
@@ -159,6 +172,7 @@ def _line(folder: Path, trial: Trial, asked: Asked) -> dict[str, object]:
         "seed": trial.seed,
         "lr": training.lr,
         "group": training.group_size,
+        "n_samples": int(items["n_samples"].iloc[0]),
         "label_rollouts": trial.label_rollouts,
         "curve": [[p.step, p.n_rollouts, round(p.accuracy, 5)] for p in trial.curve],
         "n_tokens": trial.spent.n_tokens,
@@ -169,7 +183,12 @@ def _line(folder: Path, trial: Trial, asked: Asked) -> dict[str, object]:
     }
 
 
-def trials(split: str = "test") -> tuple[Trial, ...]:
-    """Return the trials of the results file."""
-    lines = [line for line in lines_of_this_pool() if line["split"] == split]
+def budget_of(line: Mapping[str, object]) -> int:
+    """Return the rollouts that the trial of a line had for training."""
+    return int(str(line["key"]).rsplit("/", 1)[1])
+
+
+def trials(budget: int) -> tuple[Trial, ...]:
+    """Return the trials of the results file on the test split that had this budget of rollouts."""
+    lines = [line for line in lines_of_this_pool() if line["split"] == "test" and budget_of(line) == budget]
     return tuple(trial_of(line, str(line["arm"]), int(str(line["seed"]))) for line in lines)
