@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from saerl_core.config.checks_export import export_problems
+from saerl_core.config.checks_rollouts import rollout_problems
 from saerl_core.config.checks_shards import shard_problems
 from saerl_core.config.checks_training import training_problems
 from saerl_core.config.run import MEAN_BENCHMARK
@@ -288,5 +289,5 @@ def _next_multiple(value: int, of: int) -> int:
 
 _CHECKS: tuple[Callable[["RunConfig"], Iterator[str]], ...] = (
     _prompts, _policy, _text_policy, _sae, _labels, _plan, _lengths, training_problems, export_problems, _control,
-    _evaluation, _grading, shard_problems,
+    _evaluation, _grading, rollout_problems, shard_problems,
 )  # fmt: skip

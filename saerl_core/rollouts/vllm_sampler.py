@@ -109,11 +109,11 @@ class VllmSampler:
                 f"the context is {self.context_tokens}; lower prompts.max_prompt_chars or max_completion_tokens"
             )
         keys = [_key(row, n) for row in tokens]
-        found = self._known()
+        found = self._known(n)
         missing = {key: row for key, row in zip(keys, tokens, strict=True) if key not in found}
         if missing:
             self._run(missing, n, desc)
-            found = self._known()
+            found = self._known(n)
         lost = [key for key in missing if key not in found]
         if lost:
             raise BackendError(f"vLLM ended without completions for {len(lost)} of {len(missing)} prompts; start again")
@@ -133,14 +133,15 @@ class VllmSampler:
         facts = [self._policy.policy_id, asdict(self._how), sorted(self._stop), self.version, self._config.dtype]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
-    def _known(self) -> dict[str, list[list[int]]]:
-        """Return the finished prompts; a line that a kill cut off is none."""
+    def _known(self, n: int) -> dict[str, list[list[int]]]:
+        """Return the prompts with `n` finished completions; a line that a kill or a disk spoilt is none."""
         found: dict[str, list[list[int]]] = {}
         path = self._folder / "results.jsonl"
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        for line in path.read_bytes().splitlines() if path.is_file() else []:
             with suppress(ValueError, KeyError, TypeError):
                 row = json.loads(line)
-                found[row["key"]] = row["completions"]
+                if len(row["completions"]) == n and all(_are_ids(ids) for ids in row["completions"]):
+                    found[row["key"]] = row["completions"]
         return found
 
     def _run(self, missing: dict[str, list[int]], n: int, desc: str) -> None:
@@ -150,7 +151,7 @@ class VllmSampler:
         job = self._folder / "job.json"
         write_text(job, json.dumps(self._job(missing, n)))
         assert self._config.python is not None
-        n_before = len(self._known())
+        n_before = _n_lines(self._folder / "results.jsonl")
         with (self._folder / "log.txt").open("wb") as log, track(len(missing) * n, desc, unit="completion") as bar:
             child = subprocess.Popen(
                 [self._config.python, str(_WORKER), str(job)],
@@ -243,6 +244,10 @@ def _check_heads(policy: PolicyRef, tensor_parallel: int) -> None:
             f"rollouts.tensor_parallel is {tensor_parallel}, which does not divide the policy's {heads} attention "
             "heads; choose a divisor"
         )
+
+
+def _are_ids(found: object) -> bool:
+    return isinstance(found, list) and all(type(one) is int and one >= 0 for one in found)
 
 
 def _key(tokens: Sequence[int], n: int) -> str:

@@ -126,6 +126,21 @@ def test_a_killed_engine_loses_nothing_that_was_finished(policy, engine, tmp_pat
     assert len(asked) == len(PROMPTS) - 5, "finished prompts are not sampled again"
 
 
+@pytest.mark.parametrize(
+    "spoilt",
+    [b"\xff\xfe", b"null", b'{"key": "KEY", "completions": 5}', b'{"key": "KEY", "completions": [[4, 2]]}',
+     b'{"key": "KEY", "completions": [[4, 2], ["a"]]}'],
+    ids=["bytes", "no mapping", "no list", "too few", "no token"],
+)  # fmt: skip
+def test_a_spoilt_line_is_sampled_again(policy, engine, tmp_path, spoilt):
+    first = sampler(policy, engine(), tmp_path).sample(PROMPTS, 2)
+    [results] = (tmp_path / "work").glob("*/results.jsonl")
+    lines = results.read_bytes().splitlines()
+    results.write_bytes(b"\n".join([spoilt.replace(b"KEY", json.loads(lines[0])["key"].encode()), *lines[1:]]))
+    assert sampler(policy, engine(), tmp_path).sample(PROMPTS, 2) == first
+    assert len(json.loads((results.parent / "job.json").read_text())["requests"]) == 1
+
+
 def test_what_is_known_is_not_asked_again_and_other_settings_are_another_matter(policy, engine, tmp_path):
     count = f"open({str(tmp_path / 'starts')!r}, 'a').write('.')"
     config = engine(before=count)
