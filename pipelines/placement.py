@@ -12,6 +12,7 @@ from zenml.stack import Stack
 
 from saerl_core.config.run import RunConfig, StrategySettings
 from saerl_core.errors import ConfigError
+from saerl_core.rollouts.vllm_sampler import vllm_version
 from saerl_core.signals.labels import may_lack_labels
 from saerl_core.trials.arms import other_readings, resolve_arms
 
@@ -52,6 +53,20 @@ def step_operators(stack: Stack, run_file: str | None) -> dict[str, str]:
             "stack with the Kubernetes orchestrator (deploy/stacks/k8s-gpu.yaml)"
         )
     return {}
+
+
+def check_engine(config: RunConfig) -> None:
+    """Raise `ConfigError` where steps run on this machine and vLLM, which is asked for, cannot be started on it.
+
+    `auto` is left to the steps: it takes vLLM for a large policy only, and none is loaded yet.
+    """
+    if config.rollouts.engine != "vllm" or not (config.may_measure or config.evaluation.enabled):
+        return
+    from zenml.client import Client
+
+    stack = Client().active_stack
+    if stack.orchestrator.flavor == "local" and stack.step_operator is None:
+        vllm_version(config.rollouts.python)
 
 
 def gpu_steps(run_file: str | None) -> list[str]:

@@ -296,3 +296,4 @@ class Throughput:
     cut_frac: float  # completions that ended at the bound
     engine: str
     update_ms_per_token: float | None = None  # forward and backward, prompt and completion; None: not measured
+    start_s: float = 0.0  # seconds until an engine of its own is there, at every stage that samples with it

@@ -9,6 +9,7 @@ import pandas as pd
 from zenml import step
 from zenml.types import HTMLString
 
+from saerl_core.advice.said import said_of
 from saerl_core.environment import state_dir
 from saerl_core.forecasts import brier_by_step, forecast_metrics, forecasts
 from saerl_core.ledger import costs_table
@@ -66,12 +67,12 @@ def write_report(
 ) -> tuple[Annotated[HTMLString, "report"], Annotated[pd.DataFrame, "costs"]]:
     """Render the page from all records and log every headline metric, so that a cached run is comparable too."""
     with runtime.stage("write_report"):
-        training = None
+        training, config = None, runtime.run_config()
         if log is not None and consumed is not None and handed_out is not None and training_report is not None:
             training = TrainingFacts(log, consumed, training_report, handed_out)
             plan = realised(plan, consumed, clusters, difficulty)
         inputs = ReportInputs(
-            config=runtime.run_config(), facts=run_facts(), train=prompts, test=test_prompts, issues=issues,
+            config=config, said=said_of(config), facts=run_facts(), train=prompts, test=test_prompts, issues=issues,
             matches=matches, prompts_report=prompts_report, policy_report=policy_report, sae=SaeFacts.of(sae),
             sae_report=sae_report, features_report=features_report, quality=quality, quality_report=quality_report,
             clusters=clusters, clusters_report=clusters_report, difficulty=difficulty,

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from saerl_core.advice.cost import planned_costs
-from saerl_core.advice.cost_words import costs_in_words
+from saerl_core.advice.cost_words import costs_in_words, expected
+from saerl_core.advice.said import Said, keep
 from saerl_core.config.run import RunConfig
 from saerl_core.errors import ConfigError
 from saerl_core.policy.loading import load_tokenizer
@@ -24,6 +25,8 @@ _MOST_SAMPLES = 16  # a prompt: a slow model is measured in minutes, not in hour
 
 def said_beforehand(config: RunConfig, per_hour: float | None) -> str:
     """Return the table of what the run will sample, with time and price at the speed of this machine.
+
+    It is kept for the page of a run of the same configuration, which sets what came out beside it.
 
     Raises:
         ConfigError: the price is no number of at least 0; a model or file is missing.
@@ -49,8 +52,10 @@ def said_beforehand(config: RunConfig, per_hour: float | None) -> str:
         if is_stand_in:  # when it stops says nothing of the policy to come
             speed = replace(speed, mean_tokens=float(how.max_completion_tokens), cut_frac=1.0)
         read = prompt_tokens(load_tokenizer(policy), prompts, policy.prompt_format)
-    text = costs_in_words(rows, speed, sum(map(len, read)) / len(read), per_hour)
-    return "\n".join([text, *_remarks(config, is_stand_in)])
+    prompt_length = sum(map(len, read)) / len(read)
+    keep(config, Said({row.stage: expected(row, speed, prompt_length).seconds for row in rows}, per_hour))
+    text = costs_in_words(rows, speed, prompt_length, per_hour)
+    return "\n".join([text, *_remarks(config, is_stand_in, speed.engine)])
 
 
 def _samples(config: RunConfig, n_prompts: int) -> int:
@@ -74,8 +79,10 @@ def _policy(config: RunConfig, found: PromptSet, folder: Path) -> tuple[PolicyRe
     return prepare_policy(untrained, found.train, folder, config.seed)[0], True
 
 
-def _remarks(config: RunConfig, is_stand_in: bool) -> list[str]:
+def _remarks(config: RunConfig, is_stand_in: bool, engine: str) -> list[str]:
     found = []
+    if engine != "hf" and config.training.enabled and config.training.backend == "embedded":
+        found.append(f"The embedded trainer samples by itself, at another speed than {engine}, which was measured.")
     if is_stand_in:
         found.append(
             "The run makes its own policy: the speed is that of an untrained one of its size, and every completion is "

@@ -21,6 +21,7 @@ class PlannedCost:
     n_rollouts: int  # at most, where prompts are screened by pilots
     max_completion_tokens: int
     is_trained: bool = False  # updates are made of the rollouts
+    n_policies: int = 1  # one after another, each with an engine of its own
 
     @property
     def max_tokens(self) -> int:
@@ -67,7 +68,8 @@ def _rows(
     if config.evaluation.enabled:
         n = _n_answers(config.evaluation, held_out, benchmarks)
         longest = config.evaluation.max_completion_tokens
-        yield PlannedCost(STAGES["evaluate_policy"].step, n * (1 + training.enabled), longest)
+        n_policies = 1 + training.enabled
+        yield PlannedCost(STAGES["evaluate_policy"].step, n * n_policies, longest, n_policies=n_policies)
         if config.trains_control:
             yield PlannedCost(CONTROL_STAGES["evaluate_control"].step, n, longest)
 

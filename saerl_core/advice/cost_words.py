@@ -32,12 +32,15 @@ class Expected:
 def expected(row: PlannedCost, speed: Throughput, prompt_tokens: float) -> Expected:
     """Return what a stage will take; `prompt_tokens` is the mean length of a prompt, read once an update and rollout.
 
-    A completion is taken to be as long as those that were measured, and never longer than the stage allows.
+    A completion is taken to be as long as those that were measured, and never longer than the stage allows. An engine
+    of its own starts once a policy; trainers have theirs.
     """
     n_tokens = row.n_rollouts * min(speed.mean_tokens, row.max_completion_tokens)
     seconds = n_tokens / speed.tokens_per_second
     if row.is_trained and speed.update_ms_per_token is not None:
         seconds += (n_tokens + row.n_rollouts * prompt_tokens) * speed.update_ms_per_token / 1000
+    if not row.is_trained:
+        seconds += row.n_policies * speed.start_s
     return Expected(row.n_rollouts, row.max_tokens, n_tokens, seconds)
 
 
@@ -52,10 +55,11 @@ def _lines(
     rows: Sequence[PlannedCost], speed: Throughput, prompt_tokens: float, per_hour: float | None
 ) -> Iterator[str]:
     update = "" if speed.update_ms_per_token is None else f"; an update {speed.update_ms_per_token:,.3g} ms a token"
+    start = "" if not speed.start_s else f"; the engine starts in {_duration(speed.start_s)}"
     yield (
         f"Measured here with {speed.n_prompts} prompts x {speed.n_rollouts // speed.n_prompts} completions "
-        f"({speed.engine}): {speed.tokens_per_second:,.0f} tokens a second{update}; {speed.mean_tokens:,.1f} tokens a "
-        f"completion, {100 * speed.cut_frac:.0f} % cut at the bound."
+        f"({speed.engine}): {speed.tokens_per_second:,.0f} tokens a second{start}{update}; "
+        f"{speed.mean_tokens:,.1f} tokens a completion, {100 * speed.cut_frac:.0f} % cut at the bound."
     )
     yield ""
     yield _row(_HEADER, per_hour)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from saerl_core.config.checks_evaluation import evaluation_problems
 from saerl_core.config.checks_export import export_problems
+from saerl_core.config.checks_rollouts import rollout_problems
 from saerl_core.config.checks_shards import shard_problems
 from saerl_core.config.checks_training import training_problems
 
@@ -240,5 +241,6 @@ _CHECKS: tuple[Callable[["RunConfig"], Iterator[str]], ...] = (
     _control,
     evaluation_problems,
     _grading,
+    rollout_problems,
     shard_problems,
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from saerl_core.advice.said import Said
 from saerl_core.config.run import RunConfig
 from saerl_core.plans import BatchPlan
 from saerl_core.records import (
@@ -138,6 +139,7 @@ class ReportInputs:
     export_report: StageReport | None = None
     feature_names: pd.DataFrame | None = None  # named_features.FEATURE_NAMES
     watch_report: WatchReport | None = None
+    said: Said | None = None  # by `validate --cost`, of this configuration
 
     @property
     def training_report(self) -> TrainingReport | None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Hashable, Mapping
 
 from saerl_core.advice.cost import PlannedCost, planned_costs
+from saerl_core.advice.said import Said
 from saerl_core.algorithms import ALGORITHMS
 from saerl_core.records import DifficultyReport, QualityReport
 from saerl_core.report import facts, numbers
@@ -107,10 +108,10 @@ def ledger(inputs: ReportInputs) -> Section:
     stages = [str(s) for s in costs["stage"]]
     purposes = [purpose_of(s) for s in stages]
     sums = facts.cost_by_purpose(costs)
-    said = {row.stage: row for row in _planned(inputs)}
+    planned = {row.stage: row for row in _planned(inputs)}
     rows = [
         *(
-            _cost_row(s, p, row, said.get(s))
+            _cost_row(s, p, row, planned.get(s))
             for s, p, row in zip(stages, purposes, costs.drop(columns="stage").to_dict("records"), strict=True)
         ),
         *(_cost_row("", f"all {p}", row) for p, row in sums.to_dict("index").items()),
@@ -118,11 +119,14 @@ def ledger(inputs: ReportInputs) -> Section:
     ]
     strong = frozenset(range(len(stages), len(rows)))
     header = ["stage", "purpose", "rollouts", "planned", "generated tokens", "at most", "prefill tokens", "time"]
+    if inputs.said is not None:
+        header.append("time said")
+        rows = [[*row, _time_said(inputs.said, row[0])] for row in rows]
     return Section(
         "costs",
         "Cost ledger",
         [
-            Text(_selection_sentence(inputs)),
+            Text(" ".join([_selection_sentence(inputs), *_said_sentence(inputs)])),
             Row(
                 [
                     _spent(inputs, "seconds", "Where the time went"),
@@ -134,6 +138,26 @@ def ledger(inputs: ReportInputs) -> Section:
         lead="What was spent, and on what, beside what configuration and prompts said before: rollouts planned, tokens "
         "at most. A stage served from the cache keeps the cost of the run that computed it.",
     )
+
+
+def _time_said(said: Said, stage: str) -> str:
+    return numbers.duration(said.seconds[stage]) if stage in said.seconds else ""
+
+
+def _said_sentence(inputs: ReportInputs) -> list[str]:
+    """Say what the stages that `validate --cost` told of took beside it; nothing where it was not asked."""
+    said = inputs.said
+    if said is None:
+        return []
+    known = inputs.costs[inputs.costs["stage"].isin(list(said.seconds))]
+    took, told = float(known["seconds"].sum()), sum(said.seconds[str(stage)] for stage in known["stage"])
+    price = ""
+    if said.per_hour is not None:
+        price = f": {took / 3600 * said.per_hour:,.2f} and {told / 3600 * said.per_hour:,.2f} at the price given"
+    return [
+        f"What is sampled and trained took {numbers.duration(took)}, and `validate --cost` had said "
+        f"{numbers.duration(told)}{price}."
+    ]
 
 
 def _planned(inputs: ReportInputs) -> tuple[PlannedCost, ...]:

@@ -21,6 +21,7 @@ class CompletionSampler(Protocol):
     n_prefill_tokens: int
     n_generated_tokens: int
     engine: str  # its name and version, for the report; empty: our own sampler
+    start_s: float  # seconds that engines took to start so far; 0: there is none beside the model itself
 
     def sample(self, prompts: list[str], n: int, *, desc: str = "sampling") -> list[list[Completion]]:
         """Return `n` completions for each prompt, in the order of the prompts; `desc` names the progress bar.

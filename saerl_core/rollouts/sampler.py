@@ -50,6 +50,7 @@ class Sampler:
 
     context_tokens: int | None = None  # positions of the model; None: no bound is known
     engine = ""
+    start_s = 0.0
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.progress import track
 from saerl_core.records import PolicyRef
 from saerl_core.rollouts.completions import Completion
-from saerl_core.rollouts.vllm_worker import Job
+from saerl_core.rollouts.vllm_worker import EXIT_DISK_FULL, Job
 from saerl_core.shards import WHOLE, Shard
 
 KNOWN_VERSIONS = ("0.29.0",)  # what the tests ran on: releases change rewards
@@ -71,6 +71,7 @@ class VllmSampler:
         self.engine = f"vLLM {self.version}"
         self.max_completion_tokens = how.max_tokens
         self.n_prefill_tokens = self.n_generated_tokens = 0
+        self.start_s = 0.0
         self._policy, self._how, self._config = policy, how, config
         self._tokenizer = load_tokenizer(policy)
         self._stop = stop_tokens(generation_settings(policy), self._tokenizer)
@@ -109,11 +110,11 @@ class VllmSampler:
                 f"the context is {self.context_tokens}; lower prompts.max_prompt_chars or max_completion_tokens"
             )
         keys = [_key(row, n) for row in tokens]
-        found = self._known()
+        found = self._known(n)
         missing = {key: row for key, row in zip(keys, tokens, strict=True) if key not in found}
         if missing:
             self._run(missing, n, desc)
-            found = self._known()
+            found = self._known(n)
         lost = [key for key in missing if key not in found]
         if lost:
             raise BackendError(f"vLLM ended without completions for {len(lost)} of {len(missing)} prompts; start again")
@@ -133,24 +134,27 @@ class VllmSampler:
         facts = [self._policy.policy_id, asdict(self._how), sorted(self._stop), self.version, self._config.dtype]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
-    def _known(self) -> dict[str, list[list[int]]]:
-        """Return the finished prompts; a line that a kill cut off is none."""
+    def _known(self, n: int) -> dict[str, list[list[int]]]:
+        """Return the prompts with `n` finished completions; a line that a kill or a disk spoilt is none."""
         found: dict[str, list[list[int]]] = {}
         path = self._folder / "results.jsonl"
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        for line in path.read_bytes().splitlines() if path.is_file() else []:
             with suppress(ValueError, KeyError, TypeError):
                 row = json.loads(line)
-                found[row["key"]] = row["completions"]
+                if len(row["completions"]) == n and all(_are_ids(ids) for ids in row["completions"]):
+                    found[row["key"]] = row["completions"]
         return found
 
     def _run(self, missing: dict[str, list[int]], n: int, desc: str) -> None:
         """Start the engine, wait for every prompt, and leave no process behind."""
         self._folder.mkdir(parents=True, exist_ok=True)
         _end_last_line(self._folder / "results.jsonl")
+        started = self._folder / "started"
+        started.unlink(missing_ok=True)
         job = self._folder / "job.json"
         write_text(job, json.dumps(self._job(missing, n)))
         assert self._config.python is not None
-        n_before = len(self._known())
+        n_before = _n_lines(self._folder / "results.jsonl")
         with (self._folder / "log.txt").open("wb") as log, track(len(missing) * n, desc, unit="completion") as bar:
             child = subprocess.Popen(
                 [self._config.python, str(_WORKER), str(job)],
@@ -161,9 +165,13 @@ class VllmSampler:
                 start_new_session=True,
             )
             try:
-                last = time.monotonic()
+                last = begun = time.monotonic()
+                is_starting = True
                 while child.poll() is None:
                     time.sleep(_LOOK_S)
+                    if is_starting and started.is_file():
+                        is_starting = False
+                        self.start_s += time.monotonic() - begun
                     n_done = (_n_lines(self._folder / "results.jsonl") - n_before) * n
                     if n_done > bar.n:
                         bar.update(n_done - bar.n)
@@ -176,7 +184,7 @@ class VllmSampler:
             finally:
                 _kill(child)
         if child.returncode != 0:
-            raise BackendError(f"{_explained(child.returncode)}; {self._last_words()}; finished prompts are kept")
+            raise BackendError(f"{self._explained(child.returncode)}; finished prompts are kept")
 
     def _job(self, missing: dict[str, list[int]], n: int) -> Job:
         how, config = self._how, self._config
@@ -195,6 +203,7 @@ class VllmSampler:
             "n": n,
             "chunk": max(1, _ROWS // n),
             "results": str(self._folder / "results.jsonl"),
+            "started": str(self._folder / "started"),
             "requests": [{"key": k, "tokens": t, "seed": _seed(k, how.seed)} for k, t in missing.items()],
         }
 
@@ -202,6 +211,16 @@ class VllmSampler:
         ended = bool(ids) and ids[-1] in self._stop
         text = self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True)
         return Completion(str(text), len(ids), not ended)
+
+    def _explained(self, code: int) -> str:
+        if code == EXIT_DISK_FULL:
+            return f"vLLM's completions cannot be written: the disk of '{self._folder}' is full; make room, start again"
+        if code == -signal.SIGKILL:
+            return (
+                "vLLM was killed (exit -9), most likely because the machine ran out of memory: lower "
+                f"rollouts.memory_frac or rollouts.max_model_len, or take a larger machine; {self._last_words()}"
+            )
+        return f"vLLM ended with exit code {code}; {self._last_words()}"
 
     def _last_words(self) -> str:
         log = self._folder / "log.txt"
@@ -245,6 +264,10 @@ def _check_heads(policy: PolicyRef, tensor_parallel: int) -> None:
         )
 
 
+def _are_ids(found: object) -> bool:
+    return isinstance(found, list) and all(type(one) is int and one >= 0 for one in found)
+
+
 def _key(tokens: Sequence[int], n: int) -> str:
     return hashlib.sha256(json.dumps([n, *tokens]).encode()).hexdigest()[:24]
 
@@ -280,12 +303,3 @@ def _kill(child: "subprocess.Popen[bytes]") -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
-
-
-def _explained(code: int) -> str:
-    if code == -signal.SIGKILL:
-        return (
-            "vLLM was killed (exit -9), most likely because the machine ran out of memory: lower "
-            "rollouts.memory_frac or rollouts.max_model_len, or take a larger machine"
-        )
-    return f"vLLM ended with exit code {code}"

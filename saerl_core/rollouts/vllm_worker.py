@@ -6,15 +6,18 @@ ids: prompt format, stop tokens and text are those of whoever asked.
     python vllm_worker.py JOB.json
 """
 
+import errno
 import json
 import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
 SECONDS_BETWEEN_LOOKS = 1.0
+EXIT_DISK_FULL = 74  # the log may be on the same disk, so that a message there cannot be relied on
 
 
 class Request(TypedDict):
@@ -42,6 +45,7 @@ class Job(TypedDict):
     n: int
     chunk: int
     results: str
+    started: str  # a file of this name says that the engine is there
     requests: list[Request]
 
 
@@ -71,6 +75,8 @@ def main(path: str) -> None:
         seed=job["seed"],
         **({} if is_cpu else {"gpu_memory_utilization": job["memory_frac"]}),
     )
+    with open(job["started"], "wb"):
+        pass
     for start in range(0, len(job["requests"]), job["chunk"]):
         chunk = job["requests"][start : start + job["chunk"]]
         prompts = [TokensPrompt(prompt_token_ids=request["tokens"]) for request in chunk]
@@ -131,5 +137,20 @@ def end_with(parent: int) -> None:
     os._exit(1)
 
 
+def run_and_exit(path: str) -> None:
+    """Run a job and end the process at once, whatever threads the engine has: results are on disk by then."""
+    code = 0
+    try:
+        main(path)
+    except BaseException as error:  # noqa: BLE001 (the process ends with it)
+        code = EXIT_DISK_FULL if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT) else 1
+        try:
+            traceback.print_exc()
+            sys.stderr.flush()
+        except OSError:
+            pass  # a full disk again
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    run_and_exit(sys.argv[1])

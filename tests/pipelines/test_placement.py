@@ -8,7 +8,9 @@ from click.testing import CliRunner
 from pipelines.__main__ import main
 from pipelines.placement import copied_steps, may_read_likelihoods, replaced_steps, settings_of_copies
 from saerl_core.config.load import load_config, validate
+from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
+pytestmark = OUR_WARNINGS_ARE_ERRORS
 FILE = {
     "prompts": {"source": "file", "path": "prompts.jsonl"},
     "policy": {"source": "text"},
@@ -102,3 +104,14 @@ def test_who_asks_for_likelihoods(settings, compares, is_read):
 
 def test_without_shards_there_are_no_copies():
     assert copied_steps(validate({}), compares=False) == {}
+
+
+@pytest.mark.parametrize(
+    ("python", "told"),
+    [("/nowhere/python", "cannot be started"), ("/bin/true", "has no vLLM; install vllm==0.29.0 there")],
+)
+def test_an_interpreter_without_vllm_is_refused_before_anything_starts(python, told):
+    given = ["--set", "rollouts.engine=vllm", "--set", f"rollouts.python={python}"]
+    done = CliRunner().invoke(main, ["validate", *given])
+    assert done.exit_code == 1
+    assert f"rollouts.python '{python}' {told}" in done.output

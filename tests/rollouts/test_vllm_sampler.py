@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,11 +15,13 @@ from saerl_core.config.rollouts import RolloutsConfig
 from saerl_core.config.run import EvaluationConfig, GradingConfig, PassRatesConfig
 from saerl_core.errors import BackendError, ConfigError, DataError
 from saerl_core.evaluation.evaluate import evaluate_policies
+from saerl_core.rollouts import vllm_worker
 from saerl_core.rollouts.engines import Sampling, make_sampler, takes_vllm
 from saerl_core.rollouts.measure import measure_pass_rates
 from saerl_core.rollouts.sampler import Sampler
+from saerl_core.rollouts.throughput import measure_throughput
 from saerl_core.rollouts.vllm_sampler import Decoding, VllmSampler
-from saerl_core.rollouts.vllm_worker import require_memory
+from saerl_core.rollouts.vllm_worker import EXIT_DISK_FULL, require_memory
 from saerl_core.shards import Shard
 from tests.training.world import tiny_policy, tiny_prompts
 
@@ -41,6 +44,19 @@ for request in job["requests"]:
         file.write(json.dumps({{"key": request["key"], "completions": ids}}) + "\\n")
     n_done += 1
 """
+
+# What the worker needs of vLLM, with a thread that outlives every error.
+FAKE_ENGINE = """import threading, time, types
+class LLM:
+    def __init__(self, **settings):
+        threading.Thread(target=time.sleep, args=(300,)).start()
+    def generate(self, prompts, parameters, use_tqdm):
+        one = types.SimpleNamespace(token_ids=[4, 2])
+        return [types.SimpleNamespace(outputs=[one]) for _ in prompts]
+def SamplingParams(**settings):
+    return settings
+"""
+FAKE_PLATFORM = "import types; current_platform = types.SimpleNamespace(is_cpu=lambda: True)"
 
 
 @pytest.fixture
@@ -124,6 +140,21 @@ def test_a_killed_engine_loses_nothing_that_was_finished(policy, engine, tmp_pat
     assert len(groups) == len(PROMPTS)
     asked = json.loads((results.parent / "job.json").read_text())["requests"]
     assert len(asked) == len(PROMPTS) - 5, "finished prompts are not sampled again"
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [b"\xff\xfe", b"null", b'{"key": "KEY", "completions": 5}', b'{"key": "KEY", "completions": [[4, 2]]}',
+     b'{"key": "KEY", "completions": [[4, 2], ["a"]]}'],
+    ids=["bytes", "no mapping", "no list", "too few", "no token"],
+)  # fmt: skip
+def test_a_spoilt_line_is_sampled_again(policy, engine, tmp_path, spoilt):
+    first = sampler(policy, engine(), tmp_path).sample(PROMPTS, 2)
+    [results] = (tmp_path / "work").glob("*/results.jsonl")
+    lines = results.read_bytes().splitlines()
+    results.write_bytes(b"\n".join([spoilt.replace(b"KEY", json.loads(lines[0])["key"].encode()), *lines[1:]]))
+    assert sampler(policy, engine(), tmp_path).sample(PROMPTS, 2) == first
+    assert len(json.loads((results.parent / "job.json").read_text())["requests"]) == 1
 
 
 def test_what_is_known_is_not_asked_again_and_other_settings_are_another_matter(policy, engine, tmp_path):
@@ -251,3 +282,48 @@ def test_shards_answer_their_own_prompts_and_write_to_files_of_their_own(policy,
     assert all(0 < sum(lengths) < 2 * len(PROMPTS) for lengths in found)
     assert len(list((tmp_path / "work").glob("*/results.jsonl"))) == 3, "pods side by side share the volume"
     assert VllmSampler(policy, how, engine(), tmp_path / "work", Shard(9, 9)).sample(PROMPTS[:3], 2)[:2] == [[], []]
+
+
+def test_a_full_disk_is_told(policy, engine, tmp_path):
+    config = engine(each=f"n_done == 3 and sys.exit({EXIT_DISK_FULL})")
+    with pytest.raises(BackendError, match=r"the disk of '.*' is full; make room, start again; finished prompts"):
+        sampler(policy, config, tmp_path).sample(PROMPTS, 1)
+
+
+def test_the_worker_ends_at_once_though_its_disk_is_full_and_the_engine_has_threads(tmp_path):
+    (tmp_path / "vllm").mkdir()
+    for name, text in {"__init__": FAKE_ENGINE, "inputs": "TokensPrompt = dict", "platforms": FAKE_PLATFORM}.items():
+        (tmp_path / "vllm" / f"{name}.py").write_text(text)
+    job = {
+        "model": "m",
+        "trust_remote_code": False,
+        "dtype": "float32",
+        "tensor_parallel": 1,
+        "memory_frac": 0.9,
+        "max_model_len": 8,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "max_tokens": 4,
+        "seed": 0,
+        "stop": [EOS],
+        "n": 1,
+        "chunk": 8,
+        "results": "/dev/full",
+        "started": str(tmp_path / "started"),
+        "requests": [{"key": "k", "tokens": [A], "seed": 0}],
+    }
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    command, own = [sys.executable, vllm_worker.__file__, str(tmp_path / "job.json")], {"PYTHONPATH": str(tmp_path)}
+    with Path("/dev/full").open("wb") as log:
+        ended = subprocess.run(command, check=False, stdout=log, stderr=log, env=own, timeout=60)
+    assert ended.returncode == EXIT_DISK_FULL
+    assert (tmp_path / "started").is_file()
+
+
+def test_the_start_of_the_engine_is_no_part_of_its_speed(policy, engine, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAERL_HOME", str(tmp_path / "home"))
+    slow = engine(before="time.sleep(1.5); open(job['started'], 'wb').close(); time.sleep(0.5)")
+    found = measure_throughput(policy, PROMPTS[:10], 2, Sampling(1.0, 4, 0), slow, with_updates=False)
+    assert 1.5 <= found.start_s < 30
+    whole = found.n_rollouts * found.mean_tokens / found.tokens_per_second
+    assert whole > 0
