@@ -113,7 +113,10 @@ class VllmSampler:
         found = self._known(n)
         missing = {key: row for key, row in zip(keys, tokens, strict=True) if key not in found}
         if missing:
-            self._run(missing, n, desc)
+            try:
+                self._run(missing, n, desc)
+            except OSError as error:
+                raise BackendError(self._unwritable(error.strerror or str(error))) from error
             found = self._known(n)
         lost = [key for key in missing if key not in found]
         if lost:
@@ -212,9 +215,12 @@ class VllmSampler:
         text = self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True)
         return Completion(str(text), len(ids), not ended)
 
+    def _unwritable(self, why: str) -> str:
+        return f"what vLLM reads and writes cannot be kept in '{self._folder}' ({why}); make room there, start again"
+
     def _explained(self, code: int) -> str:
         if code == EXIT_DISK_FULL:
-            return f"vLLM's completions cannot be written: the disk of '{self._folder}' is full; make room, start again"
+            return self._unwritable("the disk is full")
         if code == -signal.SIGKILL:
             return (
                 "vLLM was killed (exit -9), most likely because the machine ran out of memory: lower "

@@ -286,8 +286,17 @@ def test_shards_answer_their_own_prompts_and_write_to_files_of_their_own(policy,
 
 def test_a_full_disk_is_told(policy, engine, tmp_path):
     config = engine(each=f"n_done == 3 and sys.exit({EXIT_DISK_FULL})")
-    with pytest.raises(BackendError, match=r"the disk of '.*' is full; make room, start again; finished prompts"):
+    with pytest.raises(BackendError, match=r"in '.*' \(the disk is full\); make room there, start again; finished"):
         sampler(policy, config, tmp_path).sample(PROMPTS, 1)
+
+
+def test_a_disk_that_is_full_before_the_engine_starts_is_told(policy, engine, tmp_path, small_disk):
+    config, mine = engine(), sampler(policy, engine(), tmp_path)
+    small_disk(64)
+    with pytest.raises(BackendError, match=r"cannot be kept in '.*' \(File too large\); make room there"):
+        mine.sample(PROMPTS, 1)
+    small_disk(None)
+    assert len(sampler(policy, config, tmp_path).sample(PROMPTS, 1)) == len(PROMPTS)
 
 
 def test_the_worker_ends_at_once_though_its_disk_is_full_and_the_engine_has_threads(tmp_path):
