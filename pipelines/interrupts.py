@@ -14,8 +14,8 @@ from tracking.processes import mark_dead_runs, mark_own_runs
 STOPPED_CODE = 130  # what a shell gives for Ctrl-C
 _LOST = (
     "Stopped. Finished steps are in ZenML's cache, and training has a checkpoint of every training.save_every_steps "
-    "steps: lost is the unfinished step, or of training what came after its last checkpoint. Start the same command "
-    "again to go on."
+    "steps: lost is the unfinished step; of training, what came after its last checkpoint; of answers by vLLM, "
+    "those to the prompts it was at. Start the same command again to go on."
 )
 logger = logging.getLogger("saerl")
 

@@ -27,8 +27,8 @@ class EvalSet:
         """Return the set without the prompts that do not fit; `DataError` where none does."""
         if not fits.any():
             raise DataError(
-                f"{note}; nothing is left of '{self.name}' to evaluate on: take a policy of a longer context, or lower "
-                "evaluation.max_completion_tokens"
+                f"{note}; nothing is left of '{self.name}' to evaluate on: take a policy of a longer context, "
+                "raise rollouts.max_model_len where it is set, or lower evaluation.max_completion_tokens"
             )
         return replace(self, items=self.items[fits], beyond_context=note)
 

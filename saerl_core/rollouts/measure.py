@@ -207,7 +207,10 @@ def _readable(prompts: pd.DataFrame, sampler: CompletionSampler) -> tuple[pd.Dat
     limit, n_new = sampler.context_tokens or 0, sampler.max_completion_tokens
     note = beyond_note(left_out, len(usable), limit, n_new)
     if len(left_out) == len(usable):
-        raise DataError(f"{note}; take a policy of a longer context, or lower pass_rates.max_completion_tokens")
+        raise DataError(
+            f"{note}; take a policy of a longer context, raise rollouts.max_model_len where it is set, or lower "
+            "pass_rates.max_completion_tokens"
+        )
     return prompts.assign(usable=prompts["usable"] & ~prompts["prompt_id"].isin(left_out)), (
         f"{note}; they got no label",
     )
