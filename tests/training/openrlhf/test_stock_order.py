@@ -6,7 +6,6 @@ The last point is why there is a launcher; it also shows that a test of the laun
 import importlib.util
 import json
 import os
-import re
 import subprocess
 from itertools import pairwise
 
@@ -100,8 +99,7 @@ def test_stock_openrlhf_does_not_follow_the_order_of_the_file(stock_run):
 
 @pytest.mark.openrlhf
 def test_the_policy_learns_and_the_engine_follows(stock_run):
-    _, folder, text = stock_run
-    assert len(re.findall(r"Global step \d+: ", text)) == N_STEPS
+    _, folder, _ = stock_run  # the last lines of Ray's log may be missing: it ends with the driver
     got = updates(folder)
     assert len(got) == N_STEPS, "the engine gets the weights after every step"
     assert all(one != other for one, other in pairwise(got)), "every step changes them"
