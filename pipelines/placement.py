@@ -12,7 +12,7 @@ from zenml.stack import Stack
 
 from saerl_core.config.run import RunConfig, StrategySettings
 from saerl_core.errors import ConfigError
-from saerl_core.rollouts.vllm_sampler import vllm_version
+from saerl_core.rollouts.vllm_environment import vllm_version
 from saerl_core.signals.labels import may_lack_labels
 from saerl_core.trials.arms import other_readings, resolve_arms
 

@@ -145,7 +145,7 @@ def _time_said(said: Said, stage: str) -> str:
 
 
 def _said_sentence(inputs: ReportInputs) -> list[str]:
-    """Say what the stages that `validate --cost` told of took beside it; nothing where it was not asked."""
+    """Say what the stages took of which `validate --cost` told; nothing where it was not asked."""
     said = inputs.said
     if said is None:
         return []
@@ -153,10 +153,10 @@ def _said_sentence(inputs: ReportInputs) -> list[str]:
     took, told = float(known["seconds"].sum()), sum(said.seconds[str(stage)] for stage in known["stage"])
     price = ""
     if said.per_hour is not None:
-        price = f": {took / 3600 * said.per_hour:,.2f} and {told / 3600 * said.per_hour:,.2f} at the price given"
+        price = f" ({took / 3600 * said.per_hour:,.2f} against {told / 3600 * said.per_hour:,.2f} at the price given)"
     return [
-        f"What is sampled and trained took {numbers.duration(took)}, and `validate --cost` had said "
-        f"{numbers.duration(told)}{price}."
+        f"What is sampled and trained took {numbers.duration(took)}; {numbers.duration(told)} were said "
+        f"beforehand{price}."
     ]
 
 

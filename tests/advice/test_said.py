@@ -44,7 +44,7 @@ def test_the_ledger_sets_what_came_out_beside_it():
     assert told["train_policy"]
     assert told["load_prompts"] == ""
     text = next(block.text for block in section.blocks if isinstance(block, Text))
-    assert f": {took:,.2f} and {2 * took:,.2f} at the price given." in text
+    assert f"({took:,.2f} against {2 * took:,.2f} at the price given)." in text
 
 
 def test_without_it_the_ledger_has_no_such_column():
