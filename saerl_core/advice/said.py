@@ -22,7 +22,9 @@ class Said:
 
 def keep(config: RunConfig, said: Said) -> None:
     """Write down what was said of a configuration, in place of what was said of it before."""
-    write_text(_path(config), json.dumps({"seconds": dict(said.seconds), "per_hour": said.per_hour}))
+    path = _path(config)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps({"seconds": dict(said.seconds), "per_hour": said.per_hour}))
 
 
 def said_of(config: RunConfig) -> Said | None:
@@ -37,6 +39,4 @@ def said_of(config: RunConfig) -> Said | None:
 
 def _path(config: RunConfig) -> Path:
     digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:16]
-    folder = state_dir() / "costs"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{digest}.json"
+    return state_dir() / "costs" / f"{digest}.json"

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from saerl_core.config.rollouts import NO_PYTHON
+
 if TYPE_CHECKING:
     from saerl_core.config.run import RunConfig
 
@@ -21,10 +23,7 @@ def rollout_problems(config: "RunConfig") -> Iterator[str]:
     if rollouts.engine != "vllm" or not lengths:
         return
     if rollouts.python is None:
-        yield (
-            "rollouts.engine is 'vllm', but rollouts.python is not set; name the interpreter of an environment with "
-            "vLLM (make vllm-env makes one for a CPU), or set rollouts.engine to 'hf'"
-        )
+        yield NO_PYTHON
     if policy.source != "pretrained" and policy.n_heads % rollouts.tensor_parallel:
         yield (
             f"rollouts.tensor_parallel is {rollouts.tensor_parallel}, which does not divide policy.n_heads = "

@@ -6,6 +6,11 @@ from pydantic import Field
 
 from saerl_core.config.base import Positive, Section
 
+NO_PYTHON = (
+    "rollouts.engine is 'vllm', but rollouts.python is not set; name the interpreter of an environment with vLLM (make "
+    "vllm-env makes one for a CPU), or set rollouts.engine to 'hf'"
+)
+
 
 class RolloutsConfig(Section):
     """The engine that samples labels and evaluations; rollouts of the training are the trainer's own."""

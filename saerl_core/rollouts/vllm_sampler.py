@@ -160,13 +160,9 @@ class VllmSampler:
                 start_new_session=True,
             )
             try:
-                last = begun = time.monotonic()
-                is_starting = True
+                last, begun = time.monotonic(), time.time()
                 while child.poll() is None:
                     time.sleep(_LOOK_S)
-                    if is_starting and started.is_file():
-                        is_starting = False
-                        self.start_s += time.monotonic() - begun
                     n_done = (_n_lines(self._folder / "results.jsonl") - n_before) * n
                     if n_done > bar.n:
                         bar.update(n_done - bar.n)
@@ -178,6 +174,8 @@ class VllmSampler:
                         )
             finally:
                 _kill(child)
+                if started.is_file():
+                    self.start_s += max(0.0, started.stat().st_mtime - begun)
         if child.returncode != 0:
             raise BackendError(f"{self._explained(child.returncode)}; finished prompts are kept")
 

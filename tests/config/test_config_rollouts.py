@@ -28,4 +28,5 @@ def test_an_engine_that_cannot_work_is_refused_before_anything_starts(rollouts, 
 
 
 def test_an_engine_that_fits_is_taken():
-    validate({"rollouts": VLLM | {"tensor_parallel": 2, "max_model_len": 64}})
+    found = validate({"rollouts": VLLM | {"tensor_parallel": 2, "max_model_len": 64}}).rollouts
+    assert (found.engine, found.tensor_parallel, found.max_model_len) == ("vllm", 2, 64)

@@ -331,8 +331,7 @@ def test_the_worker_ends_at_once_though_its_disk_is_full_and_the_engine_has_thre
 
 def test_the_start_of_the_engine_is_no_part_of_its_speed(policy, engine, tmp_path, monkeypatch):
     monkeypatch.setenv("SAERL_HOME", str(tmp_path / "home"))
-    slow = engine(before="time.sleep(1.5); open(job['started'], 'wb').close(); time.sleep(0.5)")
+    slow = engine(before="time.sleep(4); open(job['started'], 'wb').close(); time.sleep(0.5)")
     found = measure_throughput(policy, PROMPTS[:10], 2, Sampling(1.0, 4, 0), slow, with_updates=False)
-    assert 1.5 <= found.start_s < 30
-    whole = found.n_rollouts * found.mean_tokens / found.tokens_per_second
-    assert whole > 0
+    assert found.start_s >= 4
+    assert 0.5 <= found.n_rollouts * found.mean_tokens / found.tokens_per_second < found.start_s
