@@ -66,10 +66,29 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 gc.set_threshold(50_000, 20, 50)
 
 
+class _Frozen:
+    """What has been taken out of every later collection: all that was imported by then."""
+
+    n_modules = 0
+    many = 300
+
+    @classmethod
+    def renew(cls) -> None:
+        cls.n_modules = len(sys.modules)
+        gc.collect()
+        gc.freeze()
+
+
 def pytest_collection_finish() -> None:
     """Take what is imported by now out of every later collection."""
-    gc.collect()
-    gc.freeze()
+    _Frozen.renew()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_setup() -> None:
+    """Do so again when tests have imported much more: every training collects, and looks through all of it."""
+    if len(sys.modules) > _Frozen.n_modules + _Frozen.many:
+        _Frozen.renew()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

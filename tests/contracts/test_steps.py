@@ -88,3 +88,12 @@ def test_the_list_of_installed_packages_is_read_once_in_a_process():
 
     assert _get_package_for_module("pandas.core.frame") == "pandas"
     assert importlib.metadata.packages_distributions() is importlib.metadata.packages_distributions()
+
+
+def test_pip_is_asked_once_in_a_process_for_what_is_installed():
+    from zenml.environment import Environment, get_run_environment_dict
+
+    import steps.load_prompts  # noqa: F401 - any step
+
+    assert Environment.get_python_packages() is Environment.get_python_packages()
+    assert any(line.startswith("pandas==") for line in get_run_environment_dict()["python_packages"].splitlines())
