@@ -19,7 +19,7 @@ def grade(completion: str, answer: str) -> float:
 
 
 if __name__ == "__main__":
-    from saerl_core.config.run import GradingConfig
+    from saerl_core.config.grading import GradingConfig
     from saerl_core.rollouts.grading import Grader
 
     config = GradingConfig(kind="python", function="reward_function:grade")

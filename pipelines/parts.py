@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pipelines import sharded
+from pipelines.inputs import benchmarks_fingerprint, prompts_fingerprint
 from pipelines.placement import may_read_likelihoods
 from saerl_core.config.run import DifficultyConfig, PlanConfig, RunConfig
-from saerl_core.fingerprint import benchmarks_fingerprint, fingerprint, prompts_fingerprint
+from saerl_core.fingerprint import fingerprint
 from saerl_core.signals.labels import may_lack_labels
 from saerl_core.trials.arms import Reading
 from steps.calibrate_difficulty import calibrate_difficulty

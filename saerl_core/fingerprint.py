@@ -3,8 +3,6 @@
 import hashlib
 from pathlib import Path
 
-from saerl_core.config.run import EvaluationConfig, PromptsConfig
-
 
 def fingerprint(*paths: str | None) -> str:
     """Return a hash over the contents of files and folders (recursively, with names); missing paths count as such.
@@ -41,17 +39,6 @@ def content_hash(*paths: Path, suffix: str = "", below: Path | None = None) -> s
             with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:16]
-
-
-def prompts_fingerprint(config: PromptsConfig) -> str:
-    """Return the fingerprint of all files that a prompts section names."""
-    return fingerprint(config.path, config.eval_path, *config.decontaminate_against)
-
-
-def benchmarks_fingerprint(config: EvaluationConfig) -> str:
-    """Return the fingerprint of the benchmarks' files and local folders; a Hub name is known by its name only."""
-    local = [b.dataset for b in config.benchmarks if b.dataset is not None and Path(b.dataset).exists()]
-    return fingerprint(*(b.path for b in config.benchmarks), *local)
 
 
 def _content(file: Path) -> bytes:

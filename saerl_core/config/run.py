@@ -12,6 +12,7 @@ from pydantic import (
 
 from saerl_core.config.base import MEAN_BENCHMARK, Positive, Section, Unit
 from saerl_core.config.compare import ArmConfig, CompareConfig
+from saerl_core.config.grading import GradingConfig
 from saerl_core.config.openrlhf import OpenRlhfConfig
 from saerl_core.config.plan import PlanConfig, StrategyField, StrategySettings
 from saerl_core.config.rollouts import RolloutsConfig
@@ -191,17 +192,6 @@ class EvaluationConfig(Section):
     benchmarks: tuple[BenchmarkConfig, ...] = ()  # evaluated in place of `split`
     # held-out prompts of `split` whose answers before and after training are read with the SAE: which features rose
     watch_prompts: Annotated[int, Field(ge=0)] = 0
-
-
-class GradingConfig(Section):
-    """The one grader of labels, training and evaluation."""
-
-    kind: Literal["task_world", "exact", "math", "lm_eval", "qwen_math", "lighteval", "python"] = "task_world"
-    timeout_s: Annotated[float, Field(gt=0.0)] = 5.0
-    n_workers: Positive = 1
-    function: str | None = None  # kind python: package.module:name, called with (completion, answer)
-    correct_from: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5  # kind python: rewards from here on count as correct
-    code: str | None = None  # kind python: hash of the function's source; every run sets it when it starts
 
 
 class GateConfig(Section):

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pandas as pd
 
-from saerl_core.config.run import GradingConfig
+from saerl_core.config.grading import GradingConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.export.pool import LICENCE_COLUMNS, pool_facts, text_of
 from saerl_core.export.records import ExportOptions, PlanExport, PlannedRow

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from saerl_core.code import code_hash
-from saerl_core.config.run import GradingConfig
+from saerl_core.config.grading import GradingConfig
 from saerl_core.errors import BackendError, ConfigError
 from saerl_core.rollouts.worker_pool import START_S, WorkerPool
 

@@ -1,6 +1,6 @@
 """Whether two gold answers mean the same: what `prompts` asks of the grader, which it does not know."""
 
-from saerl_core.config.run import GradingConfig
+from saerl_core.config.grading import GradingConfig
 from saerl_core.rollouts.grading import Grader
 
 

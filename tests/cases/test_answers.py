@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from saerl_core.config.run import GradingConfig
+from saerl_core.config.grading import GradingConfig
 from saerl_core.rollouts.grading import Grader
 
 Case = tuple[str, str, bool]

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pipelines.inputs import benchmarks_fingerprint
 from saerl_core.config.run import BenchmarkConfig, EvaluationConfig
 from saerl_core.errors import ConfigError, DataError
-from saerl_core.fingerprint import benchmarks_fingerprint
 from saerl_core.prompts.benchmarks import BenchmarkSet, load_benchmarks
 from saerl_core.tables import BENCHMARKS
 from tests.prompts.files import row, write_jsonl

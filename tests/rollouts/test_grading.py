@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from saerl_core.config.run import GradingConfig
+from saerl_core.config.grading import GradingConfig
 from saerl_core.errors import DataError
 from saerl_core.rollouts import grading
 from saerl_core.rollouts.grading import Grader, Verdict

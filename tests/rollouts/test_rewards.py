@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from saerl_core.config.run import GradingConfig
+from saerl_core.config.grading import GradingConfig
 from saerl_core.errors import BackendError, ConfigError
 from saerl_core.rollouts import worker_pool
 from saerl_core.rollouts.grading import Grader

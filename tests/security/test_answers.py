@@ -2,7 +2,7 @@
 
 import pytest
 
-from saerl_core.config.run import GradingConfig
+from saerl_core.config.grading import GradingConfig
 from saerl_core.rollouts.grading import Grader
 
 

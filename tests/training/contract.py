@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from saerl_core.config.run import GradingConfig
+from saerl_core.config.grading import GradingConfig
 from saerl_core.errors import BackendError, ConfigError, DataError
 from saerl_core.policy.storage import policy_id_of
 from saerl_core.protocols import Trainer

@@ -10,12 +10,11 @@ import sys
 from pathlib import Path
 
 import torch
-from trl import GRPOTrainer  # noqa: F401  (imported once, before the children are forked: it takes long)
 
 from saerl_core.policy.storage import policy_id_of
 from saerl_core.records import PolicyRef
 from saerl_core.training import checkpoints
-from saerl_core.training.embedded.planned import PlannedTrainer
+from saerl_core.training.embedded.planned import PlannedTrainer, planned_trainer
 from saerl_core.training.run import train_policy
 from tests.training.world import FeedbackCurriculum, tiny_job, tiny_prompts
 
@@ -53,6 +52,7 @@ def train(policy: str, work_dir: str, settings: dict[str, object], where: str, s
 
 def main(policy: str, work_dir: str, settings: dict[str, object], kills: list[str]) -> None:
     torch.set_num_threads(1)
+    planned_trainer()  # imports TRL once, before the children are forked: it takes long
     for one in kills:
         where, _, step = one.partition(":")
         child = os.fork()

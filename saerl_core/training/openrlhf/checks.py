@@ -81,7 +81,7 @@ def own_variables(settings: OpenRlhfConfig) -> dict[str, str]:
     return {**settings.env, **{name: os.environ[name] for name in settings.env_from}}
 
 
-def probe(python: Path, settings: OpenRlhfConfig, timeout_s: float = PROBE_S) -> None:
+def probe(python: Path, settings: OpenRlhfConfig) -> None:
     """Ask an interpreter what is installed; `ConfigError` unless it is exactly the version that we know."""
     with tempfile.TemporaryDirectory() as folder:
         code = Path(folder)
@@ -93,12 +93,12 @@ def probe(python: Path, settings: OpenRlhfConfig, timeout_s: float = PROBE_S) ->
                 env=trainer_environment(python, code, code, settings.env),
                 capture_output=True,
                 text=True,
-                timeout=timeout_s,
+                timeout=PROBE_S,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise ConfigError(
-                f"{_SETTING} is '{python}', which did not answer within {timeout_s:.0f} s; is it a Python interpreter?"
+                f"{_SETTING} is '{python}', which did not answer within {PROBE_S:.0f} s; is it a Python interpreter?"
             ) from error
         except OSError as error:
             raise ConfigError(f"{_SETTING} is '{python}', which cannot be started: {error}") from error

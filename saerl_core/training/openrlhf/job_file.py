@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from saerl_core.config.run import GradingConfig
+from saerl_core.config.grading import GradingConfig
 from saerl_core.disk import write_text
 from saerl_core.errors import BackendError
 

@@ -24,6 +24,8 @@ from typing import Protocol
 _POLL_S = 2.0
 _STOP_S = 20.0
 _MAX_LOST_POLLS = 90  # three minutes without an answer of the cluster
+_MAX_STARTING_POLLS = 30  # a minute in which a cluster that has just been started has nobody to run a job
+_STARTING = "No available agent"
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
@@ -70,8 +72,7 @@ def main(argv: list[str], client: JobClient | None = None, sleep: Callable[[floa
     client = client or _client(address)
     end_earlier(client, name, sleep)
     env_vars = {variable: os.environ[variable] for variable in json.loads(variables)}
-    # Ray hands the text to a shell on the cluster: every argument is quoted for it
-    client.submit_job(entrypoint=shlex.join(command), submission_id=name, runtime_env={"env_vars": env_vars})
+    submit(client, shlex.join(command), name, env_vars, sleep)  # Ray hands the text to a shell: all of it is quoted
     logs = threading.Thread(target=_copy_log, args=(client, name), daemon=True)
     logs.start()
     state = ""
@@ -87,6 +88,24 @@ def main(argv: list[str], client: JobClient | None = None, sleep: Callable[[floa
     what = "failed" if state == "FAILED" else "was stopped on the cluster"
     sys.stdout.write(f"saerl: the Ray job {name} {what}: {message.splitlines()[-1]}\n")
     return 1
+
+
+def submit(
+    client: JobClient, command: str, name: str, env_vars: dict[str, str], sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Start the job, for which a cluster that has just been started may lack an agent for a while.
+
+    Raises:
+        RuntimeError: If the cluster refuses the job, or still has no agent after a minute.
+    """
+    for left in reversed(range(_MAX_STARTING_POLLS)):
+        try:
+            client.submit_job(entrypoint=command, submission_id=name, runtime_env={"env_vars": env_vars})
+            return
+        except RuntimeError as error:
+            if not left or _STARTING not in str(error):
+                raise
+        sleep(_POLL_S)
 
 
 def wait(client: JobClient, name: str, parent: int, sleep: Callable[[float], None] = time.sleep) -> str:

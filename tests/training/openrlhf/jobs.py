@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from saerl_core.config.run import GradingConfig
+from saerl_core.config.grading import GradingConfig
 from saerl_core.training.openrlhf.job_file import JobFile
 
 

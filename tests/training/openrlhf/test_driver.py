@@ -218,14 +218,14 @@ def test_another_version_is_refused_with_both_named(train, tmp_path, version, na
 @pytest.mark.parametrize(
     ("script", "named"),
     [
-        ("#!/bin/sh\nsleep 30", "did not answer within"),
+        ("#!/bin/sh\nexec sleep 30", "did not answer within"),
         ("#!/bin/sh\necho no such thing >&2; exit 2", "exit code 2: no such thing"),
         ("#!/bin/sh\necho 3", "does not answer as Python does"),
         ("not a program", "cannot be started|does not answer"),
     ],
 )
 def test_an_interpreter_that_is_none_is_refused(train, tmp_path, monkeypatch, script, named):
-    monkeypatch.setattr("saerl_core.training.openrlhf.checks.probe.__defaults__", (0.5,))
+    monkeypatch.setattr("saerl_core.training.openrlhf.checks.PROBE_S", 0.5)
     python = tmp_path / "python"
     python.write_text(script)
     python.chmod(0o755)

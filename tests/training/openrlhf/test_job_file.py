@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from saerl_core.config.run import GradingConfig
+from saerl_core.config.grading import GradingConfig
 from saerl_core.errors import BackendError
 from saerl_core.training.openrlhf.job_file import JobFile
 from tests.training.openrlhf.jobs import make_job

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -140,6 +141,35 @@ def test_a_cluster_that_is_silent_for_a_while_is_waited_for(run, capsys):
 
     client.submit_job = lose_some
     assert run(client) == 0
+
+
+@pytest.mark.parametrize(("n_refused", "is_started"), [(5, True), (submit._MAX_STARTING_POLLS, False)])
+def test_a_cluster_that_has_just_been_started_is_waited_for(run, n_refused, is_started):
+    client, refused = Client("SUCCEEDED"), iter(range(n_refused))
+    submitted = client.submit_job
+
+    def not_yet(**job):
+        if next(refused, None) is not None:
+            raise RuntimeError("Request failed with status code 500: No available agent to submit job.")
+        return submitted(**job)
+
+    client.submit_job = not_yet
+    with nullcontext() if is_started else pytest.raises(RuntimeError, match="No available agent"):
+        assert run(client) == 0
+    assert (client.submitted is not None) == is_started
+
+
+def test_a_job_that_is_refused_for_another_reason_is_not_tried_again(run):
+    client, tried = Client("SUCCEEDED"), []
+
+    def refuse(**job):
+        tried.append(job)
+        raise RuntimeError("Request failed with status code 400: bad entrypoint")
+
+    client.submit_job = refuse
+    with pytest.raises(RuntimeError, match="bad entrypoint"):
+        run(client)
+    assert len(tried) == 1
 
 
 def test_a_cluster_that_stays_silent_ends_the_wait(run):

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from saerl_core.config.run import GradingConfig
+from saerl_core.config.grading import GradingConfig
 from saerl_core.errors import BackendError, ConfigError
 from saerl_core.rollouts.grading import Grader
 from saerl_core.training.openrlhf.loader import Place
