@@ -7,9 +7,7 @@ been imported, whoever imports it – the trainer's own process or one of Ray's 
 import gc
 import os
 import sys
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
+from importlib.abc import MetaPathFinder
 
 ENVIRONMENT = {
     "DS_ACCELERATOR": "cpu",
@@ -69,48 +67,7 @@ class PatchAfterImport(MetaPathFinder):
         loader.exec_module = exec_module  # a loader belongs to one module
 
 
-class Nothing:
-    """Called, entered or asked whether it is true: nothing happens."""
-
-    def __call__(self, *_, **__):
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def __bool__(self):
-        return False
-
-
-class Unused(ModuleType):
-    """A module in which every name is `Nothing`."""
-
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return Nothing()
-
-
-class WithoutDeepCompile(MetaPathFinder, Loader):
-    """DeepSpeed's compiler needs a GPU, and loads torch's inductor: a fifth of the imports' time in every process."""
-
-    package = "deepspeed.compile"
-
-    def find_spec(self, name, path=None, target=None):
-        is_part = name == self.package or name.startswith(f"{self.package}.")
-        return ModuleSpec(name, self, is_package=True) if is_part else None
-
-    def create_module(self, spec):
-        return Unused(spec.name)
-
-    def exec_module(self, module):
-        pass
-
-
 for _name, _value in ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
 gc.disable()  # a quarter of the imports' time, in each of six processes; on again as soon as they are done
-sys.meta_path[:0] = [PatchAfterImport(), WithoutDeepCompile()]
+sys.meta_path.insert(0, PatchAfterImport())
