@@ -34,7 +34,6 @@ class PatchAfterImport(MetaPathFinder):
             "torch.cuda",
             "transformers.utils.import_utils",
             "ray._private.worker",
-            "ray.dashboard.head",
             "deepspeed.comm.torch",
             "openrlhf.utils.deepspeed.deepspeed",
             "openrlhf.trainer.ray.launcher",

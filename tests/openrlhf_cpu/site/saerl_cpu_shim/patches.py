@@ -54,12 +54,6 @@ def patch_ray_worker(worker):
     worker.init = init
 
 
-def patch_dashboard(head):
-    """A cluster that is asked to run jobs needs the part that does; each of the six others is a process of its own."""
-    load = head.DashboardHead._load_subprocess_module_handles
-    head.DashboardHead._load_subprocess_module_handles = lambda self, _=None: load(self, {"JobHead"})
-
-
 def ray_folder():
     """A short path, for Ray's sockets live in it (107 characters at most); one a process, so that runs never meet."""
     for old in glob.glob("/tmp/saerl-ray-*"):
@@ -160,7 +154,6 @@ PATCHES = {
     "torch.cuda": patch_torch_cuda,
     "transformers.utils.import_utils": patch_import_utils,
     "ray._private.worker": patch_ray_worker,
-    "ray.dashboard.head": patch_dashboard,
     "deepspeed.comm.torch": patch_deepspeed_comm,
     "openrlhf.utils.deepspeed.deepspeed": patch_strategy,
     "openrlhf.trainer.ray.launcher": collect_garbage_again,  # the last of the large imports; engines do it themselves
