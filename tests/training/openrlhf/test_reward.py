@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -205,3 +207,10 @@ def test_answers_that_cannot_be_read_end_the_trainer_at_once(tmp_path, content):
 )
 def test_completion_of(query, prompt, completion):
     assert completion_of(query, prompt, ("<eos>", "<pad>", "")) == completion
+
+
+def test_a_trainers_process_does_not_wait_for_pandas_and_the_whole_configuration():
+    code = "import sys, saerl_core.training.openrlhf.reward; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "saerl_core.training.openrlhf.job_file" in loaded
+    assert not {"pandas", "saerl_core.config.run", "torch"} & set(loaded)
