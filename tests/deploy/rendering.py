@@ -5,8 +5,10 @@ The private names of ZenML stand in this module only; they are those of zenml 0.
 
 import configparser
 import sys
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 from uuid import uuid4
 
@@ -122,6 +124,7 @@ def step_jobs(stack, snapshot):
     from zenml.integrations.kubernetes import kube_utils
     from zenml.integrations.kubernetes.orchestrators import KubernetesOrchestrator
     from zenml.integrations.kubernetes.orchestrators import kubernetes_orchestrator_entrypoint as entrypoint
+    from zenml.orchestrators import dag_runner
 
     jobs = {}
     runner, variables = entrypoint.DagRunner, entrypoint.get_config_environment_vars
@@ -143,7 +146,9 @@ def step_jobs(stack, snapshot):
         mock.patch.object(kube_utils, "delete_secret", lambda **_: None),  # noqa: PT008
         mock.patch.object(kube_utils, "create_job", create),
         mock.patch.object(kube_utils, "check_job_status", lambda **_: (kube_utils.JobStatus.SUCCEEDED, None)),  # noqa: PT008
-        mock.patch.object(entrypoint, "DagRunner", lambda **given: runner(**{**given, "monitoring_interval": 0.05})),
+        mock.patch.object(entrypoint, "setup_logging_context", lambda **_: nullcontext()),  # noqa: PT008 - no bucket takes its log
+        mock.patch.object(dag_runner, "time", SimpleNamespace(time=time.time, sleep=lambda _: time.sleep(0.01))),
+        mock.patch.object(entrypoint, "DagRunner", lambda **given: runner(**{**given, "monitoring_interval": 0.01})),
         mock.patch.object(  # noqa: PT008
             entrypoint,
             "get_config_environment_vars",

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-import tempfile
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,6 @@ from saerl_core.errors import ConfigError, DataError
 from saerl_core.records import PolicyRef, TrainJob
 from saerl_core.rollouts.reward_pool import RewardPool
 from saerl_core.training.held_out import held_out_prompts
-from saerl_core.training.openrlhf.files import copy_code, explained
 from saerl_core.training.openrlhf.job_file import OPENRLHF_VERSION
 from saerl_core.training.openrlhf.process import trainer_environment
 
@@ -83,25 +82,22 @@ def own_variables(settings: OpenRlhfConfig) -> dict[str, str]:
 
 def probe(python: Path, settings: OpenRlhfConfig) -> None:
     """Ask an interpreter what is installed; `ConfigError` unless it is exactly the version that we know."""
-    with tempfile.TemporaryDirectory() as folder:
-        code = Path(folder)
-        with explained(code):
-            copy_code(code)
-        try:
-            done = subprocess.run(
-                [str(python), "-m", "saerl_core.training.openrlhf.probe"],
-                env=trainer_environment(python, code, code, settings.env),
-                capture_output=True,
-                text=True,
-                timeout=PROBE_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ConfigError(
-                f"{_SETTING} is '{python}', which did not answer within {PROBE_S:.0f} s; is it a Python interpreter?"
-            ) from error
-        except OSError as error:
-            raise ConfigError(f"{_SETTING} is '{python}', which cannot be started: {error}") from error
+    nowhere = Path(os.devnull)  # the program is its text: where the interpreter runs, this package may not be
+    try:
+        done = subprocess.run(
+            [str(python), "-c", files("saerl_core.training.openrlhf").joinpath("probe.py").read_text("utf-8")],
+            env=trainer_environment(python, nowhere, nowhere, settings.env),
+            capture_output=True,
+            text=True,
+            timeout=PROBE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ConfigError(
+            f"{_SETTING} is '{python}', which did not answer within {PROBE_S:.0f} s; is it a Python interpreter?"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{_SETTING} is '{python}', which cannot be started: {error}") from error
     found = _answer(done.stdout)
     if done.returncode != 0 or found is None:
         last = ((done.stderr or done.stdout).strip().splitlines() or ["it said nothing"])[-1]

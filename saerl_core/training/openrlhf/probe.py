@@ -1,6 +1,7 @@
-"""What is installed in an environment: `python -m saerl_core.training.openrlhf.probe` prints it as one line of JSON.
+"""What is installed in an environment: run as a program, it prints that as one line of JSON.
 
-It imports nothing but the standard library, so that it answers at once, in whatever environment it is asked.
+An interpreter gets its text, for it need not have this package. It imports nothing but the standard library, so that
+it answers at once, in whatever environment it is asked.
 """
 
 from __future__ import annotations  # an old Python shall answer too

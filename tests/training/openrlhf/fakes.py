@@ -12,7 +12,7 @@ def fake_python(folder: Path, version: str | None = "0.11.2") -> Path:
     found = "null" if version is None else f'"{version}"'
     python.write_text(
         "#!/bin/sh\n"
-        'if [ "$2" = saerl_core.training.openrlhf.probe ]; then\n'
+        'if [ "$1" = -c ]; then\n'
         f"  echo '{{\"openrlhf\": {found}}}'\n"
         'elif [ "$1" = -P ]; then\n'  # a program by its path
         f'  exec "{sys.executable}" "$@"\n'
