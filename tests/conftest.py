@@ -42,9 +42,11 @@ pytest_plugins = ["tests.zenml_fixtures"]  # after the hook: it imports saerl_co
 # first take from the cache, and the manifests of the run files on Kubernetes.
 SHARE = (
     (
+        "tests/pipelines/test_command_line.py",
         "tests/pipelines/test_compare.py",
         "tests/pipelines/test_control.py",
         "tests/pipelines/test_export_run.py",
+        "tests/pipelines/test_openrlhf_run.py",
         "tests/pipelines/test_own_reward.py",
         "tests/pipelines/test_screens.py",
         "tests/pipelines/test_server_outage.py",

@@ -78,10 +78,10 @@ def trial(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def buffer(*, wait_s: float = STEP_WAIT_S, last: bool = False) -> Iterator[Buffer]:
+def buffer(*, wait_s: float | None = None, last: bool = False) -> Iterator[Buffer]:
     """Open the buffer of the active MLflow run, or go on with the open one; its end waits a bounded time for delivery.
 
-    The `last` one of a run takes the journal away when everything has arrived.
+    That time is `wait_s` seconds, by default that of a step. The `last` one of a run takes the journal away when everything has arrived.
     """
     if _open:
         yield _open[-1]
@@ -97,7 +97,7 @@ def buffer(*, wait_s: float = STEP_WAIT_S, last: bool = False) -> Iterator[Buffe
             yield opened
         finally:
             _open.pop()
-            left = opened.close(_wait(wait_s))
+            left = opened.close(_wait(STEP_WAIT_S if wait_s is None else wait_s))
             if left:
                 logger.warning(
                     "%d records wait for the MLflow server in %s; they go out at the next step, or with "

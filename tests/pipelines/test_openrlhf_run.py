@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from saerl_core.tables import TRAINING_LOG
+from saerl_core.training.consumed import batches_of
 from tests.pipelines.small import SMALL
 from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
@@ -33,50 +34,35 @@ NO_CURVES = {  # of MLflow; kl: there is no reference policy here
 }
 EVAL_EVERY = 2
 VARIABLE, SECRET = "SAERL_PLANTED_TOKEN", "planted-value-of-a-token"
-IN_ZENML = """
-import json
-from saerl_core.environment import apply
-apply()
-from zenml.client import Client
-run = Client().list_pipeline_runs(sort_by="desc:created", size=1).items[0]
-output = lambda step, name: run.steps[step].outputs[name][0]
-plan, consumed = output("plan_batches", "plan").load(), output("train_policy", "consumed").load()
-policy, before = output("train_policy", "trained_policy"), output("prepare_policy", "policy")
-rows = consumed.sort_values(["step", "slot"]).groupby("step")["prompt_id"].apply(list)
-scored = output("evaluate_policy", "scores").load()
-print(json.dumps({
-    "planned": [plan.batch(i) for i in range(plan.n_steps)],
-    "consumed": [rows[i] for i in range(plan.n_steps)],
-    "materializer": str(policy.materializer),
-    "policy_ids": [policy.load().policy_id, before.load().policy_id],
-    "files": sorted(p.name for p in __import__("pathlib").Path(policy.load().path).iterdir()),
-    "scored": sorted(set(scored["policy"])),
-}))
-"""
-
 pytestmark = [pytest.mark.openrlhf, pytest.mark.slow, *OUR_WARNINGS_ARE_ERRORS]
 
 
 class Finished:
-    """One home in which both backends have trained the same plan."""
+    """Both backends have trained the same plan, in the home of these tests' process."""
 
-    def __init__(self, home: Path, python: Path) -> None:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("ZENML_", "MLFLOW_", "RAY_"))}
+    def __init__(self, home: Path, python: Path, folder: Path, client: mlflow.MlflowClient) -> None:
+        from zenml.client import Client
+
+        from pipelines.training import saerl_pipeline
+
         path = os.pathsep.join([str(BIN), os.environ["PATH"]])
-        self.environment = {**clean, "SAERL_HOME": str(home), "PATH": path, VARIABLE: SECRET}
-        self.home, self.said = home, ""
-        self.run_file = home.parent / "openrlhf.yaml"
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+        self.environment = {**clean, "PATH": path, VARIABLE: SECRET}
+        self.home, self.said, self.mlflow = home, "", client
+        self.run_file = folder / "openrlhf.yaml"
         self.run_file.write_text(yaml.safe_dump(small_run(python)))
-        self.call(sys.executable, "-m", "pipelines", "setup")
         self.call("zenml", "pipeline", "run", "saerl", "-c", str(self.run_file))
-        self.stored = json.loads(self.call(sys.executable, "-c", IN_ZENML).stdout.strip().splitlines()[-1])
-        embedded = home.parent / "embedded.yaml"
-        embedded.write_text(yaml.safe_dump(small_run(None)))
-        self.call("zenml", "pipeline", "run", "saerl", "-c", str(embedded))
-        self.mlflow = mlflow.MlflowClient(f"sqlite:///{home}/mlflow.db")
-        experiment = self.mlflow.get_experiment_by_name("saerl")
-        runs = self.mlflow.search_runs([experiment.experiment_id])
-        self.runs = {run.data.params["training.backend"]: run for run in runs}
+        in_zenml = Client().list_pipeline_runs(sort_by="desc:created", size=1).items[0]
+        self.outputs = {name: step.outputs for name, step in in_zenml.steps.items()}
+        embedded = saerl_pipeline(**small_run(None)["parameters"])
+        experiment = client.get_experiment_by_name("saerl")
+        runs = client.search_runs([experiment.experiment_id], max_results=50)
+        by_name = {run.info.run_name: run for run in runs}
+        self.runs = {"openrlhf": by_name[in_zenml.name], "embedded": by_name[embedded.name]}
+
+    def output(self, step, name):
+        """What a step of the run with OpenRLHF put into ZenML's store."""
+        return self.outputs[step][name][0]
 
     def call(self, *command):
         done = subprocess.run(
@@ -116,15 +102,17 @@ def small_run(python):
 
 
 @pytest.fixture(scope="module")
-def finished(openrlhf_python, tmp_path_factory):
-    return Finished(tmp_path_factory.mktemp("openrlhf") / "home", openrlhf_python)
+def finished(openrlhf_python, local_stack, saerl_home, mlflow_client, tmp_path_factory):
+    return Finished(saerl_home, openrlhf_python, tmp_path_factory.mktemp("openrlhf"), mlflow_client)
 
 
 def test_it_says_that_the_planned_order_was_trained(finished):
     assert "Traceback" not in finished.said
     assert "Planned order was trained: 4 of 4 batches identical." in finished.said
-    assert finished.stored["consumed"] == finished.stored["planned"]
-    assert len({i for batch in finished.stored["planned"] for i in batch}) > SMALL["plan"]["prompts_per_step"]
+    plan, consumed = finished.output("plan_batches", "plan").load(), finished.output("train_policy", "consumed").load()
+    planned = [plan.batch(i) for i in range(plan.n_steps)]
+    assert list(batches_of(consumed).values()) == planned
+    assert len({i for batch in planned for i in batch}) > SMALL["plan"]["prompts_per_step"]
 
 
 def test_metrics_are_in_mlflow_step_by_step_under_the_names_of_the_embedded_backend(finished):
@@ -150,11 +138,12 @@ def test_the_trainers_log_and_the_report_are_kept(finished):
 
 
 def test_the_trained_policy_is_stored_by_the_materializer_and_evaluated(finished):
-    stored = finished.stored
-    assert "PolicyMaterializer" in stored["materializer"]
-    assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(stored["files"])
-    assert len(set(stored["policy_ids"])) == 2, "training changed the weights"
-    assert stored["scored"] == ["after", "before"]
+    stored, before = finished.output("train_policy", "trained_policy"), finished.output("prepare_policy", "policy")
+    assert "PolicyMaterializer" in str(stored.materializer)
+    trained = stored.load()
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {p.name for p in Path(trained.path).iterdir()}
+    assert trained.policy_id != before.load().policy_id, "training changed the weights"
+    assert set(finished.output("evaluate_policy", "scores").load()["policy"]) == {"before", "after"}
     run = finished.runs["openrlhf"]
     assert {"answer/accuracy_before", "answer/accuracy_after"} <= run.data.metrics.keys()
     found = json.loads(Path(finished.mlflow.download_artifacts(run.info.run_id, "diagnostics.json")).read_text())

@@ -12,7 +12,8 @@ from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
 pytestmark = [pytest.mark.slow, *OUR_WARNINGS_ARE_ERRORS]
 N_STEPS = 6
-DOWN_AFTER_TRAINING_S = 15.0  # longer than a step waits at its end, so that ZenML meets the dead server too
+STEP_WAIT_S = 2.0
+DOWN_AFTER_TRAINING_S = 4.0  # longer than a step waits at its end, so that ZenML meets the dead server too
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,8 @@ def run_with_outage(stack_on_server, server):
     parameters["training"] = {**parameters["training"], "seed": 41}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(step_module, "log_training_step", log_and_kill)
+        patch.setattr("tracking.delivery.STEP_WAIT_S", STEP_WAIT_S)
+        patch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0.2")  # ten tries within two minutes, not within eight
         try:
             run = saerl_pipeline(**parameters)
         finally:
