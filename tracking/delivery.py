@@ -81,7 +81,8 @@ def trial(name: str) -> Iterator[None]:
 def buffer(*, wait_s: float | None = None, last: bool = False) -> Iterator[Buffer]:
     """Open the buffer of the active MLflow run, or go on with the open one; its end waits a bounded time for delivery.
 
-    That time is `wait_s` seconds, by default that of a step. The `last` one of a run takes the journal away when everything has arrived.
+    That time is `wait_s` seconds, by default that of a step. The `last` one of a run takes the journal away when
+    everything has arrived.
     """
     if _open:
         yield _open[-1]

@@ -58,7 +58,6 @@ def run_with_outage(stack_on_server, server):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(step_module, "log_training_step", log_and_kill)
         patch.setattr("tracking.delivery.STEP_WAIT_S", STEP_WAIT_S)
-        patch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0.2")  # ten tries within two minutes, not within eight
         try:
             run = saerl_pipeline(**parameters)
         finally:
