@@ -43,7 +43,7 @@ def finite(value: float) -> float | None:
 
 def table(rows: Sequence[dict[str, Cell]]) -> alt.Chart:
     """Return a chart without marks over rows of numbers and texts."""
-    return alt.Chart(alt.InlineData(values=[*rows]))
+    return alt.Chart(alt.InlineData(values=tuple(rows)))
 
 
 def span(values: Sequence[float], *, lo: float | None = None, hi: float | None = None) -> tuple[float, float]:
@@ -123,20 +123,20 @@ def curves(
         x=x_of("x", x_label, (x_lo, x_hi)),
         y=y_of("y", y_label, span(ys, lo=y_range[0], hi=y_range[1]), as_share=as_share),
         color=painted(),
-        detail="n:N",
+        detail=alt.Detail("n:N"),
     )
     layers = [base.mark_line(strokeWidth=2, strokeJoin="round").encode(opacity=alt.Opacity("o:Q", scale=None))]
     if any(s.low for s in series):
-        layers.insert(0, base.mark_area(opacity=0.16).encode(y="l:Q", y2="h:Q"))
+        layers.insert(0, base.mark_area(opacity=0.16).encode(y=alt.Y("l:Q"), y2=alt.Y2("h:Q")))
     if any(is_smoothed(one, smooth) for one in series):
-        layers.append(base.mark_line(strokeWidth=2, strokeJoin="round").encode(y="m:Q"))
+        layers.append(base.mark_line(strokeWidth=2, strokeJoin="round").encode(y=alt.Y("m:Q")))
     return layered(*layers, nearest(base, [("n", "curve"), ("x", x_label), ("t", "value")]))
 
 
 def nearest(base: alt.Chart, tips: Sequence[tuple[str, str]]) -> alt.Chart:
     """Return the layer that marks the point nearest to the pointer and tells its `tips`: pairs of field and name."""
     pointer = alt.selection_point(name="near", on="pointerover", nearest=True, empty=False)
-    shown = alt.when(pointer).then(alt.value(1)).otherwise(alt.value(0))
+    shown = alt.OpacityValue(0, condition=[{"param": pointer.name, "value": 1, "empty": False}])
     points = base.mark_point(filled=True, size=60).encode(opacity=shown, tooltip=tooltips(tips))
     marked: alt.Chart = points.add_params(pointer).properties(name=HOVER)
     return marked
@@ -208,14 +208,14 @@ def histogram(
         x=x_of("a", x_label, bounds),
         y=y_of("y", "share of the group", (0, (top or 1.0) * 1.08), as_share=True),
         color=painted(),
-        detail="n:N",
+        detail=alt.Detail("n:N"),
         tooltip=tooltips([("n", "group"), ("w", x_label), ("t", "share")]),
     )
-    filled = base.transform_filter("datum.r === 0").mark_rect(opacity=0.55).encode(x2="b:Q", y2=alt.datum(0))
+    filled = base.transform_filter("datum.r === 0").mark_rect(opacity=0.55).encode(x2=alt.X2("b:Q"), y2=alt.datum(0))
     layers = [filled]
     if len(groups) > 1:
         outline = base.transform_filter("datum.r > 0").mark_line(interpolate="step-after", strokeWidth=2)
-        layers += [outline, base.mark_rect(opacity=0).encode(x2="b:Q", y2=alt.datum(0)).properties(name=HOVER)]
+        layers += [outline, base.mark_rect(opacity=0).encode(x2=alt.X2("b:Q"), y2=alt.datum(0)).properties(name=HOVER)]
     return finish(layered(*layers), title, n_bins * bool(n_values))
 
 
@@ -248,9 +248,9 @@ def bars(
         high = room * max((end for end, _ in ends), default=0.0) or 1.0
     x = x_of("a", x_label, (0, high), grid=True, as_share=write == "share")
     base = table(rows).encode(x=x, y=rows_of(names), color=painted())
-    shown = base.mark_bar().encode(x2="b:Q", tooltip=tooltips([("f", "of"), ("n", "what"), ("t", "value")]))
+    shown = base.mark_bar().encode(x2=alt.X2("b:Q"), tooltip=tooltips([("f", "of"), ("n", "what"), ("t", "value")]))
     told_ends = table([{"r": r, "a": finite(e), "t": text} for r, (e, text) in zip(names, ends, strict=True)])
-    texts = told_ends.mark_text(align="left", dx=5, color=paint("ink")).encode(x=x, y=rows_of(names), text="t:N")
+    texts = told_ends.mark_text(align="left", dx=5, color=paint("ink")).encode(x=x, y=rows_of(names), text=alt.Text("t:N"))
     layers: list[alt.Chart] = [shown, texts]
     if reference is not None:
         dashed = table([{"a": reference}]).mark_rule(color=paint("ink"), strokeDash=[4, 3], opacity=0.6)

@@ -94,7 +94,7 @@ def before_after(
         if old is not None and new is not None
     ]
     thin = table(joined).mark_rule(color=paint("mute"), strokeWidth=1.2, opacity=0.7)
-    layers = [thin.encode(x=x, x2="b:Q", y=rows_of(rows))]
+    layers = [thin.encode(x=x, x2=alt.X2("b:Q"), y=rows_of(rows))]
     apart = _APART_PX if any(_error(i) > 0 for i in known) else 0
     for name, found, css, offset in ((names[0], before, "c7", -apart), (names[1], after, "c0", apart)):
         cells = _share_cells(name, labels, found, high)
@@ -102,7 +102,7 @@ def before_after(
         whisker = base.mark_rule(color=paint(css), strokeWidth=2, opacity=0.55, yOffset=offset, y2Offset=offset)
         dot = base.mark_point(color=paint(css), filled=True, size=70, opacity=1, yOffset=offset)
         tips = tooltips([("f", "of"), ("n", "when"), ("t", "value")])
-        layers += [whisker.encode(x=_over(x, "l"), x2="h:Q"), dot.encode(x=x, tooltip=tips)]
+        layers += [whisker.encode(x=_over(x, "l"), x2=alt.X2("h:Q")), dot.encode(x=x, tooltip=tips)]
     return finish(layered(*layers), title, len(known), (NARROW, ROW_PX * len(labels) + 52))
 
 
@@ -146,7 +146,7 @@ def forest(title: str, labels: Sequence[str], estimates: Sequence[Estimate], x_l
     base = table(cells).encode(y=rows_of(rows), color=painted())
     tips = tooltips([("f", "of"), ("t", x_label)])
     zero = table([{"a": 0}]).mark_rule(color=paint("ink"), strokeDash=[4, 3], opacity=0.6).encode(x=x)
-    whisker = base.mark_rule(strokeWidth=2).encode(x=_over(x, "l"), x2="h:Q", tooltip=tips)
+    whisker = base.mark_rule(strokeWidth=2).encode(x=_over(x, "l"), x2=alt.X2("h:Q"), tooltip=tips)
     dot = base.mark_point(filled=True, size=80, opacity=1).encode(x=x, tooltip=tips)
     return finish(layered(zero, whisker, dot), title, len(cells), (WIDE, ROW_PX * len(labels) + 52))
 

@@ -51,7 +51,7 @@ def cluster_map(
     marks = table(rows).encode(
         x=across, y=up, color=painted(), shape=alt.Shape("s:N", scale=None, legend=None), tooltip=_map_tips()
     )
-    label = table(middles).encode(x=across, y=up, text="t:N")
+    label = table(middles).encode(x=across, y=up, text=alt.Text("t:N"))
     halo = label.mark_text(fontSize=15, fontWeight="bold", color=paint("panel"), stroke=paint("panel"), strokeWidth=4)
     number = label.mark_text(fontSize=15, fontWeight="bold", color=paint("ink"))
     layers = layered(marks.mark_point(filled=True, size=26, opacity=0.62), halo, number)
@@ -93,7 +93,7 @@ def plan_clusters(title: str, plan: pd.DataFrame, names: Mapping[int, str]) -> C
         opacity=alt.Opacity("o:Q", scale=None),
         tooltip=tooltips([("w", "step"), ("t", "share"), ("n", "of"), ("d", "mean difficulty of the batch")]),
     )
-    cells = base.mark_rect().encode(x2="b:Q", y2="z:Q")
+    cells = base.mark_rect().encode(x2=alt.X2("b:Q"), y2=alt.Y2("z:Q"))
     return finish(layered(cells), title, len(rows), (WIDE, row_px * len(clusters) + 50))
 
 
@@ -114,11 +114,11 @@ def plan_difficulty(title: str, plan: pd.DataFrame, observed: pd.DataFrame | Non
         rows.append({**place, "l": finite(row["min"]), "h": finite(row["max"]), "t": told, "w": numbers.percent(seen)})
     bounds = (0.0, max(float(by_step.index.max()), 1.0))
     base = table(rows).encode(x=x_of("x", "step", bounds), y=y_of("y", "difficulty", (0, 1)))
-    band = base.mark_area(color=paint("c0"), opacity=0.16).encode(y="l:Q", y2="h:Q")
+    band = base.mark_area(color=paint("c0"), opacity=0.16).encode(y=alt.Y("l:Q"), y2=alt.Y2("h:Q"))
     layers = [band, base.mark_line(color=paint("c0"), strokeWidth=2)]
     tips = [("x", "step"), ("t", "planned difficulty")]
     if wrong:
-        layers.append(base.mark_line(color=paint("c1"), strokeWidth=2).encode(y="v:Q"))
+        layers.append(base.mark_line(color=paint("c1"), strokeWidth=2).encode(y=alt.Y("v:Q")))
         tips.append(("w", "wrong in training"))
     point = nearest(base.encode(color=alt.value(paint("c0"))), tips)
     return finish(layered(*layers, point), title, len(rows), (WIDE, 260))
