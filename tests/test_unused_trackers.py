@@ -13,7 +13,6 @@ ROOT = Path(__file__).resolve().parents[1]
 SAE = (
     "from saerl_core.features.sae_lens_import import quiet_sae_lens\nwith quiet_sae_lens() as s: s.training.sae_trainer"
 )
-TRL = "from saerl_core.training.embedded.planned import planned_trainer\nplanned_trainer()"
 TRAINED = """
 from pathlib import Path
 from saerl_core.training.run import train_policy
@@ -39,13 +38,12 @@ def said(code, *arguments):
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("code", [SAE, TRAINED], ids=["sae-lens", "a training with TRL"])
-def test_neither_is_loaded(code, tmp_path):
-    assert said(code + LOADED, tmp_path)[-1] == "[]"
+def test_sae_lens_loads_neither():
+    assert said(SAE + LOADED) == ["[]"]
 
 
-def test_who_uses_them_has_the_real_ones():
-    assert said(TRL + LATER) == ["None True None", "True True"]
+def test_a_training_with_trl_loads_neither_and_who_uses_them_has_the_real_ones(tmp_path):
+    assert said(TRAINED + LOADED + LATER, tmp_path)[-3:] == ["[]", "None True None", "True True"]
 
 
 def test_a_module_is_put_back_and_one_that_is_loaded_or_absent_stays(monkeypatch):

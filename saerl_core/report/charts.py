@@ -250,7 +250,9 @@ def bars(
     base = table(rows).encode(x=x, y=rows_of(names), color=painted())
     shown = base.mark_bar().encode(x2=alt.X2("b:Q"), tooltip=tooltips([("f", "of"), ("n", "what"), ("t", "value")]))
     told_ends = table([{"r": r, "a": finite(e), "t": text} for r, (e, text) in zip(names, ends, strict=True)])
-    texts = told_ends.mark_text(align="left", dx=5, color=paint("ink")).encode(x=x, y=rows_of(names), text=alt.Text("t:N"))
+    texts = told_ends.mark_text(align="left", dx=5, color=paint("ink")).encode(
+        x=x, y=rows_of(names), text=alt.Text("t:N")
+    )
     layers: list[alt.Chart] = [shown, texts]
     if reference is not None:
         dashed = table([{"a": reference}]).mark_rule(color=paint("ink"), strokeDash=[4, 3], opacity=0.6)

@@ -47,8 +47,9 @@ def real_job(policy, work_dir, python, attempt=1, inner=None, **changes):
 
 
 def ppo_job(policy, work_dir, python, attempt):
+    """A job with a critic, and no reference policy."""
     inner = {"critic_lr": 1e-2, "max_checkpoints": 2}
-    return real_job(policy, work_dir, python, attempt, inner, algorithm="ppo", save_every_steps=2)
+    return real_job(policy, work_dir, python, attempt, inner, algorithm="ppo", save_every_steps=2, kl_coef=0.0)
 
 
 def weights_file(work_dir, attempt):
