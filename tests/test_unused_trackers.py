@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from saerl_core.unused_trackers import unused_trackers
 
 ROOT = Path(__file__).resolve().parents[1]

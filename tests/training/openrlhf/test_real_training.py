@@ -283,9 +283,9 @@ def test_optimizer_scheduler_and_critic_go_on_too(ppo):
 
 def test_the_critic_is_trained_and_logged(ppo):
     for metrics in ppo.metrics:
-        assert np.isfinite([metrics[n] for n in ("critic_loss", "values", "critic_grad_norm", "kl", "loss")]).all()
+        assert np.isfinite([metrics[n] for n in ("critic_loss", "values", "critic_grad_norm", "loss")]).all()
         assert metrics["critic_grad_norm"] > 0
-    assert np.isfinite(ppo.result.log["kl"].astype(float)).all()
+    assert ppo.result.log["kl"].isna().all(), "there is no reference policy"
     assert load_model(ppo.result.policy).config.model_type == "qwen2"
     got = updates(ppo.work, 3)
     assert got[-1] == digests(tensors(ppo.result.policy), got[-1])

@@ -26,8 +26,8 @@ ENVIRONMENT = {
 }
 
 
-# While the first is imported, the second is absent, without which it does, as it does where PyTorch has none: a tenth of
-# the imports of every process, for a compiler of DeepSpeed's that is off.
+# While the first is imported, the second is absent, and the first does without, as with a PyTorch that has none: a tenth
+# of what every process imports, for a compiler of DeepSpeed's that is off.
 ABSENT = {"deepspeed.compile.inductor": "torch._inductor.lowering"}
 
 
