@@ -7,6 +7,7 @@ been imported, whoever imports it – the trainer's own process or one of Ray's 
 import gc
 import os
 import sys
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 
 ENVIRONMENT = {
@@ -26,8 +27,8 @@ ENVIRONMENT = {
 }
 
 
-# While the first is imported, the second is absent, and the first does without, as with a PyTorch that has none: a tenth
-# of what every process imports, for a compiler of DeepSpeed's that is off.
+# While the first is imported, the second is absent; the first does without it, as with a PyTorch that has none. That is
+# a tenth of what every process imports, for a compiler of DeepSpeed's that is off.
 ABSENT = {"deepspeed.compile.inductor": "torch._inductor.lowering"}
 
 
@@ -63,19 +64,27 @@ class PatchAfterImport(MetaPathFinder):
         run = loader.exec_module
 
         def exec_module(module):
-            absent = ABSENT.get(name)
-            if absent is not None:
-                sys.modules.setdefault(absent, None)
+            with absent(ABSENT.get(name)):
                 run(module)
-                if sys.modules[absent] is None:
-                    del sys.modules[absent]
-                return
-            run(module)
-            from saerl_cpu_shim.patches import PATCHES
+            if name in self.names:
+                from saerl_cpu_shim.patches import PATCHES
 
-            PATCHES[name](module)
+                PATCHES[name](module)
 
         loader.exec_module = exec_module  # a loader belongs to one module
+
+
+@contextmanager
+def absent(name):
+    """Let nobody import a module for a while, unless somebody has."""
+    if name is None or name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 for _name, _value in ENVIRONMENT.items():
