@@ -112,8 +112,7 @@ def seeds_needed(differences: Sequence[float], gain: float, power: float = 0.8, 
     if len(differences) < 2:
         return None
     spread = float(np.std(np.asarray(differences, dtype=np.float64), ddof=1))
-    for n in range(2, at_most + 1):
-        quantiles = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) + stats.t.ppf(power, n - 1)
-        if quantiles * spread / sqrt(n) <= gain:
-            return n
-    return None
+    n = np.arange(2, at_most + 1)
+    quantiles = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) + stats.t.ppf(power, n - 1)
+    enough = n[quantiles * spread / np.sqrt(n) <= gain]
+    return int(enough[0]) if len(enough) else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -42,6 +43,16 @@ class Trial:
     def spent(self) -> Point:
         """Return the last point: everything that the trial used."""
         return self.curve[-1]
+
+    @cached_property
+    def item_ids(self) -> np.ndarray:
+        """Return the ids of the held-out items, shape `items`, in the order of the table."""
+        return self.items["item_id"].to_numpy(dtype=object)
+
+    @cached_property
+    def item_rates(self) -> Float64[np.ndarray, " items"]:
+        """Return the accuracy of each held-out item, in [0, 1], in the order of the table."""
+        return (self.items["n_correct"] / self.items["n_samples"]).to_numpy(dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -91,18 +102,15 @@ def _by_seed(trials: Sequence[Trial], arm: str) -> dict[int, Trial]:
 
 
 def _rates(trial: Trial, like: Trial) -> Float64[np.ndarray, " items"]:
-    ids, table = like.items["item_id"].to_numpy(), trial.items
-    if np.array_equal(table["item_id"].to_numpy(), ids):
-        same: Float64[np.ndarray, " items"] = (table["n_correct"] / table["n_samples"]).to_numpy(dtype=np.float64)
-        return same
-    table = table.set_index("item_id")
-    if len(table) != len(ids) or not table.index.isin(ids).all():
+    if np.array_equal(trial.item_ids, like.item_ids):
+        return trial.item_rates
+    at = {item: i for i, item in enumerate(trial.item_ids)}
+    if len(at) != len(like.item_ids) or not at.keys() >= set(like.item_ids):
         raise DataError(
             f"arm '{trial.arm}', seed {trial.seed} was scored on other items than arm '{like.arm}', seed {like.seed}; "
             "score all trials on the same held-out prompts"
         )
-    table = table.loc[ids]
-    return (table["n_correct"] / table["n_samples"]).to_numpy(dtype=np.float64)
+    return trial.item_rates[[at[item] for item in like.item_ids]]
 
 
 # --- learning curves
