@@ -26,6 +26,7 @@ def parameters() -> dict:
     found = copy.deepcopy(SMALL)
     per_step = found["plan"]["prompts_per_step"] * found["training"]["group_size"]
     compare = {"arms": ARMS, "seeds": [0, 1], "budget_rollouts": 4 * per_step, "n_evaluations": 2, "n_samples": 2}
+    compare["workers"] = 1  # test_pool has several
     found["training"]["warmup_steps"] = 1  # trials of this file alone: none is taken from another comparison
     return {**found, "compare": compare}
 

@@ -101,7 +101,8 @@ def compared(servers, runs):
 
     parameters = copy.deepcopy(SMALL)
     arms = [{"name": "vanilla", "plan": {"strategy": "vanilla"}}, {"name": "ours", "plan": {"strategy": "saerl"}}]
-    parameters["compare"] = {"arms": arms, "seeds": [0, 1], "budget_rollouts": 128, "n_evaluations": 2, "n_samples": 2}
+    sizes = {"budget_rollouts": 128, "n_evaluations": 2, "n_samples": 2, "workers": 1}
+    parameters["compare"] = {"arms": arms, "seeds": [0, 1], **sizes}
     run = compare_pipeline(**parameters)
     client = mlflow.MlflowClient(servers.mlflow)
     experiment = client.get_experiment_by_name("compare").experiment_id
