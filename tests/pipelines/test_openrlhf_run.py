@@ -34,6 +34,7 @@ NO_CURVES = {  # of MLflow; kl: there is no reference policy here
 }
 EVAL_EVERY = 2
 VARIABLE, SECRET = "SAERL_PLANTED_TOKEN", "planted-value-of-a-token"
+
 pytestmark = [pytest.mark.openrlhf, pytest.mark.slow, *OUR_WARNINGS_ARE_ERRORS]
 
 
