@@ -68,7 +68,7 @@ def run(path: str | None, settings: tuple[str, ...], stack: str | None) -> None:
 def validate(path: str | None, settings: tuple[str, ...], cost: bool, price_per_hour: float | None) -> None:
     """Check a configuration, a reward function, and the first rows of a file of prompts, without starting anything."""
     from pipelines.look import look_at_pool
-    from pipelines.placement import check_engine, shards_told
+    from pipelines.placement import check_environments, shards_told
     from saerl_core.policy.named import check_models
     from saerl_core.rollouts.reward_pool import checked_function
 
@@ -78,7 +78,7 @@ def validate(path: str | None, settings: tuple[str, ...], cost: bool, price_per_
     try:
         check_models(config)
         checked_function(config.grading)
-        check_engine(config)
+        check_environments(config, path)
         found = [*look_at_pool(config), *shards_told(config, path, compares=bool(config.compare.arms))]
     except SaerlError as error:
         raise click.ClickException(str(error)) from error

@@ -13,7 +13,7 @@ from zenml.pipelines.pipeline_definition import Pipeline
 
 from pipelines.interrupts import mark_killed_runs, told_when_stopped
 from pipelines.placement import (
-    check_engine,
+    check_environments,
     copied_steps,
     missing_variables,
     replaced_steps,
@@ -76,7 +76,7 @@ class SaerlPipeline(Pipeline):
         for sentence in shards_told(config, config_path, compares=compares):
             logger.info(sentence)
         copies, replaced = copied_steps(config, compares=compares), replaced_steps(config)
-        check_engine(config)
+        check_environments(config, config_path)
         operators = step_operators(Client().active_stack, config_path)
         steps: dict[str, dict[str, Any]] = settings_of_copies(config_path, copies)
         for name, operator in operators.items():

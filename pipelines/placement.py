@@ -14,6 +14,7 @@ from saerl_core.config.run import RunConfig, StrategySettings
 from saerl_core.errors import ConfigError
 from saerl_core.rollouts.vllm_environment import vllm_version
 from saerl_core.signals.labels import may_lack_labels
+from saerl_core.training.backends import check_environment
 from saerl_core.trials.arms import other_readings, resolve_arms
 
 TRIAL_STEP = "run_trial"  # what a run file calls the step of which a comparison makes one for every trial
@@ -55,18 +56,28 @@ def step_operators(stack: Stack, run_file: str | None) -> dict[str, str]:
     return {}
 
 
-def check_engine(config: RunConfig) -> None:
-    """Raise `ConfigError` where steps run on this machine and vLLM, which is asked for, cannot be started on it.
+def check_environments(config: RunConfig, run_file: str | None) -> None:
+    """Raise `ConfigError` where steps run on this machine, and vLLM or the trainer that they need is not on it.
 
-    `auto` is left to the steps: it takes vLLM for a large policy only, and none is loaded yet.
+    A run file whose steps ask for GPUs of their own is for pods. Engine `auto` is left to the steps: it takes vLLM for
+    a large policy only, and none is loaded yet.
     """
-    if config.rollouts.engine != "vllm" or not (config.may_measure or config.evaluation.enabled):
-        return
+    try:
+        if config.rollouts.engine == "vllm" and (config.may_measure or config.evaluation.enabled):
+            vllm_version(config.rollouts.python)
+        check_environment(config.training)
+    except ConfigError:
+        if _runs_here(run_file):
+            raise
+
+
+def _runs_here(run_file: str | None) -> bool:
+    if gpu_steps(run_file):
+        return False
     from zenml.client import Client
 
     stack = Client().active_stack
-    if stack.orchestrator.flavor == "local" and stack.step_operator is None:
-        vllm_version(config.rollouts.python)
+    return bool(stack.orchestrator.flavor == "local") and stack.step_operator is None
 
 
 def gpu_steps(run_file: str | None) -> list[str]:

@@ -17,6 +17,15 @@ def make_trainer(config: TrainingConfig) -> Trainer:
     return OpenRlhfTrainer()
 
 
+def check_environment(config: TrainingConfig) -> None:
+    """Raise `ConfigError` where the configured backend cannot start on this machine; the embedded one always can."""
+    if not config.enabled or config.backend == "embedded":
+        return
+    from saerl_core.training.openrlhf.checks import check_environment as check
+
+    check(config.openrlhf)
+
+
 def log_files(config: TrainingConfig, work_dir: Path) -> list[Path]:
     """Return the files in which a backend's own processes wrote what they said, the oldest first; often none."""
     if config.backend == "embedded":

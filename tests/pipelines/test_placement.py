@@ -1,13 +1,21 @@
 """Where steps run: what a run says about its shards, and whose settings their steps have."""
 
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from pipelines.__main__ import main
-from pipelines.placement import copied_steps, may_read_likelihoods, replaced_steps, settings_of_copies
+from pipelines.placement import (
+    check_environments,
+    copied_steps,
+    may_read_likelihoods,
+    replaced_steps,
+    settings_of_copies,
+)
 from saerl_core.config.load import load_config, validate
+from saerl_core.errors import ConfigError
 from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
 pytestmark = OUR_WARNINGS_ARE_ERRORS
@@ -17,7 +25,8 @@ FILE = {
     "training": {"enabled": False},
     "evaluation": {"enabled": False},
 }
-RUN_FILE = str(Path(__file__).resolve().parents[2] / "configs" / "kubernetes.yaml")
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+RUN_FILE = str(CONFIGS / "kubernetes.yaml")
 
 
 def test_validate_says_how_many_pods_and_gpus():
@@ -115,3 +124,29 @@ def test_an_interpreter_without_vllm_is_refused_before_anything_starts(python, t
     done = CliRunner().invoke(main, ["validate", *given])
     assert done.exit_code == 1
     assert f"rollouts.python '{python}' {told}" in done.output
+
+
+@pytest.mark.parametrize(
+    ("python", "told"),
+    [
+        ("/nowhere/python", "which does not exist; name the python of the trainer's environment"),
+        ("/bin/true", "which does not answer as Python does"),
+        (sys.executable, "has no openrlhf, but this version of saerl works with exactly 0.11.2"),
+    ],
+)
+def test_an_interpreter_without_openrlhf_is_refused_before_anything_starts(local_stack, python, told):
+    given = ["-c", str(CONFIGS / "openrlhf_cpu.yaml"), "--set", f"training.openrlhf.python={python}"]
+    for command in ("validate", "run"):
+        done = CliRunner().invoke(main, [command, *given])
+        assert done.exit_code == 1
+        assert f"'{python}'" in done.output
+        assert told in done.output
+        assert "has started" not in done.output
+
+
+def test_the_interpreters_of_pods_are_not_looked_for_here(local_stack):
+    config = load_config(RUN_FILE)
+    assert not Path(config.training.openrlhf.python).exists()
+    check_environments(config, RUN_FILE)
+    with pytest.raises(ConfigError, match="which does not exist"):
+        check_environments(config, None)

@@ -29,15 +29,21 @@ def check_job(job: TrainJob) -> None:
     _check_paths(job)
     _check_model(job.policy)
     settings = job.config.openrlhf
-    own_variables(settings)
+    check_environment(settings)
     if settings.python is not None:
-        probe(interpreter(settings), settings)
         _check_function(job, interpreter(settings))
     elif settings.image is None:
         raise ConfigError(
             "training.openrlhf.python is not set, and no image either; set it to the interpreter of the trainer's "
             "environment (docs/openrlhf.md says how to make one)"
         )
+
+
+def check_environment(settings: OpenRlhfConfig) -> None:
+    """Refuse variables that are not set here, an interpreter that is none or has another OpenRLHF: `ConfigError`."""
+    own_variables(settings)
+    if settings.python is not None:
+        probe(interpreter(settings), settings)
 
 
 def _check_function(job: TrainJob, python: Path) -> None:
