@@ -42,7 +42,11 @@ def finite(value: float) -> float | None:
 
 
 def table(rows: Sequence[dict[str, Cell]]) -> alt.Chart:
-    """Return a chart without marks over rows of numbers and texts."""
+    """Return a chart without marks over rows of numbers and texts.
+
+    A tuple, for Altair copies a list with every layer. Nor does any chart name a channel by its text alone, `x2="b:Q"`:
+    Altair then looks through its whole schema for the class.
+    """
     return alt.Chart(alt.InlineData(values=tuple(rows)))
 
 
