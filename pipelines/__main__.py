@@ -20,7 +20,7 @@ from pipelines.commands.settings import settings as settings_command
 from saerl_core.config.load import load_config
 from saerl_core.config.run import RunConfig
 from saerl_core.config.set import read_settings
-from saerl_core.environment import apply, state_dir
+from saerl_core.environment import apply, collect_less, state_dir
 from saerl_core.errors import SaerlError
 
 CONFIG = click.option(
@@ -34,6 +34,7 @@ SET = click.option(
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Which prompts, in which order: SAE-guided data engineering for RL on language models."""
+    collect_less()
     try:
         apply()
     except SaerlError as error:
