@@ -1,7 +1,8 @@
 """Which source files a result depends on: what keys of caches and names of folders are made of."""
 
 import ast
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from functools import lru_cache
 from pathlib import Path
 
 from saerl_core.fingerprint import content_hash
@@ -23,7 +24,9 @@ def imported(starts: Collection[str], *, within: str, without: Collection[str] =
         if module in found or file is None:
             continue
         found[module] = file
-        todo += [m for m in _imports(file) if m.startswith(f"{within}.") and m not in without]
+        todo += [
+            m for m in _imports(file.read_text(encoding="utf-8")) if m.startswith(f"{within}.") and m not in without
+        ]
     return [found[module] for module in sorted(found)]
 
 
@@ -37,10 +40,12 @@ def _file(module: str, root: Path) -> Path | None:
     return next((f for f in (place.with_suffix(".py"), place / "__init__.py") if f.is_file()), None)
 
 
-def _imports(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+@lru_cache(maxsize=1024)  # a run asks several times about the same files
+def _imports(source: str) -> tuple[str, ...]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(names)

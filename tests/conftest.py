@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -68,29 +69,23 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 gc.set_threshold(50_000, 20, 50)
 
 
-class _Frozen:
-    """What has been taken out of every later collection: all that was imported by then."""
+class _Survivors:
+    """Takes what survives a long full collection out of every later one; each training starts with one."""
 
-    n_modules = 0
-    many = 300
+    began = 0.0
+    long_s = 0.03
 
     @classmethod
-    def renew(cls) -> None:
-        cls.n_modules = len(sys.modules)
-        gc.collect()
-        gc.freeze()
+    def look(cls, phase: str, info: dict[str, int]) -> None:
+        if info["generation"] < 2:
+            return
+        if phase == "start":
+            cls.began = time.perf_counter()
+        elif time.perf_counter() - cls.began > cls.long_s:
+            gc.freeze()
 
 
-def pytest_collection_finish() -> None:
-    """Take what is imported by now out of every later collection."""
-    _Frozen.renew()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_setup() -> None:
-    """Do so again when tests have imported much more: every training collects, and looks through all of it."""
-    if len(sys.modules) > _Frozen.n_modules + _Frozen.many:
-        _Frozen.renew()
+gc.callbacks.append(_Survivors.look)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

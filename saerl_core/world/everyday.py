@@ -164,12 +164,12 @@ def sample_problem(topic: str, level: int, rng: np.random.Generator) -> Problem:
 
 def calculation(problem: Problem) -> str:
     """Return the numbers and signs of a problem without its words; the order of a sum or product does not count."""
+    return re.sub(r"(\d+)([+*])(\d+)", _smaller_first, problem.scratch)
 
-    def ordered(match: "re.Match[str]") -> str:
-        low, high = sorted((int(match[1]), int(match[3])))
-        return f"{low}{match[2]}{high}"
 
-    return re.sub(r"(\d+)([+*])(\d+)", ordered, problem.scratch)
+def _smaller_first(match: "re.Match[str]") -> str:
+    low, high = sorted((int(match[1]), int(match[3])))
+    return f"{low}{match[2]}{high}"
 
 
 def corrupt(problem: Problem, kind: str, rng: np.random.Generator) -> Problem:

@@ -1,6 +1,7 @@
 """Steps are thin, and an edit anywhere in the library that a step runs re-runs it."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ OF_A_COMPARISON = ("prepare_trials", "run_trial", "collect_trials", "run_trials"
 NEVER_CACHED = ("write_report", *OF_A_COMPARISON)  # they know themselves what is finished
 
 
+@cache
 def rooms_in(path: Path) -> set[str]:
     """Rooms of saerl_core that a file imports from."""
     names = set()

@@ -8,8 +8,10 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from saerl_core.training.openrlhf.command import CommandJob, openrlhf_flags
@@ -104,6 +106,12 @@ class Attempt:
         return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
 
+def is_worker(process):
+    with suppress(psutil.Error):
+        return any(word.endswith("default_worker.py") for word in process.cmdline())
+    return False
+
+
 def test_a_loader_that_is_not_ours_ends_the_run_before_it_trains(openrlhf_python, policy, tmp_path):
     with Attempt(openrlhf_python, policy, tmp_path, ["-c", STUBBORN]) as trainer:
         code, sentence = trainer.end()
@@ -125,7 +133,7 @@ def test_too_few_gpus_are_said_at_once(openrlhf_python, policy, tmp_path):
 def test_ends_with_all_that_it_started_when_the_driver_is_gone(openrlhf_python, policy, tmp_path):
     driver = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     with Attempt(openrlhf_python, policy, tmp_path, driver_pid=driver.pid) as trainer:
-        trainer.wait_until(lambda: "RolloutRayActor" in trainer.text(), "the start of an engine")
+        trainer.wait_until(lambda: any(map(is_worker, trainer_processes(tmp_path))), "the start of a worker of Ray")
         started = trainer_processes(tmp_path)
         driver.kill()
         driver.communicate()
