@@ -1,6 +1,7 @@
 """What every test gets: shapes checked at run time, one torch thread, no network, reproducible hypothesis examples."""
 
 import gc
+import json
 import os
 import resource
 import signal
@@ -115,6 +116,25 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return next((files[0] for files in SHARE if file in files), file)
 
     return LoadSharing(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawings():
+    """What Vega has drawn, by the chart: most tests of the page change one chart and compare the page."""
+    from saerl_core.report import vega
+
+    drawn: dict[str, str] = {}
+    draw = vega._draw
+
+    def once(spec: dict[str, Any]) -> str:
+        key = json.dumps(spec)
+        if key not in drawn:
+            drawn[key] = draw(spec)
+        return drawn[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vega, "_draw", once)
+        yield drawn
 
 
 @pytest.fixture
