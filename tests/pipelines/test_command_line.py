@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
@@ -51,17 +52,8 @@ def _config(tmp_path, parameters):
 def test_literal_command_survives_sigkill_and_resumes(ready, tmp_path):
     long_run = {**SMALL, "plan": {"n_steps": 24, "prompts_per_step": 8}, "training": {**SMALL["training"], "seed": 9}}
     command = ["zenml", "pipeline", "run", "saerl", "-c", _config(tmp_path, long_run)]
-    work = Path(ready["SAERL_HOME"]) / "work"
-    before, n_killed = set(work.glob("train-*")), _statuses(ready).count("KILLED")
-    with (tmp_path / "first.log").open("w") as log:
-        first = subprocess.Popen(
-            command, cwd=ROOT, env=ready, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        deadline = time.monotonic() + 400
-        while sum(len(list(f.glob("checkpoints/step-*"))) for f in set(work.glob("train-*")) - before) < 2:
-            assert first.poll() is None, (tmp_path / "first.log").read_text()[-3000:]
-            assert time.monotonic() < deadline, "no checkpoint appeared"
-            time.sleep(0.05)
+    n_killed = _statuses(ready).count("KILLED")
+    with _training(command, ready, tmp_path / "first.log") as first:
         os.killpg(first.pid, signal.SIGKILL)
         first.wait()
     second = _call(command, ready)
@@ -80,15 +72,7 @@ def test_who_stops_a_run_reads_what_is_lost_and_how_to_go_on(ready, tmp_path, nu
     own = {"training": {**SMALL["training"], "seed": code}, "plan": {"n_steps": 400, "prompts_per_step": 8}}
     path = _config(tmp_path, {**SMALL, **own})
     n_killed = _statuses(ready).count("KILLED")
-    with (tmp_path / "log").open("w") as log:
-        run = subprocess.Popen(
-            [sys.executable, "-m", "pipelines", "run", "-c", path], cwd=ROOT, env=ready, stdout=log, stderr=log
-        )
-        deadline = time.monotonic() + 400
-        while "train grpo" not in (tmp_path / "log").read_text():
-            assert run.poll() is None, (tmp_path / "log").read_text()[-3000:]
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+    with _training([sys.executable, "-m", "pipelines", "run", "-c", path], ready, tmp_path / "log") as run:
         run.send_signal(number)
         assert run.wait(60) == code
     told = (tmp_path / "log").read_text()
@@ -96,6 +80,22 @@ def test_who_stops_a_run_reads_what_is_lost_and_how_to_go_on(ready, tmp_path, nu
     assert "login --local" not in told
     assert "Traceback" not in told
     assert _statuses(ready).count("KILLED") == n_killed + 1
+
+
+@contextmanager
+def _training(command, environment, log):
+    """The process of a run that has saved two checkpoints of its own; what it says goes into `log`."""
+    work = Path(environment["SAERL_HOME"]) / "work"
+    before, deadline = set(work.glob("train-*")), time.monotonic() + 400
+    with log.open("w") as file:
+        run = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        while sum(len(list(f.glob("checkpoints/step-*"))) for f in set(work.glob("train-*")) - before) < 2:
+            assert run.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < deadline, "no checkpoint appeared"
+            time.sleep(0.05)
+        yield run
 
 
 def _runs(environment, condition=""):
