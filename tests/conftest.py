@@ -41,9 +41,10 @@ shape_checks.install()
 pytest_plugins = ["tests.zenml_fixtures"]  # after the hook: it imports saerl_core, and sets up a ZenML store of its own
 
 # Files that share what is expensive to make: the steps before training of tests/pipelines/small.py, which all but the
-# first take from the cache, and the manifests of the run files on Kubernetes.
+# first, which comes before all others, take from the cache, and the manifests of the run files on Kubernetes.
 SHARE = (
     (
+        "tests/pipelines/test_whole_run.py",
         "tests/pipelines/test_command_line.py",
         "tests/pipelines/test_compare.py",
         "tests/pipelines/test_control.py",
@@ -89,12 +90,12 @@ class _Survivors:
 gc.callbacks.append(_Survivors.look)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put files with long tests first, or one process works on the last of them while the other has nothing to do.
 
     Files that train with OpenRLHF, which starts Ray, stand between others, so that two of them seldom run at a time.
     """
-    by_file: dict[Path, list[pytest.Item]] = {}
+    by_file: dict[Path, list[pytest.Item]] = {config.rootpath / group[0]: [] for group in SHARE}
     for item in items:
         by_file.setdefault(item.path, []).append(item)
     trainers, long, short = [], [], []

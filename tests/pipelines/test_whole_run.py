@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.slow, *OUR_WARNINGS_ARE_ERRORS]
 def _run(**changes):
     from pipelines.training import saerl_pipeline
 
-    parameters = {**copy.deepcopy(SMALL), "seed": 7}  # of this file alone: no step comes from the cache of another test
+    parameters = copy.deepcopy(SMALL)
     for section, values in changes.items():
         parameters[section] = {**parameters.get(section, {}), **values}
     return saerl_pipeline(**parameters)
@@ -67,7 +67,7 @@ def _statuses(run):
 def test_every_stage_runs(first_run):
     assert set(first_run.steps) == STAGES
     assert set(_statuses(first_run).values()) == {"completed"}
-    assert first_run.name.startswith("saerl-s7-")
+    assert first_run.name.startswith("saerl-s0-")
 
 
 def test_nothing_is_pickled(first_run):
