@@ -40,8 +40,9 @@ shape_checks.install()
 
 pytest_plugins = ["tests.zenml_fixtures"]  # after the hook: it imports saerl_core, and sets up a ZenML store of its own
 
-# Files that share what is expensive to make: the steps before training of tests/pipelines/small.py, which all but the
-# first, which comes before all others, take from the cache, and the manifests of the run files on Kubernetes.
+# Files that share what is expensive to make, of which the first of each group comes before all other files: the steps
+# before training of tests/pipelines/small.py, which the others take from the cache; the manifests of the run files on
+# Kubernetes; an MLflow server.
 SHARE = (
     (
         "tests/pipelines/test_whole_run.py",
@@ -51,7 +52,7 @@ SHARE = (
         "tests/pipelines/test_export_run.py",
         "tests/pipelines/test_openrlhf_run.py",
         "tests/pipelines/test_own_reward.py",
-        "tests/pipelines/test_screens.py",
+        "tests/pipelines/test_servers.py",
         "tests/pipelines/test_server_outage.py",
         "tests/pipelines/test_shards.py",
     ),
@@ -59,6 +60,10 @@ SHARE = (
         "tests/deploy/test_comparison_pods.py",
         "tests/deploy/test_pods.py",
         "tests/deploy/test_shard_pods.py",
+    ),
+    (
+        "tests/pipelines/test_promotion_lock.py",
+        "tests/pipelines/test_retrain.py",
     ),
 )
 

@@ -6,11 +6,13 @@ Loaded by tests/conftest.py before anything imports ZenML, which reads its envir
 import os
 import sqlite3
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from saerl_core.environment import defaults
+from tests.mlflow_server import MlflowServer
 
 # ZenML, MLflow and what they import warn about themselves; in tests that run them, only warnings from our code fail.
 OUR_WARNINGS_ARE_ERRORS = [
@@ -55,3 +57,11 @@ def mlflow_client(local_stack: str):
     from pipelines.setup import mlflow_uri
 
     return mlflow.MlflowClient(tracking_uri=mlflow_uri())
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """An MLflow server of its own for the tests of the model registry, which use different models."""
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow")).start()
+    yield server
+    server.stop()

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.mlflow_server import MlflowServer
 from tests.pipelines.promoters import NAME, die_while_promoting, promote_at_once
 from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
@@ -10,21 +9,14 @@ pytestmark = [pytest.mark.slow, *OUR_WARNINGS_ARE_ERRORS]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    server = MlflowServer(tmp_path_factory.mktemp("mlflow")).start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def client(server):
+def client(mlflow_server):
     import mlflow
 
-    return mlflow.MlflowClient(tracking_uri=server.uri, registry_uri=server.uri)
+    return mlflow.MlflowClient(tracking_uri=mlflow_server.uri, registry_uri=mlflow_server.uri)
 
 
-def test_of_two_promotions_at_once_one_wins(server, client):
-    for ends in promote_at_once(server.uri, n_rounds=4):
+def test_of_two_promotions_at_once_one_wins(mlflow_server, client):
+    for ends in promote_at_once(mlflow_server.uri, n_rounds=4):
         winners = [end.split()[1] for end in ends if end.startswith("won")]
         assert len(ends) == 2
         assert len(winners) == 1, ends
@@ -32,16 +24,16 @@ def test_of_two_promotions_at_once_one_wins(server, client):
     assert [m.name for m in client.search_registered_models() if m.name.endswith("lock")] == []
 
 
-def test_who_is_killed_before_the_last_act_promotes_nothing(server, client):
+def test_who_is_killed_before_the_last_act_promotes_nothing(mlflow_server, client):
     from tracking.registry import Registry, lock
 
-    registry = Registry("killed", server.uri)
-    assert die_while_promoting(server.uri, registry.name, before_the_alias=True) == -9
+    registry = Registry("killed", mlflow_server.uri)
+    assert die_while_promoting(mlflow_server.uri, registry.name, before_the_alias=True) == -9
     assert registry.holder() is None
     assert [policy.verdict for policy in registry.versions()] == ["passed"]
     with lock(client, registry.name, lease_s=1.5):
         pass  # the dead one's lock is gone now
-    assert die_while_promoting(server.uri, registry.name, before_the_alias=False) == -9
+    assert die_while_promoting(mlflow_server.uri, registry.name, before_the_alias=False) == -9
     assert registry.holder().version == 2
     registry.settle(registry.holder())
     assert [policy.verdict for policy in registry.versions()] == ["passed", "promoted"]

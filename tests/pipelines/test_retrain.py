@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner
 
 from saerl_core.promotion.changes import CODE_FOLDERS, DATA_VERSION_FILE, LOCKS
-from tests.mlflow_server import MlflowServer, register_stack
+from tests.mlflow_server import register_stack
 from tests.zenml_fixtures import OUR_WARNINGS_ARE_ERRORS
 
 pytestmark = [pytest.mark.slow, *OUR_WARNINGS_ARE_ERRORS]
@@ -23,17 +23,10 @@ MODEL = GOOD["gate"]["model_name"]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    server = MlflowServer(tmp_path_factory.mktemp("mlflow")).start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def client(server):
+def client(mlflow_server):
     import mlflow
 
-    return mlflow.MlflowClient(tracking_uri=server.uri, registry_uri=server.uri)
+    return mlflow.MlflowClient(tracking_uri=mlflow_server.uri, registry_uri=mlflow_server.uri)
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +47,12 @@ def repository(folder):
 
 
 @pytest.fixture(scope="module")
-def call(local_stack, server, repository):
+def call(local_stack, mlflow_server, repository):
     """Run a command of `python -m pipelines` on the stack of the server: exit code and output."""
     from pipelines import retrain
     from pipelines.__main__ import main
 
-    stack = register_stack(server.uri, "retraining")
+    stack = register_stack(mlflow_server.uri, "retraining")
 
     def call(*arguments):
         done = CliRunner().invoke(main, [*arguments, "--stack", stack])
