@@ -3,11 +3,22 @@ from pathlib import Path
 
 import pytest
 
+from saerl_core.training.openrlhf import conversation, mailbox, reading
 from saerl_core.training.run import train_policy
-from tests.training.openrlhf.fakes import fake_python, openrlhf_settings
+from tests.training.openrlhf.fakes import LOOK_S, fake_python, openrlhf_settings
 from tests.training.world import FeedbackCurriculum, tiny_job, tiny_policy, tiny_prompts
 
 IDS = list(tiny_prompts()["prompt_id"])
+
+
+@pytest.fixture(scope="package", autouse=True)
+def quick_looks():
+    """Driver and trainer look for each other's files more often: a fake trainer takes no time between two of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mailbox, "_POLL_S", LOOK_S)
+        patch.setattr(reading, "_POLL_S", LOOK_S)
+        patch.setattr(conversation, "_END_POLL_S", LOOK_S)
+        yield
 
 
 @pytest.fixture(scope="session")

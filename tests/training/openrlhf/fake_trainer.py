@@ -19,9 +19,12 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from saerl_core.training.openrlhf import mailbox
 from saerl_core.training.openrlhf.job_file import JobFile
 from saerl_core.training.openrlhf.loader import Place
 from saerl_core.training.openrlhf.mailbox import Mailbox, StepReport
+
+mailbox._POLL_S = float(os.environ["LOOK_S"])
 
 
 class Flags:

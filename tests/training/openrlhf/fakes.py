@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 FAKE_TRAINER = Path(__file__).with_name("fake_trainer.py")
+LOOK_S = 0.005  # between two looks for a file of the other side
 
 
 def fake_python(folder: Path, version: str | None = "0.11.2") -> Path:
@@ -18,7 +19,7 @@ def fake_python(folder: Path, version: str | None = "0.11.2") -> Path:
         f'  exec "{sys.executable}" "$@"\n'
         "else\n"
         "  shift 2\n"
-        f'  exec "{sys.executable}" "{FAKE_TRAINER}" "$@"\n'
+        f'  exec env LOOK_S={LOOK_S} "{sys.executable}" "{FAKE_TRAINER}" "$@"\n'
         "fi\n"
     )
     python.chmod(0o755)
