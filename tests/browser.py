@@ -82,6 +82,11 @@ class Browser:
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": colours}])
         return self
 
+    def resize(self, width: int, height: int) -> "Browser":
+        """Give pages another size of the window, in CSS pixels."""
+        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        return self
+
     def evaluate(self, expression: str, context: int | None = None):
         where = {} if context is None else {"contextId": context}
         answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True, **where)

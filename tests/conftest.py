@@ -42,7 +42,7 @@ pytest_plugins = ["tests.zenml_fixtures"]  # after the hook: it imports saerl_co
 
 # Files that share what is expensive to make, of which the first of each group comes before all other files: the steps
 # before training of tests/pipelines/small.py, which the others take from the cache; the manifests of the run files on
-# Kubernetes; an MLflow server.
+# Kubernetes; an MLflow server; a process that forks trainings.
 SHARE = (
     (
         "tests/pipelines/test_whole_run.py",
@@ -64,6 +64,11 @@ SHARE = (
     (
         "tests/pipelines/test_promotion_lock.py",
         "tests/pipelines/test_retrain.py",
+    ),
+    (
+        "tests/training/test_resume.py",
+        "tests/training/test_screening.py",
+        "tests/training/test_updates.py",
     ),
 )
 

@@ -1,5 +1,6 @@
 """The page in a real browser, where there is one: it must load without a single complaint, in light and dark."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,27 +34,37 @@ POINT = """(async (section, mark) => {
 Window = Callable[..., Browser]
 
 
-@pytest.fixture
-def window(tmp_path: Path) -> Iterator[Window]:
-    """A function that shows a page in a window of some size."""
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     chromium_binary()  # or skip
-    opened: list[Browser] = []
+    browser = Browser(tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()
 
-    def show(html: str, size: tuple[int, int] = TALL, colours: str = "light") -> Browser:
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    return {"full": render_report(full_run(600, n_steps=12)), "hostile": render_report(hostile_run())}
+
+
+@pytest.fixture
+def window(browser: Browser, pages: dict[str, str], tmp_path: Path) -> Window:
+    """A function that shows a page in a window of some size, in a browser that has not complained yet."""
+
+    def show(name: str, size: tuple[int, int] = TALL, colours: str = "light") -> Browser:
         path = tmp_path / "report.html"
-        path.write_text(html)
-        opened.append(Browser(tmp_path, *size))
-        opened[-1].prefer(colours).open(path.as_uri()).wait_until("document.readyState === 'complete'")
-        return opened[-1]
+        path.write_text(pages[name])
+        browser.complaints.clear()
+        browser.prefer(colours).resize(*size).open(path.as_uri())
+        browser.wait_until(f"document.readyState === 'complete' && location.href === {json.dumps(path.as_uri())}")
+        return browser
 
-    yield show
-    for browser in opened:
-        browser.close()
+    return show
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_browser_shows_every_section_without_complaint(window: Window, colours: str) -> None:
-    browser = window(render_report(full_run(600, n_steps=12)), colours=colours)
+    browser = window("full", colours=colours)
     browser.wait_until(ALIVE)
     assert browser.evaluate(f"matchMedia('(prefers-color-scheme: {colours})').matches")
     assert browser.evaluate(SEEN) == list(SECTIONS)
@@ -63,18 +74,18 @@ def test_browser_shows_every_section_without_complaint(window: Window, colours: 
 
 
 def test_browser_fits_a_narrow_window(window: Window) -> None:
-    assert window(render_report(full_run(600, n_steps=12)), size=(500, 900)).evaluate(FITS)
+    assert window("full", size=(500, 900)).evaluate(FITS)
 
 
 def test_browser_runs_nothing_that_was_planted(window: Window) -> None:
-    browser = window(render_report(hostile_run()))
+    browser = window("hostile")
     browser.wait_until(ALIVE)
     assert browser.evaluate(N_PLANTED) == 0
     assert browser.complaints == []
 
 
 def test_browser_tells_the_prompt_behind_a_point_and_the_value_of_a_curve(window: Window) -> None:
-    browser = window(render_report(hostile_run()))
+    browser = window("hostile")
     browser.wait_until(ALIVE)
     point = browser.evaluate(f"{POINT}('#clusters', '.mark-symbol path')")
     assert point.startswith(f"prompt {HOSTILE}")  # as text: nothing of it ran

@@ -1,6 +1,7 @@
-"""Run in a process of its own: train in child processes that SIGKILL ends where each argument says, e.g. `after:4`.
+"""Run in a process of its own: train in child processes that SIGKILL ends where each word says, e.g. `after:4`.
 
-The arguments before are the policy, the folder and changes of the settings as JSON.
+A line of standard input is a run: policy, folder, changes of the settings and such words, as JSON. It is answered with
+a line: of each word the exit code and the checkpoints that are left.
 """
 
 import json
@@ -50,9 +51,8 @@ def train(policy: str, work_dir: str, settings: dict[str, object], where: str, s
     train_policy(job, FeedbackCurriculum(list(tiny_prompts()["prompt_id"]), 4), on_step)
 
 
-def main(policy: str, work_dir: str, settings: dict[str, object], kills: list[str]) -> None:
-    torch.set_num_threads(1)
-    planned_trainer()  # imports TRL once, before the children are forked: it takes long
+def run(policy: str, work_dir: str, settings: dict[str, object], kills: list[str]) -> list[str]:
+    told = []
     for one in kills:
         where, _, step = one.partition(":")
         child = os.fork()
@@ -61,8 +61,19 @@ def main(policy: str, work_dir: str, settings: dict[str, object], kills: list[st
             os._exit(0)
         _, status = os.waitpid(child, 0)
         saved = [p.name for p in checkpoints.checkpoints(Path(work_dir) / "checkpoints")]
-        sys.stdout.write(f"{one} {os.waitstatus_to_exitcode(status)} {' '.join(saved)}\n")
+        told.append(f"{one} {os.waitstatus_to_exitcode(status)} {' '.join(saved)}")
+    return told
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    planned_trainer()  # imports TRL once, before the children are forked: it takes long
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print is no answer
+    for line in sys.stdin:
+        answers.write(json.dumps(run(*json.loads(line))) + "\n")
+        answers.flush()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4:])
+    main()

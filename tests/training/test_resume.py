@@ -1,9 +1,6 @@
 """A run that is killed with SIGKILL, between two steps and in the middle of saving, and one whose disk is full."""
 
-import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,25 +14,6 @@ from tests.training.world import FeedbackCurriculum, ListCurriculum, epochs, tin
 
 N_STEPS = 8  # as in killed_run
 IDS = list(tiny_prompts()["prompt_id"])
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def killed(policy, work_dir, *kills, **settings) -> list[str]:
-    """Train in child processes that are killed in turn; returns what each left: its exit code and the checkpoints."""
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "tests.training.killed_run",
-        policy.path,
-        str(work_dir),
-        json.dumps(settings),
-        *kills,
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.splitlines()
 
 
 def names(work_dir: Path) -> list[str]:
@@ -43,7 +21,7 @@ def names(work_dir: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_run_killed_twice_ends_like_one_that_was_not(policy, tmp_path, steps):
+def test_a_run_killed_twice_ends_like_one_that_was_not(killed, policy, tmp_path, steps):
     """Checkpoints come every 2 steps: killed after step 4, then while the checkpoint after 6 steps is written."""
     work_dir = tmp_path / "killed"
     assert killed(policy, work_dir, "after:4", "saving:6") == [

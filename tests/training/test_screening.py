@@ -15,7 +15,6 @@ from saerl_core.training.embedded.screening import SampledGroup, collect_groups
 from saerl_core.training.run import train_policy
 from saerl_core.training.session import PromptRow, TrainingSession
 from tests.training.test_handed_out import METRICS, mopps
-from tests.training.test_resume import killed
 from tests.training.world import FeedbackCurriculum, ListCurriculum, epochs, tiny_job, tiny_prompts, weights_of
 
 IDS = list(tiny_prompts()["prompt_id"])
@@ -140,7 +139,9 @@ def test_held_out_scores_follow_the_plan_and_the_last_update_has_them(policy, tm
 
 @pytest.mark.slow
 @pytest.mark.parametrize("screen", ["dynamic", "pilot"])
-def test_a_run_killed_inside_a_step_that_is_screened_ends_like_one_that_was_not(policy, tmp_path, steps, screen):
+def test_a_run_killed_inside_a_step_that_is_screened_ends_like_one_that_was_not(
+    killed, policy, tmp_path, steps, screen
+):
     work_dir = tmp_path / "killed"
     settings = {"screen": screen, "save_every_steps": 1}
     told = killed(policy, work_dir, "drawing:2", "after:2", **settings)

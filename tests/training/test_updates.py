@@ -10,7 +10,6 @@ from saerl_core.errors import ConfigError
 from saerl_core.tables import TRAINING_LOG
 from saerl_core.training.embedded.planned import PlannedTrainer
 from saerl_core.training.run import train_policy
-from tests.training.test_resume import killed
 from tests.training.world import FeedbackCurriculum, ListCurriculum, epochs, tiny_job, tiny_prompts, weights_of
 
 IDS = list(tiny_prompts()["prompt_id"])
@@ -72,7 +71,7 @@ def test_micro_batches_train_the_same_with_two_updates(policy, tmp_path, steps):
 
 
 @pytest.mark.slow
-def test_a_killed_run_with_two_updates_ends_like_one_that_was_not(policy, tmp_path, steps):
+def test_a_killed_run_with_two_updates_ends_like_one_that_was_not(killed, policy, tmp_path, steps):
     work_dir, settings = tmp_path / "killed", {"updates_per_batch": 2}
     assert killed(policy, work_dir, "after:4", **settings) == [f"after:4 {-signal.SIGKILL} step-000002 step-000004"]
     result = train_policy(tiny_job(policy, work_dir, n_steps=N_STEPS, **settings), FeedbackCurriculum(IDS, SIZE), steps)
