@@ -61,9 +61,10 @@ openrlhf-vllm-env: $(VLLM_TRAINER)/.installed ## create .venv-openrlhf-vllm: the
 vllm-env: .venv-vllm/.installed ## create .venv-vllm, vLLM for a CPU: rollouts.python for trying rollouts.engine vllm
 
 # A file's tests stay together in one process: they share what is expensive to make. Long files come first, see
-# tests/conftest.py: pytest-xdist alone would start with those that have many tests.
+# tests/conftest.py: pytest-xdist alone would start with those that have many tests. An image for containers may forbid
+# .pyc files: then each of the many processes would compile our sources.
 test: $(STAMP)   ## the whole test suite, as many processes as there are cores
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations 15
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations 15
 
 check: $(STAMP)  ## formatting, lint, types, architecture: the one definition of clean
 	$(BIN)/ruff format --check .
