@@ -56,7 +56,16 @@ def _tracker(client: Client) -> str:
     elif found[0].configuration.get("tracking_uri") != wanted["tracking_uri"]:
         client.update_stack_component(TRACKER, StackComponentType.EXPERIMENT_TRACKER, configuration=wanted)
         _forget_old_tracker(client, wanted["tracking_uri"])
+    elif _is_remembered_otherwise(client, wanted["tracking_uri"]):  # another process has moved it
+        _forget_old_tracker(client, wanted["tracking_uri"])
     return TRACKER
+
+
+def _is_remembered_otherwise(client: Client, uri: str) -> bool:
+    if client.active_stack_model.name != STACK:
+        return False
+    tracker = client.active_stack.experiment_tracker
+    return tracker is not None and tracker.name == TRACKER and _uri(tracker) != uri
 
 
 def _forget_old_tracker(client: Client, uri: str) -> None:

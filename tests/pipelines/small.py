@@ -1,7 +1,7 @@
 """A configuration of the embedded run that goes through every stage in about a minute."""
 
 SMALL = {
-    "seed": 7,  # with 0 no group of four answers has both right and wrong ones: training would change nothing
+    "seed": 2,  # with 0 no group of four answers has both right and wrong ones: training would change nothing
     "prompts": {"task_world": {"n_train": 240, "n_dev": 40, "n_test": 40}},
     "policy": {"pretrain_steps": 80, "sloppy_steps": 10, "batch_size": 32},  # 64 makes it hardly abler
     "sae": {"train_tokens": 20_000, "expansion": 4, "k": 6},

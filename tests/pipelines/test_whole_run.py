@@ -67,7 +67,7 @@ def _statuses(run):
 def test_every_stage_runs(first_run):
     assert set(first_run.steps) == STAGES
     assert set(_statuses(first_run).values()) == {"completed"}
-    assert first_run.name.startswith("saerl-s7-")
+    assert first_run.name.startswith("saerl-s2-")
 
 
 def test_nothing_is_pickled(first_run):
