@@ -82,22 +82,32 @@ gc.set_threshold(50_000, 20, 50)
 
 
 class _Survivors:
-    """Takes what survives a long full collection out of every later one; each training starts with one."""
+    """Notes long full collections, with which every training starts; what they found stays out of all later ones.
+
+    It is put aside between two tests: hypothesis collects and then asks the collector who refers to an object.
+    """
 
     began = 0.0
     long_s = 0.03
+    are_many = False
 
     @classmethod
     def look(cls, phase: str, info: dict[str, int]) -> None:
-        if info["generation"] < 2:
-            return
-        if phase == "start":
+        if info["generation"] == 2:
+            if phase == "stop":
+                cls.are_many |= time.perf_counter() - cls.began > cls.long_s
             cls.began = time.perf_counter()
-        elif time.perf_counter() - cls.began > cls.long_s:
-            gc.freeze()
 
 
 gc.callbacks.append(_Survivors.look)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_setup() -> None:
+    """Take what has survived a long collection out of later ones."""
+    if _Survivors.are_many:
+        gc.freeze()
+        _Survivors.are_many = False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
