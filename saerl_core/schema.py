@@ -86,7 +86,17 @@ class TableSchema:
                 raise DataError(f"column '{name}' of table '{self.name}' holds {value}, which is {word} {bound}")
 
 
+_DTYPES = {
+    "str": pd.StringDtype(na_value=np.nan),
+    "int": np.dtype("int64"),
+    "bool": np.dtype("bool"),
+    "float": np.dtype("float64"),
+}
+
+
 def _cast(values: pd.Series, column: Column) -> pd.Series:
+    if values.dtype == _DTYPES[column.kind] and not (column.kind == "str" and column.nullable):
+        return values  # most tables have been checked before
     if column.kind == "str":
         return values.astype(object).where(values.notna(), None).astype("str" if not column.nullable else object)
     if column.kind == "bool":

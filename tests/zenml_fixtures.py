@@ -3,6 +3,7 @@
 Loaded by tests/conftest.py before anything imports ZenML, which reads its environment once.
 """
 
+import functools
 import os
 import sqlite3
 import tempfile
@@ -36,9 +37,12 @@ def local_stack(saerl_home: Path) -> str:
     """The local stack with MLflow, registered and active."""
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
+    from zenml.utils import source_code_utils
 
     from pipelines.setup import setup_local_stack
 
+    # the code of every materializer, for each output of each step of each run: a quarter of a second a run
+    source_code_utils.get_hashed_source_code = functools.cache(source_code_utils.get_hashed_source_code)
     event.listen(Engine, "connect", _without_waiting_for_the_disk)
     return setup_local_stack()
 
