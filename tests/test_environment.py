@@ -1,11 +1,13 @@
 """Defaults of the environment, and the offline mode that a Hub name lifts."""
 
+import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from saerl_core.config.run import RunConfig
 from saerl_core.environment import OFFLINE_BY_DEFAULT, apply, defaults, project_root, state_dir
@@ -33,6 +35,25 @@ def test_telemetry_is_off():
     values = defaults()
     assert values["ZENML_ANALYTICS_OPT_IN"] == "false"
     assert values["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+@pytest.mark.parametrize(("program", "is_ours"), [("bin/zenml", True), ("notebook.py", False)])
+def test_the_command_of_zenml_collects_less_and_a_program_that_imports_it_does_not(bare, tmp_path, program, is_ours):
+    found = []
+    bare.setattr(gc, "set_threshold", lambda *thresholds: found.append(thresholds))
+    bare.setattr(sys, "argv", [program])
+    bare.setenv("SAERL_HOME", str(tmp_path))
+    apply()
+    assert bool(found) == is_ours
+
+
+def test_our_own_command_collects_less(monkeypatch):
+    from pipelines.__main__ import main
+
+    found = []
+    monkeypatch.setattr(gc, "set_threshold", lambda *thresholds: found.append(thresholds))
+    assert CliRunner().invoke(main, ["settings"]).exit_code == 0
+    assert found
 
 
 def test_the_folder_for_temporary_files_is_made(bare, tmp_path):

@@ -41,7 +41,7 @@ def local_stack(saerl_home: Path) -> str:
 
     from pipelines.setup import setup_local_stack
 
-    # the code of every materializer, for each output of each step of each run: a quarter of a second a run
+    # the code of every materializer, for each output of each step of each run: a fifth of a second a run
     source_code_utils.get_hashed_source_code = functools.cache(source_code_utils.get_hashed_source_code)
     event.listen(Engine, "connect", _without_waiting_for_the_disk)
     return setup_local_stack()

@@ -80,6 +80,21 @@ def test_second_servers_for_one_state_folder_are_refused(servers):
     assert "Traceback" not in done.stderr
 
 
+def _where_this_process_logs():
+    from zenml.client import Client
+
+    from pipelines.setup import use_running_servers
+
+    use_running_servers()
+    return Client().active_stack.experiment_tracker.config.tracking_uri
+
+
+def test_a_process_follows_the_server_to_which_another_one_has_pointed_the_stack(servers):
+    """ZenML keeps the stack of this process in memory."""
+    assert _where(servers) == servers.mlflow
+    assert _where_this_process_logs() == servers.mlflow
+
+
 @pytest.fixture(scope="module")
 def runs(servers):
     """The same small pool with two strategies, logged through the server."""
@@ -252,6 +267,7 @@ def test_the_local_stack_logs_through_the_server_until_ctrl_c_which_leaves_no_pr
     assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     assert servers.said().rstrip().endswith("stopping")
     assert _where(servers).startswith("sqlite:///")
+    assert _where_this_process_logs().startswith("sqlite:///"), "it follows back, too"
 
 
 def test_a_port_that_speaks_no_http_is_no_server():
