@@ -96,8 +96,16 @@ def register_stack(uri: str, name: str) -> str:
 
 def free_port() -> int:
     """Return a port on 127.0.0.1 that nobody listens on, below those that systems and Ray hand out by themselves."""
+    return free_ports(1)[0]
+
+
+def free_ports(n: int) -> list[int]:
+    """Return such ports, all different."""
+    found: list[int] = []
     for port in random.SystemRandom().sample(range(20_000, 32_000), 50):
         with socket.socket() as s, suppress(OSError):
             s.bind(("127.0.0.1", port))
-            return port
-    raise RuntimeError("50 random ports between 20000 and 32000 are all taken")
+            found.append(port)
+        if len(found) == n:
+            return found
+    raise RuntimeError(f"of 50 random ports between 20000 and 32000 only {len(found)} are free")

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Protocol
 
@@ -81,7 +82,8 @@ def main(argv: list[str], client: JobClient | None = None, sleep: Callable[[floa
         logs.join(10.0)
     finally:
         if state not in _ENDED:
-            stop(client, name, sleep)
+            with suppress(RuntimeError, OSError):  # of a cluster that is gone: why we stop is said, not this
+                stop(client, name, sleep)
     if state == "SUCCEEDED":
         return 0
     message = (client.get_job_info(name).message or "").strip() or "Ray gives no reason"

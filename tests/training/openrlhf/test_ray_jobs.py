@@ -183,6 +183,20 @@ def test_a_cluster_that_stays_silent_ends_the_wait(run):
         run(client)
 
 
+def test_a_cluster_that_is_gone_for_good_is_told_in_one_sentence(run):
+    client = Client("RUNNING")
+
+    def gone(*_, **__):
+        raise ConnectionError("connection refused")
+
+    def lose_the_cluster(**job):
+        client.get_job_status = client.stop_job = gone
+
+    client.submit_job = lose_the_cluster
+    with pytest.raises(SystemExit, match="does not answer any more: connection refused"):
+        run(client)
+
+
 def test_a_lost_log_does_not_end_the_training(run, capsys):
     client = Client("RUNNING", "SUCCEEDED")
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,6 +20,7 @@ from saerl_core.training.openrlhf.files import log_files
 from saerl_core.training.openrlhf.process import MARK, TrainerProcess
 from saerl_core.training.openrlhf.trainer import OpenRlhfTrainer
 from saerl_core.training.run import RecordedCurriculum
+from tests.mlflow_server import free_ports
 from tests.training.openrlhf.real_runs import (
     IDS,
     SIZE,
@@ -73,7 +74,7 @@ def screened(engine_python, policy, tmp_path_factory):
 @contextmanager
 def cluster(python, folder):
     """A head with two pretended GPUs; gives the address of its job server."""
-    head, board, agent, client = free_ports(4)
+    head, board, agent, client = map(str, free_ports(4))
     place = f"/tmp/saerl-ray-cluster-{os.getpid()}"  # for sockets: 107 characters at most
     command = [python.parent / "ray", "start", "--head", "--block", "--disable-usage-stats"]
     command += ["--num-gpus", "2", "--num-cpus", "6", "--object-store-memory", "200000000", "--temp-dir", place]
@@ -84,13 +85,6 @@ def cluster(python, folder):
         wait_for(int(board), ray)
         yield f"http://127.0.0.1:{board}"
     shutil.rmtree(place)
-
-
-def free_ports(n):
-    """Ports that nobody has now, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(n)]
-        return [str(s.getsockname()[1]) for s in sockets]
 
 
 def wait_for(port, ray):
