@@ -24,9 +24,8 @@ def imported(starts: Collection[str], *, within: str, without: Collection[str] =
         if module in found or file is None:
             continue
         found[module] = file
-        todo += [
-            m for m in _imports(file.read_text(encoding="utf-8")) if m.startswith(f"{within}.") and m not in without
-        ]
+        names = _imports(file.read_text(encoding="utf-8"))
+        todo += [m for m in names if m.startswith(f"{within}.") and m not in without]
     return [found[module] for module in sorted(found)]
 
 

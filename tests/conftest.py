@@ -38,6 +38,8 @@ if any(name.partition(".")[0] == "saerl_core" for name in sys.modules):
     raise pytest.UsageError("saerl_core was imported before its annotations could be checked; see tests/conftest.py")
 shape_checks.install()
 
+from saerl_core.environment import collect_less  # noqa: E402 - after the hook
+
 pytest_plugins = ["tests.zenml_fixtures"]  # after the hook: it imports saerl_core, and sets up a ZenML store of its own
 
 # Files that share what is expensive to make, of which the first of each group comes before all other files: the steps
@@ -77,8 +79,7 @@ settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
 
-# ZenML and torch hold millions of objects; looking through all of them again and again is a tenth of the suite's time.
-gc.set_threshold(50_000, 20, 50)
+collect_less()  # as our commands do
 
 
 class _Survivors:

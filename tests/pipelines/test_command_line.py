@@ -91,11 +91,15 @@ def _training(command, environment, log):
         run = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
         )
-        while sum(len(list(f.glob("checkpoints/step-*"))) for f in set(work.glob("train-*")) - before) < 2:
-            assert run.poll() is None, log.read_text()[-3000:]
-            assert time.monotonic() < deadline, "no checkpoint appeared"
-            time.sleep(0.05)
-        yield run
+        try:
+            while sum(len(list(f.glob("checkpoints/step-*"))) for f in set(work.glob("train-*")) - before) < 2:
+                assert run.poll() is None, log.read_text()[-3000:]
+                assert time.monotonic() < deadline, "no checkpoint appeared"
+                time.sleep(0.05)
+            yield run
+        finally:
+            if run.poll() is None:
+                os.killpg(run.pid, signal.SIGKILL)
 
 
 def _runs(environment, condition=""):

@@ -70,6 +70,13 @@ def test_every_stage_runs(first_run):
     assert first_run.name.startswith("saerl-s2-")
 
 
+def test_it_learns(first_run, mlflow_client):
+    """With another seed of the small run every group of answers was wrong, and every policy the one before training."""
+    run = _mlflow_run(mlflow_client, first_run)
+    norms = [m.value for m in mlflow_client.get_metric_history(run.info.run_id, "train/grad_norm")]
+    assert max(norms) > 0
+
+
 def test_nothing_is_pickled(first_run):
     sources = {
         (step, name): str(artifact.materializer)

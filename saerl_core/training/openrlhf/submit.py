@@ -18,7 +18,6 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from types import FrameType
 from typing import Protocol
 
@@ -82,8 +81,7 @@ def main(argv: list[str], client: JobClient | None = None, sleep: Callable[[floa
         logs.join(10.0)
     finally:
         if state not in _ENDED:
-            with suppress(RuntimeError, OSError):  # of a cluster that is gone: why we stop is said, not this
-                stop(client, name, sleep)
+            _stop_if_it_answers(client, name, sleep)
     if state == "SUCCEEDED":
         return 0
     message = (client.get_job_info(name).message or "").strip() or "Ray gives no reason"
@@ -150,6 +148,14 @@ def stop(client: JobClient, name: str, sleep: Callable[[float], None] = time.sle
     while state_of(client, name) not in _ENDED and waited < _STOP_S:
         sleep(_POLL_S)
         waited += _POLL_S
+
+
+def _stop_if_it_answers(client: JobClient, name: str, sleep: Callable[[float], None]) -> None:
+    """Stop the job; where that fails, say so, and leave the last word to the reason for which it is stopped."""
+    try:
+        stop(client, name, sleep)
+    except (RuntimeError, OSError) as error:
+        sys.stdout.write(f"the Ray job {name} could not be stopped, and may go on ({error}): ray job stop {name}\n")
 
 
 def _client(address: str) -> JobClient:

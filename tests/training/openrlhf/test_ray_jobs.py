@@ -183,7 +183,7 @@ def test_a_cluster_that_stays_silent_ends_the_wait(run):
         run(client)
 
 
-def test_a_cluster_that_is_gone_for_good_is_told_in_one_sentence(run):
+def test_a_cluster_that_is_gone_for_good_is_told_in_one_sentence(run, capsys):
     client = Client("RUNNING")
 
     def gone(*_, **__):
@@ -195,6 +195,9 @@ def test_a_cluster_that_is_gone_for_good_is_told_in_one_sentence(run):
     client.submit_job = lose_the_cluster
     with pytest.raises(SystemExit, match="does not answer any more: connection refused"):
         run(client)
+    assert (
+        "could not be stopped, and may go on (connection refused): ray job stop saerl-x-02" in capsys.readouterr().out
+    )
 
 
 def test_a_lost_log_does_not_end_the_training(run, capsys):
