@@ -33,6 +33,9 @@ _DRIVER_LOOK_S = 2.0
 _FAREWELL_S = 20.0  # for Ray to end its processes when the driver is gone
 # What Ray raises for an error in another process has the traceback's text for its own.
 _DIED = re.compile(r"class_name: (\w+)\n(?:.*\n)*?.*worker process has died|(?:node|system) running low on memory")
+_PORT_TAKEN = re.compile(r"EADDRINUSE|address already in use", re.IGNORECASE)
+_STARTS = "SAERL_TRAINER_STARTS"  # how often this program has started itself again
+_MAX_STARTS = 3
 _OURS = re.compile(r"^saerl_core[\w.]*\.(\w+Error): (.+)$", re.MULTILINE)
 
 
@@ -46,6 +49,7 @@ class WrongVersionError(BackendError):
 
 def main(argv: list[str]) -> int:
     """Run one attempt to its end; return the exit code."""
+    job = None
     try:
         job, flags = parse(argv)
         require_version(job.version_wanted)
@@ -69,6 +73,8 @@ def main(argv: list[str]) -> int:
         if _leaving.is_set():  # this error is but Ray going away; the other thread ends the process
             threading.Event().wait()
         traceback.print_exc()
+        if job is not None and port_was_taken(job, error):
+            start_again()
         code, sentence = explain(error)
         say(sentence)
         return code
@@ -209,6 +215,30 @@ def _end_without_driver() -> None:
             sys.modules["ray"].shutdown()
     finally:
         os._exit(_DRIVER_GONE)
+
+
+def port_was_taken(job: JobFile, error: Exception) -> bool:
+    """Whether the start failed because another program listens on a port that was free when OpenRLHF chose it.
+
+    Between the choice and the use lie seconds in which models are prepared. Once a rollout is graded, the audit of this
+    attempt would hold it twice: then the driver has to begin a new attempt.
+    """
+    return _PORT_TAKEN.search(str(error)) is not None and not any(job.audit_dir.glob("*"))
+
+
+def start_again() -> None:
+    """Replace this process by a new start of the same program, which chooses other ports; return after the last one.
+
+    The driver sees one process, and its first batch still lies in the mailbox.
+    """
+    starts = int(os.environ.get(_STARTS, "0")) + 1
+    if starts >= _MAX_STARTS:
+        return
+    say(f"another program took a port that the trainer had chosen; it starts again ({starts} of {_MAX_STARTS - 1})")
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+    command = [sys.executable, *sys.orig_argv[1:]]
+    os.execve(sys.executable, command, {**os.environ, _STARTS: str(starts)})  # noqa: S606 (its own command, no shell)
 
 
 def explain(error: Exception) -> tuple[int, str]:

@@ -21,10 +21,13 @@ class FakeRay(types.ModuleType):
 
     def __init__(self, total, free=()):
         super().__init__("ray")
-        self.total, self.free, self.started = total, list(free), []
+        self.total, self.free, self.started, self.n_shutdowns = total, list(free), [], 0
 
     def init(self, **settings):
         self.started.append(settings)
+
+    def shutdown(self):
+        self.n_shutdowns += 1
 
     def cluster_resources(self):
         return {"CPU": 8.0, **({"GPU": float(self.total)} if self.total else {})}
@@ -145,6 +148,47 @@ def test_an_error_of_openrlhf_keeps_its_traceback(tmp_path, ray, ran, monkeypatc
     err = capsys.readouterr().err
     assert "Traceback" in err
     assert err.splitlines()[-1] == "saerl: the trainer failed: ValueError: Insufficient batch size"
+
+
+TAKEN = "DistNetworkError: The server socket has failed to listen. port: 40029, code: -98, name: EADDRINUSE"
+
+
+@pytest.fixture
+def started_again(monkeypatch):
+    """The command line finds a port taken, whenever it starts; what would replace the process."""
+    found = []
+
+    def fail(flags):
+        raise RuntimeError(TAKEN)
+
+    def replace_process(program, argv, env):
+        found.append((program, argv, env["SAERL_TRAINER_STARTS"]))
+        monkeypatch.setenv("SAERL_TRAINER_STARTS", env["SAERL_TRAINER_STARTS"])
+
+    monkeypatch.setattr(launch, "run_cli", fail)
+    monkeypatch.setattr(launch.os, "execve", replace_process)
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "launch", "job.json"])
+    return found
+
+
+def test_a_port_that_another_program_took_is_another_start(tmp_path, ray, ran, started_again, capsys):
+    cluster = ray(1)
+    assert [run(tmp_path) for _ in range(3)] == [1, 1, 1]
+    assert started_again == [(sys.executable, [sys.executable, "-m", "launch", "job.json"], n) for n in ("1", "2")]
+    assert cluster.n_shutdowns == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("saerl: ")]
+    assert "saerl: another program took a port that the trainer had chosen; it starts again (1 of 2)" in said
+    assert said[-1] == f"saerl: the trainer failed: {TAKEN}"
+
+
+def test_a_port_that_is_missed_after_the_first_rollout_ends_the_attempt(tmp_path, ray, ran, started_again, capsys):
+    ray(1)
+    audit = make_job(tmp_path).audit_dir
+    audit.mkdir()
+    (audit / "host-1-0.jsonl").write_text("{}\n")
+    assert run(tmp_path) == 1
+    assert not started_again
+    assert last_line(capsys) == f"saerl: the trainer failed: {TAKEN}"
 
 
 def test_ends_when_the_driver_is_gone():

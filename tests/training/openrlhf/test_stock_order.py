@@ -51,6 +51,13 @@ FLAGS = {
 }
 
 
+def train(command, folder, env):
+    with open(folder / "log", "w") as log:
+        return subprocess.run(
+            command, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT, timeout=600, check=False
+        )
+
+
 @pytest.fixture(scope="module")
 def stock_run(openrlhf_python, policy, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stock")
@@ -68,16 +75,10 @@ def stock_run(openrlhf_python, policy, tmp_path_factory):
     }
     flags = [str(part) for pair in {**FLAGS, **paths}.items() for part in pair]
     command = [openrlhf_python, "-m", "openrlhf.cli.train_ppo_ray", *flags]
-    with open(folder / "log", "w") as log:
-        ended = subprocess.run(
-            command,
-            cwd=folder,
-            env={**os.environ, "SEEN": str(folder / "seen"), "SAERL_TEST_WEIGHTS": str(weights_file(folder, 1))},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            timeout=600,
-            check=False,
-        )
+    env = {**os.environ, "SEEN": str(folder / "seen"), "SAERL_TEST_WEIGHTS": str(weights_file(folder, 1))}
+    ended = train(command, folder, env)
+    if ended.returncode and "EADDRINUSE" in (folder / "log").read_text():
+        ended = train(command, folder, env)  # another program took its port: the launcher starts again by itself
     text = (folder / "log").read_text()
     assert ended.returncode == 0, text[-5000:]
     return rows["prompt_id"].tolist(), folder, text
