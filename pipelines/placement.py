@@ -12,7 +12,7 @@ from zenml.stack import Stack
 
 from saerl_core.config.run import RunConfig, StrategySettings
 from saerl_core.errors import ConfigError
-from saerl_core.rollouts.vllm_environment import vllm_version
+from saerl_core.rollouts.vllm_environment import check_gpus, check_head_size, installed_vllm
 from saerl_core.signals.labels import may_lack_labels
 from saerl_core.training.backends import check_environment
 from saerl_core.trials.arms import other_readings, resolve_arms
@@ -64,7 +64,10 @@ def check_environments(config: RunConfig, run_file: str | None) -> None:
     """
     try:
         if config.rollouts.engine == "vllm" and (config.may_measure or config.evaluation.enabled):
-            vllm_version(config.rollouts.python)
+            vllm = installed_vllm(config.rollouts.python)
+            check_gpus(vllm, config.rollouts)
+            if config.policy.source != "pretrained":  # the step of its labels looks at any other policy
+                check_head_size(vllm, config.policy.hidden_size // config.policy.n_heads)
         check_environment(config.training)
     except ConfigError:
         if _runs_here(run_file):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from saerl_core.policy.loading import load_context, load_tokenizer
+from saerl_core.policy.loading import load_tokenizer, read_config
 from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.records import PolicyRef, PromptFormat
 
@@ -37,6 +37,14 @@ def context_tokens(config: "PretrainedConfig") -> int | None:
     return None
 
 
+def attention_heads(config: "PretrainedConfig") -> tuple[int | None, int | None]:
+    """Return how many attention heads a model has and their dimensions; None: its configuration does not say."""
+    text = config.get_text_config()
+    heads, size = getattr(text, "num_attention_heads", None), getattr(text, "head_dim", None)
+    width = getattr(text, "hidden_size", None)
+    return heads, size or (width // heads if heads and width else None)
+
+
 def fitting(
     prompts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", fmt: PromptFormat, room_tokens: int
 ) -> list[bool]:
@@ -65,7 +73,7 @@ def mark_beyond_context(prompts: pd.DataFrame, policy: PolicyRef, n_completion_t
     """
     if n_completion_tokens is None:
         return Marked(prompts, None)
-    limit = load_context(policy, context_tokens)
+    limit = read_config(policy, context_tokens)
     if limit is None or prompts.empty:
         return Marked(prompts, None)
     room = limit - n_completion_tokens

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from saerl_core.errors import ConfigError, DataError, SaerlError
 from saerl_core.records import PolicyRef
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+T = TypeVar("T")
 
 
 def load_model(ref: PolicyRef, *, device: str = "cpu") -> "PreTrainedModel":
@@ -58,8 +60,8 @@ def load_tokenizer(ref: PolicyRef) -> "PreTrainedTokenizerBase":
     return tokenizer
 
 
-def load_context(ref: PolicyRef, read: "Callable[[PretrainedConfig], int | None]") -> int | None:
-    """Read one number of the model's configuration, without its weights."""
+def read_config(ref: PolicyRef, read: "Callable[[PretrainedConfig], T]") -> T:
+    """Read something of the model's configuration, without its weights."""
     from transformers import AutoConfig
 
     with _explained(ref), quiet_loading():

