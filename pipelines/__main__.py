@@ -67,8 +67,8 @@ def run(path: str | None, settings: tuple[str, ...], stack: str | None) -> None:
 @click.option("--cost", is_flag=True, help="Measure ten prompts on this machine and say what the run will take.")
 @click.option("--price-per-hour", type=float, help="With --cost: of this machine.")
 def validate(path: str | None, settings: tuple[str, ...], cost: bool, price_per_hour: float | None) -> None:
-    """Check a configuration, a reward function, and the first rows of a file of prompts, without starting anything."""
-    from pipelines.look import look_at_pool
+    """Check a configuration, a reward function, models and SAEs, and the first rows of files; starts nothing."""
+    from pipelines.look import look_at_files, look_at_pool
     from pipelines.placement import check_environments, shards_told
     from saerl_core.policy.named import check_models
     from saerl_core.rollouts.reward_pool import checked_function
@@ -80,6 +80,7 @@ def validate(path: str | None, settings: tuple[str, ...], cost: bool, price_per_
         check_models(config)
         checked_function(config.grading)
         check_environments(config, path)
+        look_at_files(config)
         found = [*look_at_pool(config), *shards_told(config, path, compares=bool(config.compare.arms))]
     except SaerlError as error:
         raise click.ClickException(str(error)) from error

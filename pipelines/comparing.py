@@ -7,8 +7,6 @@ from pipelines.base import as_saerl_pipeline
 from pipelines.parts import other_signals, own_signals, signals
 from pipelines.placement import trial_steps
 from saerl_core.config.run import RunConfig
-from saerl_core.errors import ConfigError, SaerlError
-from saerl_core.policy.named import check_models
 from saerl_core.trials.arms import other_readings
 from saerl_core.trials.unread import unread_settings
 from steps.collect_trials import collect_trials
@@ -28,8 +26,6 @@ def compare_pipeline(config: RunConfig) -> None:
     unread = config.evaluation.model_copy(update={"enabled": False})  # no benchmark is loaded that nobody is scored on
     c = config.model_copy(update={"evaluation": unread})
     readings = other_readings(c, c.compare)
-    for name, reading in readings.items():
-        _check(name, reading.config(c))
     s = signals(c, compares=True)
     pools = [own_signals(s), *other_signals(c, s, readings)]
     held_out = s.test if c.compare.split == "test" else s.dev
@@ -41,14 +37,6 @@ def compare_pipeline(config: RunConfig) -> None:
     else:
         tables = _as_steps(c, folders)
     compare_trials(*tables, c.compare)
-
-
-def _check(arm: str, config: RunConfig) -> None:
-    """Refuse a reading whose model is not there, before anything is computed."""
-    try:
-        check_models(config)
-    except SaerlError as error:
-        raise ConfigError(f"compare.arms '{arm}': {error}") from error
 
 
 def _as_steps(c: RunConfig, folders: Any) -> Any:

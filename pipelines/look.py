@@ -2,10 +2,32 @@
 
 from saerl_core.config.run import RunConfig
 from saerl_core.errors import DataError
+from saerl_core.prompts.benchmarks import load_benchmarks
 from saerl_core.prompts.load import load_prompts
+from saerl_core.prompts.pool import pool_from_file
+from saerl_core.prompts.read import existing_file, format_of
 from saerl_core.signals.labels import chosen_label
 
 _ROWS = 2000  # enough to know which labels there are, read in a second or two
+
+
+def look_at_files(config: RunConfig) -> None:
+    """Read the first rows of the files that a run reads beside its pool: held-out prompts, benchmarks, known leaks.
+
+    Raises:
+        ConfigError: a setting names a file that is not there, or of no format that is read.
+        DataError: none of the first rows can be used.
+    """
+    given = config.prompts
+    if given.world is None:
+        if given.eval_path is not None:
+            pool_from_file("prompts.eval_path", given.eval_path, given.model_copy(update={"format": "auto"}), _ROWS)
+        for path in given.decontaminate_against:
+            format_of(existing_file("prompts.decontaminate_against", path), "auto")
+    if config.evaluation.enabled:
+        on_disk = [benchmark for benchmark in config.evaluation.benchmarks if benchmark.path is not None]
+        few = [b.model_copy(update={"max_rows": min(b.max_rows or _ROWS, _ROWS)}) for b in on_disk]
+        load_benchmarks(few, given.max_prompt_chars)
 
 
 def look_at_pool(config: RunConfig) -> list[str]:

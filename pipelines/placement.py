@@ -12,6 +12,9 @@ from zenml.stack import Stack
 
 from saerl_core.config.run import RunConfig, StrategySettings
 from saerl_core.errors import ConfigError
+from saerl_core.features.foreign_sae import check_source
+from saerl_core.hub import named_saes
+from saerl_core.policy.named import check_folders
 from saerl_core.rollouts.vllm_environment import check_gpus, check_head_size, installed_vllm
 from saerl_core.signals.labels import may_lack_labels
 from saerl_core.training.backends import check_environment
@@ -57,12 +60,15 @@ def step_operators(stack: Stack, run_file: str | None) -> dict[str, str]:
 
 
 def check_environments(config: RunConfig, run_file: str | None) -> None:
-    """Raise `ConfigError` where steps run on this machine, and vLLM or the trainer that they need is not on it.
+    """Raise `ConfigError` where steps run on this machine, and a model, an engine or a trainer is not on it.
 
     A run file whose steps ask for GPUs of their own is for pods. Engine `auto` is left to the steps: it takes vLLM for
     a large policy only, and none is loaded yet.
     """
     try:
+        check_folders(config)
+        for sae in named_saes(config):
+            check_source(sae)
         if config.rollouts.engine == "vllm" and (config.may_measure or config.evaluation.enabled):
             vllm = installed_vllm(config.rollouts.python)
             check_gpus(vllm, config.rollouts)

@@ -7,6 +7,7 @@ from saerl_core.config.run import SaeConfig
 from saerl_core.errors import ConfigError
 from saerl_core.features.sae_config import CFG_NAME, WEIGHTS_NAME, read_sae_config, reads_itself
 from saerl_core.features.sae_lens_import import quiet_sae_lens
+from saerl_core.hub import NamedSae, is_place_here
 
 # what sae-lens raises on a configuration or weights that it does not expect
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, AssertionError, RuntimeError, OSError)
@@ -20,21 +21,31 @@ def fetch_sae(config: SaeConfig, folder: Path) -> str:
     """
     if not config.path:
         raise ConfigError("sae.source is 'load', but sae.path is empty; set it to a sae-lens folder or a release name")
-    local = Path(config.path)
+    local = Path(config.path).expanduser()
+    check_source(NamedSae("sae.path", config.path, config.sae_id))
     if local.is_dir():
         _copy_local(local, folder)
         return f"the SAE in '{config.path}'"
-    if local.is_absolute() or config.path.startswith((".", "~")):
-        raise ConfigError(
-            f"sae.path '{config.path}' is no folder; give a folder that sae-lens saved, or a release name"
-        )
-    if not config.sae_id:
-        raise ConfigError(
-            f"sae.path '{config.path}' is no folder here, so it is taken as a public release, which needs sae.sae_id; "
-            f"set sae.sae_id, or correct the folder"
-        )
+    assert config.sae_id is not None
     _download(config.path, config.sae_id, folder)
     return f"SAE '{config.sae_id}' of release '{config.path}'"
+
+
+def check_source(sae: NamedSae) -> None:
+    """Refuse an SAE that is no folder of sae-lens on this machine, and no release that sae-lens could look for."""
+    folder = Path(sae.path).expanduser()
+    if folder.is_dir():
+        read_sae_config(folder)
+    elif is_place_here(sae.path):
+        raise ConfigError(
+            f"{sae.setting} is '{sae.path}', but there is no such folder (relative paths start at {Path.cwd()}); give "
+            "a folder that sae-lens saved, or a release name"
+        )
+    elif not sae.sae_id:
+        raise ConfigError(
+            f"{sae.setting} '{sae.path}' is no folder here, so it is taken as a public release, which needs "
+            "sae.sae_id; set sae.sae_id, or correct the folder"
+        )
 
 
 def _copy_local(source: Path, folder: Path) -> None:

@@ -42,8 +42,9 @@ def resolve_model(model: str | None, policy: PolicyRef) -> PolicyRef:
     """Return the model that features come from: the SAE's own where it has one, else the policy."""
     if model is None:
         return policy
-    path = local_folder(model)  # of a GGUF file the folder that it is converted to
-    return PolicyRef(path=path, policy_id=model, is_local=Path(path).is_dir())
+    folder = Path(local_folder(model)).expanduser()  # of a GGUF file the folder that it is converted to
+    is_local = folder.is_dir()
+    return PolicyRef(path=str(folder) if is_local else model, policy_id=model, is_local=is_local)
 
 
 def resolve_device(device: Literal["auto", "cpu", "cuda"]) -> str:

@@ -1,9 +1,12 @@
 """What can be said of the models that a configuration names before anything starts; no weights are read."""
 
+from pathlib import Path
+
 from saerl_core.config.run import RunConfig
 from saerl_core.errors import ConfigError
+from saerl_core.hub import is_place_here, named_models
 from saerl_core.policy.fetching import missing_model
-from saerl_core.policy.gguf_files import check_readable, is_rounded, quantisation_of
+from saerl_core.policy.gguf_files import check_readable, find_gguf, is_rounded, quantisation_of
 
 
 def check_models(config: RunConfig) -> None:
@@ -11,13 +14,13 @@ def check_models(config: RunConfig) -> None:
 
     `ConfigError` for these; `DataError` for a GGUF file that cannot be read.
     """
-    policy = config.policy.model if config.policy.source == "pretrained" else None
-    for setting, model in (("policy.model", policy), ("sae.model", config.sae.model)):
-        missing = None if model is None else missing_model(model)
+    models = named_models(config)
+    for setting, model in models.items():
+        missing = missing_model(model)
         if missing is not None:
             raise ConfigError(f"{setting}: {missing}")
-        if model is not None:
-            check_readable(model)
+        check_readable(model)
+    policy = models.get("policy.model")
     if policy is None or not config.training.enabled or config.policy.train_dequantised:
         return
     quantisation = quantisation_of(policy)
@@ -27,3 +30,21 @@ def check_models(config: RunConfig) -> None:
             "true: training would start from rounded weights; set policy.train_dequantised to true to do so, or "
             "training.enabled to false"
         )
+
+
+def check_folders(config: RunConfig) -> None:
+    """Refuse a model that is not on this machine and cannot be on the Hub; `ConfigError` with the setting's name."""
+    for setting, model in named_models(config).items():
+        folder = Path(model).expanduser()
+        if not is_place_here(model) or find_gguf(model) is not None:
+            continue
+        if not folder.exists():
+            raise ConfigError(
+                f"{setting} is '{model}', but there is no such file or folder (relative paths start at {Path.cwd()}); "
+                "give a Hugging Face model folder, a GGUF file or a name on the Hub"
+            )
+        if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
+            raise ConfigError(
+                f"{setting} is '{model}', which holds no model: a Hugging Face model folder has config.json and "
+                "*.safetensors; give one, a GGUF file or a name on the Hub"
+            )

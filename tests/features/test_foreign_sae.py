@@ -97,7 +97,7 @@ def test_what_the_sae_was_trained_with_is_noted(sae, policy_without_bos, pool, t
 def test_paths_that_lead_nowhere_say_what_to_do(policy, tmp_path):
     pool = make_pool(3)
     for settings, message in (
-        ({"path": str(tmp_path / "no")}, "is no folder"),
+        ({"path": str(tmp_path / "no")}, "there is no such folder"),
         ({"path": "some-release"}, "needs sae.sae_id"),
         ({"path": None}, r"sae\.path is empty"),
         ({"path": "no-such-release", "sae_id": "x"}, "knows no SAE 'x'.*Correct sae.path"),

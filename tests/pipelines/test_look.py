@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from pipelines.look import look_at_pool
+from pipelines.look import look_at_files, look_at_pool
 from saerl_core.config.load import validate
-from saerl_core.errors import DataError
+from saerl_core.errors import ConfigError, DataError
 
 TEXT = {
     "policy": {"source": "text"},
@@ -43,6 +43,40 @@ def test_the_label_that_the_data_allow_is_said(config_of, more, label, said):
     found = look_at_pool(config_of(rows(12, **more), difficulty={"label": label}))
     assert found[0].startswith("12 of the first 12 rows")
     assert found[1] == said
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        (
+            {"prompts": {"eval_path": "/nowhere/held.jsonl"}},
+            "prompts.eval_path is '/nowhere/held.jsonl', but there is no",
+        ),
+        ({"prompts": {"decontaminate_against": ["/nowhere/x.csv"]}}, "decontaminate_against is '/nowhere/x.csv', but"),
+        ({"benchmark": "/nowhere/b.jsonl"}, r"evaluation.benchmarks\[0\].path is '/nowhere/b.jsonl', but there is no"),
+        ({"prompts": {"eval_path": "{empty}"}}, "has no rows"),
+        ({"benchmark": "{empty}"}, "has no rows"),
+    ],
+)
+def test_files_beside_the_pool_are_looked_at(config_of, tmp_path, sections, message):
+    (tmp_path / "empty.jsonl").write_text("")
+    text = json.dumps(sections).replace("{empty}", str(tmp_path / "empty.jsonl"))
+    sections = json.loads(text)
+    if "benchmark" in sections:
+        answers = {"policy": {"source": "pretrained", "model": "org/name"}, "grading": {"kind": "exact"}}
+        evaluated = {"benchmarks": [{"name": "b", "path": sections.pop("benchmark")}], "max_completion_tokens": 9}
+        sections |= {**answers, "evaluation": evaluated, "difficulty": {"label": "none"}}
+    with pytest.raises((ConfigError, DataError), match=message):
+        look_at_files(config_of(rows(12), **sections))
+
+
+def test_files_beside_the_pool_that_are_fine(config_of, tmp_path):
+    held = tmp_path / "held.csv"
+    held.write_text("prompt,answer\nHow many are 2 and 2 together?,4\n")
+    assert (
+        look_at_files(config_of(rows(12), prompts={"eval_path": str(held), "decontaminate_against": [str(held)]}))
+        is None
+    )
 
 
 def test_what_is_there_needs_no_word(config_of):

@@ -126,6 +126,49 @@ def test_an_interpreter_without_vllm_is_refused_before_anything_starts(python, t
     assert f"rollouts.python '{python}' {told}" in done.output
 
 
+def validated(settings, *options):
+    done = CliRunner().invoke(main, ["validate", *options, *[part for one in settings for part in ("--set", one)]])
+    return done.exit_code, done.output
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (["sae.model=/nowhere"], "sae.model is '/nowhere', but there is no such file or folder"),
+        (["sae.model=a/b/c"], "sae.model is 'a/b/c', but there is no such file or folder"),
+        (["sae.model=none.gguf"], "sae.model is 'none.gguf', but there is no such file or folder"),
+        (["sae.model={here}"], "which holds no model: a Hugging Face model folder has config.json and *.safetensors"),
+        (["sae.source=load", "sae.path=./nowhere"], "sae.path is './nowhere', but there is no such folder"),
+        (["sae.source=load", "sae.path={here}"], "has no cfg.json and no sae_weights.safetensors"),
+        (["sae.source=load", "sae.path=a-release"], "is taken as a public release, which needs sae.sae_id"),
+        (["policy.source=pretrained", "policy.model=~/nowhere"], "policy.model is '~/nowhere', but there is no such"),
+    ],
+)
+def test_models_that_are_not_there_are_told_by_validate(local_stack, tmp_path, settings, told):
+    code, said = validated([setting.replace("{here}", str(tmp_path)) for setting in settings])
+    assert (code, told in said) == (1, True), said
+
+
+@pytest.mark.parametrize("settings", [["sae.model=org/name"], ["sae.source=load", "sae.path=org/name", "sae.sae_id=x"]])
+def test_a_name_on_the_hub_is_left_to_the_hub(settings):
+    assert validated(settings)[0] == 0
+
+
+def test_a_folder_of_pods_is_not_looked_for_here():
+    code, said = validated(["policy.source=pretrained", "policy.model=/models/policy"], "-c", RUN_FILE)
+    assert code == 0, said
+
+
+def test_an_arms_own_sae_is_looked_for(local_stack, tmp_path):
+    arms = [
+        {"name": "a", "plan": {"strategy": "vanilla"}},
+        {"name": "b", "plan": {"strategy": "saerl"}, "sae": {"source": "load", "path": str(tmp_path)}},
+    ]
+    config = validate({"compare": {"baseline": "a", "arms": arms, "budget_rollouts": 1280}})
+    with pytest.raises(ConfigError, match=r"has no cfg\.json"):
+        check_environments(config, None)
+
+
 @pytest.mark.parametrize(
     ("version", "setting", "told"),
     [
@@ -139,9 +182,8 @@ def test_a_vllm_that_cannot_hold_the_policy_is_told_by_validate(tmp_path, versio
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\ncase "$2" in *device_count*) echo 1;; *) echo {version};; esac\n')
     python.chmod(0o755)
-    given = [f"rollouts.python={python}", "rollouts.engine=vllm", "difficulty.label=pass_rate", setting]
-    done = CliRunner().invoke(main, ["validate", *[word for pair in given for word in ("--set", pair)]])
-    assert (done.exit_code, told in done.output if told else "is valid" in done.output) == (bool(told), True)
+    code, said = validated([f"rollouts.python={python}", "rollouts.engine=vllm", "difficulty.label=pass_rate", setting])
+    assert (code, told in said if told else "is valid" in said) == (bool(told), True)
 
 
 @pytest.mark.parametrize(

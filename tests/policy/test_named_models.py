@@ -56,6 +56,8 @@ def test_the_example_is_refused_until_its_model_is_fetched(tmp_path):
     code, said = _validate(f"policy.model={tmp_path}", f"sae.model={missing}")
     assert (code, "sae.model: there is no model" in said) == (1, True)
     missing.mkdir(parents=True)
+    for name in ("config.json", "model.safetensors"):
+        (missing / name).touch()
     assert _validate(f"policy.model={missing}")[0] == 0
 
 
