@@ -1,8 +1,10 @@
 """What can be said of the models that a configuration names before anything starts; no weights are read."""
 
+import os
 from pathlib import Path
 
 from saerl_core.config.run import RunConfig
+from saerl_core.environment import OFFLINE_BY_DEFAULT
 from saerl_core.errors import ConfigError
 from saerl_core.hub import is_place_here, named_models
 from saerl_core.policy.fetching import missing_model
@@ -33,10 +35,13 @@ def check_models(config: RunConfig) -> None:
 
 
 def check_folders(config: RunConfig) -> None:
-    """Refuse a model that is not on this machine and cannot be on the Hub; `ConfigError` with the setting's name."""
+    """Refuse a model that is not on this machine and cannot be fetched; `ConfigError` with the setting's name."""
     for setting, model in named_models(config).items():
         folder = Path(model).expanduser()
-        if not is_place_here(model) or find_gguf(model) is not None:
+        if not is_place_here(model):
+            _check_cache(setting, model)
+            continue
+        if find_gguf(model) is not None:
             continue
         if not folder.exists():
             raise ConfigError(
@@ -48,3 +53,21 @@ def check_folders(config: RunConfig) -> None:
                 f"{setting} is '{model}', which holds no model: a Hugging Face model folder has config.json and "
                 "*.safetensors; give one, a GGUF file or a name on the Hub"
             )
+
+
+def _check_cache(setting: str, model: str) -> None:
+    """Refuse a name on the Hub that was not fetched before, where a person has forbidden to fetch anything."""
+    if OFFLINE_BY_DEFAULT in os.environ or os.environ.get("HF_HUB_OFFLINE", "").upper() not in (
+        "1",
+        "ON",
+        "YES",
+        "TRUE",
+    ):
+        return
+    from huggingface_hub import try_to_load_from_cache
+
+    if not isinstance(try_to_load_from_cache(model, "config.json"), str):
+        raise ConfigError(
+            f"{setting} is '{model}', which is no folder here and not in the cache of Hugging Face, and HF_HUB_OFFLINE "
+            "forbids to fetch it; set HF_HUB_OFFLINE=0, or give a folder"
+        )

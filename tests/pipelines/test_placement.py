@@ -150,8 +150,18 @@ def test_models_that_are_not_there_are_told_by_validate(local_stack, tmp_path, s
 
 
 @pytest.mark.parametrize("settings", [["sae.model=org/name"], ["sae.source=load", "sae.path=org/name", "sae.sae_id=x"]])
-def test_a_name_on_the_hub_is_left_to_the_hub(settings):
+def test_a_name_on_the_hub_is_left_to_the_hub(monkeypatch, settings):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     assert validated(settings)[0] == 0
+
+
+def test_a_model_that_may_not_be_fetched_is_told(local_stack, monkeypatch, tmp_path):
+    monkeypatch.delenv("SAERL_OFFLINE_BY_DEFAULT", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    code, said = validated(["sae.model=org/name"])
+    assert (code, "sae.model is 'org/name', which is no folder here and not in the cache" in said) == (1, True), said
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda model, file: str(tmp_path / file))
+    assert validated(["sae.model=org/name"])[0] == 0
 
 
 def test_a_folder_of_pods_is_not_looked_for_here():
