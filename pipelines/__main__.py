@@ -29,9 +29,27 @@ CONFIG = click.option(
 SET = click.option(
     "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting, over the run file; repeatable."
 )
+_OF_EXTRAS = {"accelerate", "datasets", "gguf", "mlflow", "sae_lens", "torch", "transformers", "trl", "zenml"}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """Commands of which an installation without extras has a few: `inspect`, `export`, `observe`, `advise` and others."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; a package that only an extra brings is named with the extra."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package not in _OF_EXTRAS:
+                raise
+            raise click.ClickException(
+                f"`saerl {ctx.invoked_subcommand}` needs {package}, which is not installed in {sys.prefix}; run `make "
+                "install`, or `pip install '.[models,pipeline]'` in the folder of saerl"
+            ) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Which prompts, in which order: SAE-guided data engineering for RL on language models."""
     collect_less()

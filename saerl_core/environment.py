@@ -14,18 +14,23 @@ from saerl_core.errors import ConfigError
 OFFLINE_BY_DEFAULT = "SAERL_OFFLINE_BY_DEFAULT"  # set where HF_HUB_OFFLINE is our default, not the user's choice
 
 
+_OF_A_CLONE = ("saerl.py", "pipelines", "pyproject.toml")  # the last is not among what pip installs
 _LIBRARY = Path(__file__).resolve().parent.parent  # what this code was imported from
 
 
 def project_root() -> Path:
-    """Return the repository: the nearest folder above the working directory that holds saerl.py and pipelines/."""
+    """Return the repository: the nearest folder above the working directory that is a clone, else where this code is."""
     here = Path.cwd()
     return next((folder for folder in (here, *here.parents) if _is_clone(folder)), _LIBRARY)
 
 
 def state_dir() -> Path:
-    """Return the folder that all local state lives in: $SAERL_HOME, or `.saerl` in the repository."""
-    return Path(os.environ.get("SAERL_HOME") or project_root() / ".saerl")
+    """Return the folder that all local state lives in: $SAERL_HOME, or `.saerl` in the repository.
+
+    An installed library is in no repository, and nothing is written beside it: `.saerl` in the working directory.
+    """
+    root = project_root()
+    return Path(os.environ.get("SAERL_HOME") or (root if _is_clone(root) else Path.cwd()) / ".saerl")
 
 
 def defaults() -> dict[str, str]:
@@ -83,7 +88,7 @@ def clone_problem() -> str | None:
 
 
 def _is_clone(folder: Path) -> bool:
-    return (folder / "saerl.py").is_file() and (folder / "pipelines").is_dir()
+    return all((folder / name).exists() for name in _OF_A_CLONE)
 
 
 def collect_less() -> None:

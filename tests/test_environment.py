@@ -31,6 +31,16 @@ def test_everything_goes_under_the_state_folder(monkeypatch):
     assert all(Path(p).is_relative_to(state_dir()) for p in paths)
 
 
+def test_an_installed_library_writes_nothing_beside_itself(bare, tmp_path):
+    installed = tmp_path / "site-packages"
+    (installed / "pipelines").mkdir(parents=True)
+    (installed / "saerl.py").touch()
+    bare.delenv("SAERL_HOME")
+    bare.setattr("saerl_core.environment._LIBRARY", installed)
+    bare.chdir(tmp_path)
+    assert state_dir() == tmp_path / ".saerl"
+
+
 def test_telemetry_is_off():
     values = defaults()
     assert values["ZENML_ANALYTICS_OPT_IN"] == "false"
@@ -158,7 +168,8 @@ def test_a_fingerprint_sees_contents_names_and_absence(tmp_path):
 
 def test_another_clones_environment_is_refused(bare, tmp_path):
     (tmp_path / "pipelines").mkdir()
-    (tmp_path / "saerl.py").touch()
+    for name in ("saerl.py", "pyproject.toml"):
+        (tmp_path / name).touch()
     bare.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"^you are in the clone '.*', but this environment runs the code of") as told:
         apply()

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 import re
 import subprocess
 import sys
@@ -91,6 +92,33 @@ def test_using_it_loads_none_of_the_heavy_libraries():
         [sys.executable, "-c", code, json.dumps(ROWS)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_the_commands_of_an_installation_without_extras(tmp_path):
+    """Those that need none work, the others name what is missing."""
+    (tmp_path / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    program = (
+        "import sys\n"
+        "for name in ('zenml', 'mlflow', 'torch', 'transformers', 'datasets', 'trl'):\n"
+        "    sys.modules[name] = None\n"
+        "from click.testing import CliRunner\n"
+        "from pipelines.__main__ import main\n"
+        "for words in ('--help', 'inspect pool.jsonl', 'run'):\n"
+        "    done = CliRunner().invoke(main, words.split())\n"
+        "    print(done.exit_code, done.output.splitlines()[-1])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, env=plain(tmp_path)
+    )
+    help_, inspect_, run_ = done.stdout.splitlines()
+    assert help_.startswith("0 ")
+    assert inspect_.startswith("0 ")
+    assert run_.startswith("1 Error: `saerl run` needs zenml, which is not installed in ")
+    assert run_.endswith("run `make install`, or `pip install '.[models,pipeline]'` in the folder of saerl")
+
+
+def plain(home):
+    return {**os.environ, "PYTHONPATH": str(ROOT), "SAERL_HOME": str(home)}
 
 
 # --- prompts
