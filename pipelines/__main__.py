@@ -33,7 +33,7 @@ _OF_EXTRAS = {"accelerate", "datasets", "gguf", "mlflow", "sae_lens", "torch", "
 
 
 class Commands(click.Group):
-    """Commands of which an installation without extras has a few: `inspect`, `export`, `observe`, `advise` and others."""
+    """Commands, of which an installation without extras runs a few: `inspect`, `export`, `observe`, `advise`."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; a package that only an extra brings is named with the extra."""
