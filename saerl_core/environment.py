@@ -19,7 +19,7 @@ _LIBRARY = Path(__file__).resolve().parent.parent  # what this code was imported
 
 
 def project_root() -> Path:
-    """Return the repository: the nearest folder above the working directory that is a clone, else where this code is."""
+    """Return the repository: the nearest folder above the working directory that is a clone, else where our code is."""
     here = Path.cwd()
     return next((folder for folder in (here, *here.parents) if _is_clone(folder)), _LIBRARY)
 

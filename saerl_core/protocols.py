@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
+from saerl_core.errors import DataError
 from saerl_core.records import TrainJob, TrainResult
 
 PromptId = str
@@ -15,12 +16,38 @@ OnStep = Callable[[int, StepMetrics], None]
 
 @dataclass(frozen=True)
 class BatchOutcome:
-    """What one training step saw: per prompt of the batch, in slot order, how many rollouts were correct."""
+    """What one training step saw: per prompt of the batch, in slot order, how many rollouts were correct.
+
+    A prompt with 0 rollouts was not sampled. `DataError` for counts that are none.
+    """
 
     step: int
     prompt_ids: tuple[PromptId, ...]
     n_rollouts: tuple[int, ...]
     n_correct: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what a strategy would learn nonsense from."""
+        n_ids, lengths = len(self.prompt_ids), (len(self.n_rollouts), len(self.n_correct))
+        if lengths != (n_ids, n_ids):
+            raise DataError(
+                f"the outcome of step {self.step} has {lengths[0]} numbers of rollouts and {lengths[1]} of correct "
+                f"ones for {n_ids} prompts; give one of each a prompt, in the order of the batch"
+            )
+        for prompt_id, n, right in zip(self.prompt_ids, self.n_rollouts, self.n_correct, strict=True):
+            if not _are_counts(right, n):
+                raise DataError(
+                    f"the outcome of step {self.step} says that {right!r} of {n!r} rollouts of prompt '{prompt_id}' "
+                    "were correct; give two whole numbers, the first from 0 to the second"
+                )
+
+
+def _are_counts(part: int, whole: int) -> bool:
+    """Whether these are whole numbers, the first from 0 to the second; they come from loops that nobody type-checks."""
+    try:
+        return 0 <= part <= whole and part % 1 == 0 and whole % 1 == 0
+    except TypeError:
+        return False
 
 
 class AnswerComparison(Protocol):

@@ -79,12 +79,18 @@ def test_the_page_tells_of_every_name_and_column():
 
 def test_using_it_loads_none_of_the_heavy_libraries():
     code = (
-        "import sys, json, saerl_core as s\n"
+        "import sys, json, saerl_core as s, saerl_core.errors\n"
         "assert 'pandas' not in sys.modules and 'pydantic' not in sys.modules, 'import alone loads nothing'\n"
         "rows = json.loads(sys.argv[1])\n"
         "for name in ('saerl', 'vanilla', 'difficulty', 'adaptive', 'mopps', 'bandit'):\n"
         "    c = s.make_curriculum(s.make_plan(rows, name, prompts_per_step=8))\n"
         "    b = c.next_batch(0); c.observe(s.BatchOutcome(0, tuple(b), (4,) * 8, (2,) * 8))\n"
+        "for n in (0.5, '1', None, float('nan')):\n"
+        "    try:\n"
+        "        s.BatchOutcome(0, ('a',), (1,), (n,))\n"
+        "    except saerl_core.errors.DataError:\n"
+        "        continue\n"
+        "    raise SystemExit(f'{n} passes for a number of correct rollouts')\n"
         "s.grade('\\\\boxed{4}', '4'); s.sentence; s.compare_trials; s.Trial\n"
         "print([m for m in ('zenml', 'mlflow', 'torch', 'transformers', 'datasets', 'trl') if m in sys.modules])\n"
     )

@@ -23,7 +23,7 @@ class FixedCurriculum:
         """Return the prompts of step `step` in slot order; `DataError` for a step that the plan does not have."""
         if not 0 <= step < len(self._batches):
             raise DataError(
-                f"step {step} is not in the plan, which has steps 0 to {len(self._batches) - 1}; "
+                f"step {step!r} is not in the plan, which has steps 0 to {len(self._batches) - 1}; "
                 "train for as many steps as the plan has, or plan more with plan.n_steps"
             )
         self._next_step = step + 1

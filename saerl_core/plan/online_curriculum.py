@@ -1,6 +1,6 @@
 """The curriculum around every online chooser: who is eligible, what was handed out, what was predicted."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ class OnlineCurriculum:
         """Return the prompts of a step; `DataError` for a step that is not due."""
         if not 0 <= step < self._n_steps or step != self._next_step:
             raise DataError(
-                f"step {step} was asked for, but step {self._next_step} of {self._n_steps} is due; an online "
+                f"step {step!r} was asked for, but step {self._next_step} of {self._n_steps} is due; an online "
                 "curriculum must see the rewards of every step before it chooses the next"
             )
         eligible = self._eligible(step)
@@ -75,7 +75,7 @@ class OnlineCurriculum:
                 "train on exactly that batch, in its order"
             )
         self._learn(outcome, index)
-        self._uses[index] += 1
+        self._uses[index[np.array(outcome.n_rollouts) > 0]] += 1
         self._asked, self._next_step = {}, outcome.step + 1
 
     def learn_from(self, outcomes: Iterable[BatchOutcome]) -> int:
@@ -97,8 +97,10 @@ class OnlineCurriculum:
         return self._n_rollouts - before
 
     def _learn(self, outcome: BatchOutcome, index: Indices) -> None:
-        """Take in the prompts of a step that are of this pool; an index of -1 is none."""
-        ours = index >= 0
+        """Take in the prompts of a step that are of this pool and were sampled; an index of -1 is none of the pool."""
+        ours = (index >= 0) & (np.array(outcome.n_rollouts) > 0)
+        if not ours.any():
+            return
         n_rollouts, n_correct = (np.array(v, dtype=np.int64)[ours] for v in (outcome.n_rollouts, outcome.n_correct))
         self._chooser.observe(outcome.step, index[ours], n_rollouts, n_correct)
         self._n_rollouts += int(n_rollouts.sum())
@@ -142,12 +144,22 @@ class OnlineCurriculum:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the state; `DataError` when it belongs to another plan."""
-        if state.get("plan_hash") != self._hash:
+        """Restore the state; `DataError` when it belongs to another plan, or is damaged."""
+        found = state.get("plan_hash")
+        if found != self._hash:
             raise DataError(
-                f"the saved state belongs to plan {state.get('plan_hash')}, this is plan {self._hash}; resume "
+                f"the saved state belongs to plan {found}, this is plan {self._hash}; resume "
                 "with the signals and settings that the checkpoint was made with, or start in an empty folder"
             )
+        try:
+            self._restore(state)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise DataError(
+                f"the saved state of plan {self._hash} is damaged ({type(error).__name__}: {error}); resume from an "
+                "earlier checkpoint with a new curriculum"
+            ) from error
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
         self._next_step = int(state["next_step"])
         self._n_rollouts = int(state["n_rollouts"])
         used = np.array(state["used"], dtype=np.int64)

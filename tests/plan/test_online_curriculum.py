@@ -69,6 +69,48 @@ def test_instructive_prompts_are_found(make):
     assert np.mean(np.array(late) == 0.5) > 0.55, "chance is a third"
 
 
+def test_a_prompt_that_was_not_sampled_teaches_nothing_and_does_not_rest(make):
+    curriculum = make(max_uses=1)
+    batch = curriculum.next_batch(0)
+    curriculum.observe(BatchOutcome(0, tuple(batch), (0, *(8,) * (SIZE - 1)), (0, *(4,) * (SIZE - 1))))
+    state = curriculum.state_dict()
+    assert IDS.index(batch[0]) not in state["used"]
+    assert len(state["used"]) == SIZE - 1
+    play(curriculum, 1, 4)  # nothing is poisoned
+    nobody = make()
+    batch = nobody.next_batch(0)
+    nobody.observe(BatchOutcome(0, tuple(batch), (0,) * SIZE, (0,) * SIZE))
+    assert nobody.state_dict()["n_rollouts"] == 0
+    play(nobody, 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("n_rollouts", "n_correct"),
+    [
+        ((8, 8), (9, 1)),
+        ((8, 8), (-1, 1)),
+        ((-8, 8), (0, 1)),
+        ((8,), (1, 1)),
+        ((8, 8), (1,)),
+    ],
+)
+def test_counts_that_are_none_are_refused(n_rollouts, n_correct):
+    with pytest.raises(DataError, match=r"the outcome of step 3 .*; give (two whole numbers|one of each)"):
+        BatchOutcome(3, ("a", "b"), n_rollouts, n_correct)
+
+
+def test_a_damaged_state_is_refused(make):
+    curriculum = make()
+    play(curriculum, 0, 3)
+    state = curriculum.state_dict()
+    with pytest.raises(DataError, match="belongs to plan None"):
+        make().load_state_dict({})
+    for name in state:
+        if name not in ("plan_hash", "unrested"):
+            with pytest.raises(DataError, match=r"the saved state of plan r is damaged"):
+                make().load_state_dict({**state, name: None})
+
+
 def test_a_prompt_rests_after_its_use(make):
     batches = play(make(cooldown=3), 0, STEPS)
     for step, batch in enumerate(batches):
