@@ -141,7 +141,11 @@ def _told(detail: ErrorDetails, known: Mapping[str, object]) -> list[str]:
         lines = str(context["error"]).split("\n")
         return [f"{path}: {line}" if path and not line.startswith(f"{path}.") else line for line in lines]
     if kind == "missing" and isinstance(loc[-1], str) and isinstance(detail["input"], Mapping):
-        return [f"{path} is not set; it must be"]
+        if path == "plan.strategy.name":
+            return [
+                f"{path} is not set; name the strategy whose settings these are: plan.strategy: {{name: adaptive, ...}}"
+            ]
+        return [f"{path} is not set and has no default; set it"]
     if kind in ("extra_forbidden", "invalid_key"):
         return [_unknown(path, known)]
     default = known.get(_in_any_item(path))
@@ -160,6 +164,8 @@ def _wrong(kind: str, context: Mapping[str, object], default: object, given: obj
     """Return what is wrong and the bound, in words."""
     if kind in ("missing", "too_long") and isinstance(default, tuple):
         return "has the wrong length", f"list {len(default)} values"
+    if kind == "string_pattern_mismatch":
+        return "has the wrong form", f"match {context['pattern']}"
     for name, words in _BOUNDS.items():
         if name in context:
             return "is out of range", f"be {words} {context[name]}"

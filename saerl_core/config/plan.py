@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from saerl_core.config.base import Positive, Section
 from saerl_core.plan.strategies.adaptive import AdaptiveSettings
@@ -20,4 +20,4 @@ class PlanConfig(Section):
 
     strategy: StrategyField = AdaptiveSettings()  # docs/strategies.md lists all and their settings
     prompts_per_step: Positive = 32  # different prompts in a batch
-    n_steps: Positive | None = 120  # None: one epoch
+    n_steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = 120  # None: one epoch

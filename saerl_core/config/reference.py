@@ -82,7 +82,7 @@ def _kind(hint: object) -> str:
 def _bounded(kind: str, metadata: tuple[object, ...]) -> str:
     """Add the bounds that pydantic checks."""
     given = [part for item in metadata if isinstance(item, FieldInfo) for part in item.metadata]
-    bounds = [f"{words} {getattr(b, sign):g}" for b in given for sign, words in _SIGNS.items() if hasattr(b, sign)]
+    bounds = [f"{words} {getattr(b, sign):,.10g}" for b in given for sign, words in _SIGNS.items() if hasattr(b, sign)]
     return f"{kind} {', '.join(bounds)}" if bounds else kind
 
 

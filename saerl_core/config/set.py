@@ -1,5 +1,6 @@
 """Single settings from a command line, `section.key=value`, typed by the configuration."""
 
+import re
 from collections.abc import Iterable
 
 import yaml
@@ -8,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from saerl_core.config.run import RunConfig
 from saerl_core.errors import ConfigError
 
+_DECIMAL = re.compile(r"[-+]?(0|[1-9][\d_]*)?(\.\d*)?([eE][-+]?\d+)?")
 _NULL = ("null", "Null", "NULL", "~")
 
 
@@ -41,6 +43,8 @@ def _typed(path: list[str], text: str) -> object:
         return text
     if value is None and text not in _NULL:  # empty, or a comment: "####"
         return text
+    if isinstance(value, int | float) and not isinstance(value, bool) and not _DECIMAL.fullmatch(text):
+        return text  # YAML reads 010 as 8 and 1:30 as 90
     kind = _kind(path)
     return value if kind is None or _is(kind, value) or not _is(kind, text) else text
 

@@ -57,6 +57,22 @@ def test_the_configs_of_the_repository_are_valid(path):
             "plan.prompts_per_step = 'many' has the wrong type: it must be a whole number; leave it out for 32",
         ),
         (
+            {"plan": {"n_steps": True}},
+            "plan.n_steps = True has the wrong type: it must be a whole number; leave it out for 120",
+        ),
+        (
+            {"plan": {"n_steps": 10**12}},
+            "plan.n_steps = 1000000000000 is out of range: it must be at most 1000000; leave it out for 120",
+        ),
+        (
+            {"training": {"lr": False}},
+            "training.lr = False has the wrong type: it must be a number; leave it out for 0.0005",
+        ),
+        (
+            {"gate": {"model_name": "é"}},
+            "gate.model_name = 'é' has the wrong form: it must match ^[A-Za-z0-9][A-Za-z0-9._-]*$; leave it out for 'saerl'",
+        ),
+        (
             {"plan": {"n_steps": 0}},
             "plan.n_steps = 0 is out of range: it must be at least 1; leave it out for 120",
         ),
@@ -76,7 +92,10 @@ def test_the_configs_of_the_repository_are_valid(path):
             {"plan": {"strategy": {"name": "saerl", "use_quality": "maybe"}}},
             "plan.strategy.use_quality = 'maybe' has the wrong type: it must be true or false; leave it out for True",
         ),
-        ({"evaluation": {"benchmarks": [{"path": "p"}]}}, "evaluation.benchmarks[0].name is not set; it must be"),
+        (
+            {"evaluation": {"benchmarks": [{"path": "p"}]}},
+            "evaluation.benchmarks[0].name is not set and has no default; set it",
+        ),
         (
             {"evaluation": {"benchmarks": [{"name": "a", "path": "p", "n_samples": 0}]}},
             "evaluation.benchmarks[0].n_samples = 0 is out of range: it must be at least 1",

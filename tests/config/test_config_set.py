@@ -19,6 +19,7 @@ def value_of(config, path):
         ("seed=3", 3),
         ("plan.n_steps=null", None),
         ("plan.n_steps=~", None),
+        ("plan.n_steps=010", 10),  # 8 in YAML 1.1
         ("training.enabled=no", False),
         ("training.enabled = false", False),
         ("sae.lr=1e-4", 1e-4),  # a text in YAML 1.1

@@ -35,7 +35,7 @@ def test_every_setting_is_on_it():
     "row",
     [
         '| `source` | `train` or `load` | `"train"` |  |',
-        "| `n_steps` | whole number ≥ 1 or null | `120` | null: one epoch |",
+        "| `n_steps` | whole number ≥ 1, ≤ 1,000,000 or null | `120` | null: one epoch |",
         "| `name` | text | must be set | as it stands in the scores; letters, digits and . _ - |",
         '| `strategy` | name of a strategy, or a section with `name` and its settings | `"adaptive"` | ',
     ],

@@ -47,7 +47,10 @@ def test_an_override_adds_to_a_strategys_settings_or_takes_another(tmp_path, str
             "plan.online is not a setting any more; its settings stand under plan.strategy",
         ),
         ({"mix_frac": 0.5}, "plan.mix_frac is not a setting of the strategy in use; 'saerl' reads it"),
-        ({"strategy": {"explore_frac": 0.5}}, "plan.strategy.name is not set; it must be"),
+        (
+            {"strategy": {"explore_frac": 0.5}},
+            "plan.strategy.name is not set; name the strategy whose settings these are",
+        ),
         ({"strategy": {"name": "adptive"}}, "plan.strategy.name = 'adptive' is not known (did you mean 'adaptive'?)"),
         (
             {"strategy": {"name": "adaptive", "explore_frac": 3}},
