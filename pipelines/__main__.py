@@ -150,8 +150,16 @@ def setup() -> None:
 @click.option("--port", default=5000, show_default=True, help="Port on 127.0.0.1.")
 def ui(port: int) -> None:
     """Open the MLflow UI on the local database (127.0.0.1 only)."""
+    from pipelines.servers import require_free, running
     from pipelines.setup import mlflow_uri
 
+    server = running()
+    if server is not None:
+        raise click.ClickException(f"the MLflow server of this clone runs already: open {server.mlflow}")
+    try:
+        require_free(port, "--port")
+    except SaerlError as error:
+        raise click.ClickException(str(error)) from error
     database = state_dir() / "mlflow.db"
     if not database.is_file():
         raise click.ClickException(f"there is no {database} yet; run `make demo` or `make setup` first")

@@ -147,9 +147,15 @@ def _refuse(mlflow_port: int, dashboard_port: int | None) -> None:
             "MLflow alone with --no-dashboard"
         )
     for option, port in (("--port", mlflow_port), ("--dashboard-port", dashboard_port)):
-        with socket.socket() as probe:
-            if port is not None and probe.connect_ex((HOST, port)) == 0:
-                raise ConfigError(f"port {port} on {HOST} is taken; stop what listens there, or choose {option}")
+        if port is not None:
+            require_free(port, option)
+
+
+def require_free(port: int, option: str) -> None:
+    """Raise `ConfigError` where somebody listens on a port of this machine; `option` sets another one."""
+    with socket.socket() as probe:
+        if probe.connect_ex((HOST, port)) == 0:
+            raise ConfigError(f"port {port} on {HOST} is taken; stop what listens there, or choose {option}")
 
 
 def _start(name: str, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:

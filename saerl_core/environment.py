@@ -76,6 +76,14 @@ def state_problem() -> str | None:
     return None
 
 
+def _place_problem() -> str | None:
+    try:
+        Path.cwd()
+    except OSError:
+        return "the working directory does not exist any more; change to one that does"
+    return None
+
+
 def clone_problem() -> str | None:
     """Return in one sentence that this code is another clone's than the one we stand in, or None."""
     here = project_root().resolve()
@@ -107,7 +115,7 @@ def apply() -> None:
             clone. The command `zenml`, which calls this when it starts, ends with the sentence alone.
     """
     # who has put ZenML's own files elsewhere may import it without any state of ours
-    problem = clone_problem() or (None if "ZENML_CONFIG_PATH" in os.environ else state_problem())
+    problem = _place_problem() or clone_problem() or (None if "ZENML_CONFIG_PATH" in os.environ else state_problem())
     is_command = Path(sys.argv[0]).name == "zenml"
     if is_command:  # whoever else imports ZenML has a collector of their own
         collect_less()

@@ -166,6 +166,15 @@ def test_a_fingerprint_sees_contents_names_and_absence(tmp_path):
     assert fingerprint(str(tmp_path)) != folder
 
 
+def test_a_working_directory_that_is_gone_is_told(bare, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    bare.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ConfigError, match="the working directory does not exist any more"):
+        apply()
+
+
 def test_another_clones_environment_is_refused(bare, tmp_path):
     (tmp_path / "pipelines").mkdir()
     for name in ("saerl.py", "pyproject.toml"):

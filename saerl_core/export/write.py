@@ -99,7 +99,8 @@ def _make_room(folder: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise ConfigError(
-            f"folder {folder} is not empty; choose another one, or replace an earlier export in it with overwrite"
+            f"folder {folder} is not empty; choose another one, or replace an earlier export in it: --overwrite, or"
+            " overwrite=True in Python"
         )
     try:
         old = Card.model_validate_json((folder / CARD_NAME).read_bytes())

@@ -1,6 +1,7 @@
 """From a plan to the curriculum that hands it out."""
 
 from saerl_core.errors import DataError
+from saerl_core.plan.blame import blamed
 from saerl_core.plan.fixed_curriculum import FixedCurriculum
 from saerl_core.plan.online_curriculum import OnlineCurriculum
 from saerl_core.plan.strategies.base import Candidates, OnlineSettings, OnlineStrategy
@@ -21,7 +22,8 @@ def make_curriculum(plan: BatchPlan) -> FixedCurriculum | OnlineCurriculum:
         raise DataError(
             f"the plan was made by an online strategy, but '{plan.strategy}' is a static one now; plan again"
         )
-    chooser = row.chooser(Candidates(plan.candidates, plan.vectors, plan.prompts_per_step), settings)
+    with blamed(plan.strategy, "at its start"):
+        chooser = row.chooser(Candidates(plan.candidates, plan.vectors, plan.prompts_per_step), settings)
     return OnlineCurriculum(
         chooser,
         tuple(str(p) for p in plan.candidates["prompt_id"]),

@@ -8,6 +8,7 @@ import pandas as pd
 from saerl_core.config.run import PlanConfig
 from saerl_core.errors import DataError
 from saerl_core.plan.batches import Batch, Order
+from saerl_core.plan.blame import blamed
 from saerl_core.plan.mixing import swap_tails
 from saerl_core.plan.strategies.base import Candidates, StaticStrategy
 from saerl_core.plan.thinning import thin
@@ -29,7 +30,8 @@ def planned_table(
     thinned_out: set[str] = set()
     n_done = epoch = 0
     while epoch == 0 or n_done < (config.n_steps or 0):
-        order = row.order(candidates, config.strategy, stage_rng(seed, f"plan/epoch={epoch}"))
+        with blamed(config.strategy.name, f"ordering epoch {epoch}"):
+            order = row.order(candidates, config.strategy, stage_rng(seed, f"plan/epoch={epoch}"))
         if not isinstance(order, Order):
             raise DataError(f"strategy '{row.name}' returned a {type(order).__name__}; it must return an Order")
         batches = [Batch(tuple(b.prompt_ids), b.group) for b in order.batches]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from saerl_core.errors import DataError
+from saerl_core.plan.blame import blamed
 from saerl_core.plan.choosers import Chooser, Explains, Indices
 from saerl_core.plan.strategies.base import OnlineSettings
 from saerl_core.protocols import BatchOutcome, PromptId
@@ -60,7 +61,8 @@ class OnlineCurriculum:
             )
         eligible = self._eligible(step)
         rng, who = stage_rng(self._seed, f"plan/step={step}"), f"strategy '{self._strategy}', step {step}:"
-        chosen = np.asarray(self._chooser.choose(step, eligible, self._size, rng))
+        with blamed(self._strategy, f"choosing the batch of step {step}"):
+            chosen = np.asarray(self._chooser.choose(step, eligible, self._size, rng))
         check_choice(chosen, eligible, self._ids, self._size, who)
         self._note_predictions(step, chosen, who)
         self._asked = {step: chosen.tolist()}
@@ -102,7 +104,8 @@ class OnlineCurriculum:
         if not ours.any():
             return
         n_rollouts, n_correct = (np.array(v, dtype=np.int64)[ours] for v in (outcome.n_rollouts, outcome.n_correct))
-        self._chooser.observe(outcome.step, index[ours], n_rollouts, n_correct)
+        with blamed(self._strategy, f"learning from step {outcome.step}"):
+            self._chooser.observe(outcome.step, index[ours], n_rollouts, n_correct)
         self._n_rollouts += int(n_rollouts.sum())
         self._last[index[ours]] = self._n_rollouts
         self._seen[index[ours]] += n_rollouts

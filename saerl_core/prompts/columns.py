@@ -26,7 +26,17 @@ from saerl_core.prompts.messages import (
     reply_of,
 )
 from saerl_core.prompts.options import letter_of_index, options_column
-from saerl_core.prompts.rows import POOL_SETTINGS, Issue, RawRow, RejectedError, Row, Settings, Suspicion, excerpt
+from saerl_core.prompts.rows import (
+    POOL_SETTINGS,
+    AbsentColumnError,
+    Issue,
+    RawRow,
+    RejectedError,
+    Row,
+    Settings,
+    Suspicion,
+    excerpt,
+)
 
 _EXACT_FLOAT = 2.0**53  # above this a float no longer holds every integer
 _LIST_OF_TEXTS = re.compile(r"""\s*\[\s*(['"]).*\1\s*,?\s*\]\s*\Z""", re.DOTALL)  # "[1, 2]" may be an answer itself
@@ -60,7 +70,7 @@ def check_columns(
                 f"no row of '{file}' has all columns of the template '{name}' ({settings.columns}.{field}); it has "
                 f"{present}: name some of these in braces"
             )
-        raise DataError(
+        raise AbsentColumnError(
             f"'{file}' has no column '{name}' ({settings.columns}.{field}); it has {present}: map one of these"
         )
 

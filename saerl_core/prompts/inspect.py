@@ -16,7 +16,7 @@ else is noted only: the row can be trained on.
 | list_answer           | yes      | several answers in a list: which one counts, and in what order, is unknown    |
 | imprecise_answer      | yes      | a float beyond 2^53: digits of the answer are lost                            |
 | answer_marker         | yes      | a worked solution with "####": the answer itself is not alone in the column   |
-| no_answer             | yes      | "proof", "not found", "N/A", "null": a word that says that there is no answer |
+| no_answer             | yes      | "proof", "not found", "N/A", "null", "?", ".": what says that there is no answer |
 | choice_without_options | yes     | the answer is an option's letter; the options stand in another column         |
 | special_token         | yes      | a model's control token inside the prompt, which would end it there           |
 | invisible_character   |          | zero-width blanks, byte order or direction marks: left out of comparisons     |
@@ -128,6 +128,7 @@ _ANSWER_PATTERNS: Final = (
             re.IGNORECASE,
         ),
     ),
+    ("no_answer", re.compile(r"\A[-\u2013\u2014.\u2026,;:?_\s]+\Z")),
 )
 _OPTIONS: Final = tuple(
     tuple(re.compile(rf"(?:^|(?<=[\s{{$])){left}{letter}{right}", re.MULTILINE) for letter in "ABC")

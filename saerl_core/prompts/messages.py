@@ -58,6 +58,8 @@ def prompt_of(messages: Sequence[Message]) -> tuple[str, list[Suspicion]]:
     if not users:
         return "", []
     last = users[-1]
+    if not messages[last][1].strip():  # a system turn asks nothing
+        return "", []
     system = "\n\n".join(text.strip() for role, text in messages[:last] if role == "system" and text.strip())
     odd = []
     if system:

@@ -1,16 +1,18 @@
 """A quick look at a file of prompts: its layout, a few rows as they would be read, what is odd, the YAML to paste."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
 import yaml
 
 from saerl_core.config.run import ColumnMap, PromptsConfig
+from saerl_core.errors import DataError
 from saerl_core.flags import UNUSABLE
 from saerl_core.prompts.pool import Pool, collect
 from saerl_core.prompts.read import existing_file, format_of, read_rows
-from saerl_core.prompts.rows import RawRow, Row, excerpt
+from saerl_core.prompts.rows import AbsentColumnError, RawRow, Row, excerpt
 
 _SHOWN = 5
 
@@ -91,11 +93,27 @@ def preview(path: str, config: PromptsConfig, max_rows: int = 2000) -> Preview:
     found = existing_file("prompts.path", path)
     raws = list(islice(read_rows(found, format_of(found, config.format), config.dataset_split), max_rows + 1))
     complete, raws = len(raws) <= max_rows, raws[:max_rows]
-    columns = dict.fromkeys(name for raw in raws if isinstance(raw, RawRow) for name in raw.values)
-    pool = collect(
-        found.name, iter(raws), config.columns, config.max_prompt_chars, None, answer_after=config.answer_after
-    )
+    whole = [raw for raw in raws if isinstance(raw, RawRow)]
+    columns = dict.fromkeys(name for raw in whole for name in raw.values)
+    try:
+        pool = collect(
+            found.name, iter(raws), config.columns, config.max_prompt_chars, None, answer_after=config.answer_after
+        )
+    except AbsentColumnError as error:
+        if config.columns.model_fields_set:
+            raise
+        raise DataError(_columns_to_name(path, whole[0], columns)) from error
     return Preview(path, tuple(columns), pool, len(raws), complete)
+
+
+def _columns_to_name(path: str, first: RawRow, columns: Iterable[str]) -> str:
+    """Say that no layout was recognised, what each column holds in the first row, and how to name two of them."""
+    longest = max(map(len, columns), default=0)
+    held = "".join(f"\n  {name:<{longest}}  {excerpt(str(first.values.get(name, '')))}" for name in columns)
+    return (
+        f"no layout is recognised in '{path}': say which column holds the prompt and which the answer, with "
+        f"--prompt COLUMN --answer COLUMN. Its columns, and what line {first.line} holds in them:{held}"
+    )
 
 
 def _shown(row: Row) -> list[str]:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from saerl_core.errors import DataError
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -61,6 +63,10 @@ class Row:
     source: str | None = None
     licence: str | None = None
     suspicions: tuple[Suspicion, ...] = ()
+
+
+class AbsentColumnError(DataError):
+    """A file has no column of the name that prompt or answer, or what a person renamed, was looked for under."""
 
 
 class RejectedError(Exception):

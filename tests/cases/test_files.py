@@ -201,7 +201,10 @@ def test_the_answer_behind_a_marker(tmp_path: Path) -> None:
         ({"answer": "Proof"}, "no_answer", False),
         ({"answer": r"\text{not found}"}, "no_answer", False),
         ({"answer": "N/A"}, "no_answer", False),
+        ({"answer": "."}, "no_answer", False),
+        ({"answer": " \u2014 "}, "no_answer", False),
         ({"answer": "nano"}, "no_answer", None),  # a word
+        ({"answer": "-1"}, "no_answer", None),
         ({"answer": "['25', '25.0']"}, "list_answer", False),
         ({"answer": "['25']"}, "unwrapped_answer", True),
         ({"answer": "[1, 2]"}, "list_answer", None),  # an answer itself
@@ -375,6 +378,29 @@ def test_every_kind_of_unusable_row_has_a_note_and_a_shared_passage_is_told_once
     with pytest.raises(ValueError, match="'duplicate' cannot be kept"):
         load(path, keep_flags=["duplicate"])
     assert "Rows used in spite of 'swallowed_latex' (prompts.keep_flags): 40." in kept.report.notes
+
+
+def test_a_blank_question_behind_a_system_turn_is_none(tmp_path: Path) -> None:
+    blank = {"role": "user", "content": " "}
+    system, reply = {"role": "system", "content": "You are a tutor."}, {"role": "assistant", "content": "so\n#### 25"}
+    rows = [{"messages": [system, turn, reply]} for turn in (USER, blank)]
+    found = preview(str(write(tmp_path / "pool.jsonl", rows)), PromptsConfig())
+    assert [issue.reason for issue in found.pool.rejected] == ["empty_prompt"]
+
+
+def test_inspect_asks_for_columns_that_it_cannot_guess(tmp_path: Path) -> None:
+    from pipelines.__main__ import main
+
+    path = tmp_path / "odd.csv"
+    path.write_text("id,Task text,Soln\n1,How much is 3 plus 4?,7\n")
+    done = CliRunner().invoke(main, ["inspect", str(path)])
+    assert done.exit_code == 1
+    assert "with --prompt COLUMN --answer COLUMN. Its columns, and what line 2 holds in them:" in done.output
+    assert "\n  Task text  'How much is 3 plus 4?'\n  Soln       '7'" in done.output
+    named = CliRunner().invoke(main, ["inspect", str(path), "--prompt", "Task text", "--answer", "Soln"])
+    assert named.exit_code == 0, named.output
+    wrong = CliRunner().invoke(main, ["inspect", str(path), "--prompt", "Task"])
+    assert "'odd.csv' has no column 'Task'" in wrong.output
 
 
 def test_inspect_shows_layout_rows_flags_and_a_section_that_reads_the_file_the_same_way(tmp_path: Path) -> None:

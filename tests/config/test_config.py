@@ -70,7 +70,8 @@ def test_the_configs_of_the_repository_are_valid(path):
         ),
         (
             {"gate": {"model_name": "é"}},
-            "gate.model_name = 'é' has the wrong form: it must match ^[A-Za-z0-9][A-Za-z0-9._-]*$; leave it out for 'saerl'",
+            "gate.model_name = 'é' has the wrong form: it must match ^[A-Za-z0-9][A-Za-z0-9._-]*$; "
+            "leave it out for 'saerl'",
         ),
         (
             {"plan": {"n_steps": 0}},

@@ -102,6 +102,21 @@ def planned(strategy, n_steps=None):
     return plan_batches(INPUTS, PlanConfig(strategy=strategy, prompts_per_step=4, n_steps=n_steps), 0)
 
 
+def test_what_a_strategy_raises_is_told_by_its_name(install):
+    static(install, order="1 / 0")
+    with pytest.raises(
+        DataError, match=r"strategy 'hardest' failed ordering epoch 0: ZeroDivisionError: .* \(line \d+ of .*hard\.py\)"
+    ):
+        planned("hardest")
+
+
+def test_what_an_online_strategy_raises_is_told_by_its_name(install):
+    online(install, choice="1 / 0")
+    plan, _ = planned("rounds", n_steps=2)
+    with pytest.raises(DataError, match="strategy 'rounds' failed choosing the batch of step 0: ZeroDivisionError"):
+        make_curriculum(plan).next_batch(0)
+
+
 def test_a_static_one_plans_with_its_own_settings(install, tmp_path):
     static(install)
     plan, _ = planned("hardest")
