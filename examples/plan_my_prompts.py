@@ -9,7 +9,7 @@ from saerl_core import load_prompts, make_plan, save_plan
 ROWS = [
     {"question": f"How much is {a} times {b}?", "answer": str(a * b), "topic": f"table of {a}", "level": a + b}
     for a in range(2, 10)
-    for b in range(2, 14)
+    for b in range(2, 18)
 ]
 
 prompts = load_prompts(sys.argv[1] if len(sys.argv) > 1 else ROWS)

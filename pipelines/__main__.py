@@ -86,7 +86,7 @@ def run(path: str | None, settings: tuple[str, ...], stack: str | None) -> None:
 @click.option("--price-per-hour", type=float, help="With --cost: of this machine.")
 def validate(path: str | None, settings: tuple[str, ...], cost: bool, price_per_hour: float | None) -> None:
     """Check a configuration, a reward function, models and SAEs, and the first rows of files; starts nothing."""
-    from pipelines.look import look_at_files, look_at_pool
+    from pipelines.look import look_at_files, look_at_pool, strategy_told
     from pipelines.placement import check_environments, shards_told
     from saerl_core.policy.named import check_models
     from saerl_core.rollouts.reward_pool import checked_function
@@ -99,7 +99,8 @@ def validate(path: str | None, settings: tuple[str, ...], cost: bool, price_per_
         checked_function(config.grading)
         check_environments(config, path)
         look_at_files(config)
-        found = [*look_at_pool(config), *shards_told(config, path, compares=bool(config.compare.arms))]
+        found = [*look_at_pool(config), *strategy_told(config)]
+        found += shards_told(config, path, compares=bool(config.compare.arms))
     except SaerlError as error:
         raise click.ClickException(str(error)) from error
     for sentence in found:

@@ -12,6 +12,7 @@ from zenml.models import PipelineRunResponse
 from zenml.pipelines.pipeline_definition import Pipeline
 
 from pipelines.interrupts import mark_killed_runs, told_when_stopped
+from pipelines.look import strategy_told
 from pipelines.placement import (
     check_environments,
     copied_steps,
@@ -73,7 +74,7 @@ class SaerlPipeline(Pipeline):
             raise ConfigError(f"{config_path} needs {', '.join(missing)}: set them in the environment")
         config = self._read or RunConfig()
         compares = self.name == "compare"
-        for sentence in shards_told(config, config_path, compares=compares):
+        for sentence in [*strategy_told(config), *shards_told(config, config_path, compares=compares)]:
             logger.info(sentence)
         copies, replaced = copied_steps(config, compares=compares), replaced_steps(config)
         check_environments(config, config_path)

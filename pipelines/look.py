@@ -1,6 +1,6 @@
 """A quick look at the pool before a run: what the configuration asks of the data and the data do not have."""
 
-from saerl_core.config.run import RunConfig
+from saerl_core.config.run import UNTRAINED_STRATEGY, RunConfig
 from saerl_core.errors import DataError
 from saerl_core.prompts.benchmarks import load_benchmarks
 from saerl_core.prompts.load import load_prompts
@@ -9,6 +9,14 @@ from saerl_core.prompts.read import existing_file, format_of
 from saerl_core.signals.labels import chosen_label
 
 _ROWS = 2000  # enough to know which labels there are, read in a second or two
+
+
+def strategy_told(config: RunConfig) -> list[str]:
+    """Return a sentence where the strategy is not the usual default, because nothing is trained."""
+    strategy = config.plan.strategy.name
+    if config.training.enabled or config.compare.arms or strategy != UNTRAINED_STRATEGY:
+        return []
+    return [f"the plan is made by strategy '{strategy}': nothing is trained, so there are no rewards to learn from"]
 
 
 def look_at_files(config: RunConfig) -> None:

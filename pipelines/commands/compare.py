@@ -12,7 +12,7 @@ from saerl_core.errors import ConfigError, SaerlError
 @click.option(
     "-c", "--config", "path", required=True, type=click.Path(dir_okay=False), help="A run file with `compare`."
 )
-@click.option("--arms", help="Names of arms, parted by commas; the baseline is always among them.")
+@click.option("--arms", help="Names of arms, separated by commas; the baseline is always among them.")
 @click.option("--seeds", help='A number of seeds, counted from 0, or a list: "3", "7,8".')
 @click.option("--workers", type=click.IntRange(min=1), help="Trials at a time.")
 @click.option(
@@ -74,5 +74,5 @@ def _plain(value: object) -> object:
 def _seeds(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdigit() for part in parts):
-        raise ConfigError(f'--seeds is \'{text}\'; give how many ("3"), or which, parted by commas ("7,8")')
+        raise ConfigError(f'--seeds is \'{text}\'; give how many ("3"), or which, separated by commas ("7,8")')
     return tuple(range(int(parts[0]))) if len(parts) == 1 else tuple(int(part) for part in parts)

@@ -18,6 +18,6 @@ StrategyField = Annotated[SerializeAsAny[StrategySettings], BeforeValidator(sett
 class PlanConfig(Section):
     """Which prompts in which batch, in which order."""
 
-    strategy: StrategyField = AdaptiveSettings()  # docs/strategies.md lists all and their settings
+    strategy: StrategyField = AdaptiveSettings()  # docs/strategies.md lists all; saerl where nothing is trained
     prompts_per_step: Positive = 32  # different prompts in a batch
     n_steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = 120  # None: one epoch

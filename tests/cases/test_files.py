@@ -344,7 +344,7 @@ def test_folders_and_files_of_the_datasets_library(tmp_path: Path) -> None:
     [
         ("two.csv", "prompt,answer,answer\nx,1,2\n", "several columns named 'answer'"),
         ("two.jsonl", '{"prompt": "x", "answer": "1", "answer": "2"}\n', "the key 'answer' stands twice"),
-        ("tab.csv", "prompt\tanswer\nx\t1\n", r"parted by a tab \('\\t'\)"),
+        ("tab.csv", "prompt\tanswer\nx\t1\n", r"separated by a tab \('\\t'\)"),
         ("old.jsonl", '{"prompt":"x","answer":"1"}\r{"prompt":"y","answer":"2"}\r', "end with CR only"),
         ("lfs.parquet", "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 5\n", "git lfs pull"),
         ("cut.json", '[{"prompt": "x", "answer": "1"},\n {"prompt": "y"', "begins as a JSON array, but is none"),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipelines.look import look_at_files, look_at_pool
+from pipelines.look import look_at_files, look_at_pool, strategy_told
 from saerl_core.config.load import validate
 from saerl_core.errors import ConfigError, DataError
 
@@ -77,6 +77,13 @@ def test_files_beside_the_pool_that_are_fine(config_of, tmp_path):
         look_at_files(config_of(rows(12), prompts={"eval_path": str(held), "decontaminate_against": [str(held)]}))
         is None
     )
+
+
+def test_a_strategy_that_nobody_named_is_told_where_it_is_not_the_usual_one(config_of):
+    told = "the plan is made by strategy 'saerl': nothing is trained, so there are no rewards to learn from"
+    assert strategy_told(config_of(rows(12))) == [told]
+    assert strategy_told(config_of(rows(12), plan={"strategy": "vanilla"})) == []
+    assert strategy_told(validate({})) == []
 
 
 def test_what_is_there_needs_no_word(config_of):

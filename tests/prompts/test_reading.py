@@ -253,7 +253,7 @@ def test_cut_parquet_is_one_sentence(tmp_path):
             DataError,
             r"no column 'prompt' \(prompts.columns.prompt\)",
         ),
-        ("semicolon.csv", "prompt;answer\na;1\n", DataError, "parted by a semicolon"),
+        ("semicolon.csv", "prompt;answer\na;1\n", DataError, "separated by a semicolon"),
         ("rejected.jsonl", '{"prompt": "", "answer": ""}\n', DataError, r"all 1 rows .* rejected \(1 empty_prompt\)"),
         ("noise.jsonl", "not json\n", DataError, r"all 1 rows .* rejected \(1 unreadable_json\); the first, line 1"),
     ],
