@@ -13,7 +13,7 @@ from saerl_core.config.run import RunConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 SAID = {  # the script, and a piece of what it says at the end
-    "plan_my_prompts.py": "12 steps in my_plan/plan.parquet",
+    "plan_my_prompts.py": "16 steps in my_plan/plan.parquet",
     "write_a_strategy.py": "mean",
     "own_training_loop.py": "step 19: reward",
     "compare_two.py": "vanilla",

@@ -141,8 +141,8 @@ def _checked_header(path: Path, header: list[str]) -> list[str]:
     other = next((sign for sign in _DELIMITERS if len(header) == 1 and sign in header[0]), None)
     if other is not None:
         raise DataError(
-            f"the columns of '{path}' are separated by a {_DELIMITERS[other]} ({other!r}), not by a comma: its header is "
-            f"{excerpt(header[0])}; save it with commas, or as JSONL"
+            f"the columns of '{path}' are separated by a {_DELIMITERS[other]} ({other!r}), not by a comma: its header "
+            f"is {excerpt(header[0])}; save it with commas, or as JSONL"
         )
     return header
 
