@@ -6,6 +6,7 @@ Hugging Face libraries stay offline. A variable that the user has set is never c
 
 import gc
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from saerl_core.errors import ConfigError
 OFFLINE_BY_DEFAULT = "SAERL_OFFLINE_BY_DEFAULT"  # set where HF_HUB_OFFLINE is our default, not the user's choice
 
 
+_ROOM_MIB = 16  # for the databases of ZenML and MLflow to be made and grow a little
 _OF_A_CLONE = ("saerl.py", "pipelines", "pyproject.toml")  # the last is not among what pip installs
 _LIBRARY = Path(__file__).resolve().parent.parent  # what this code was imported from
 
@@ -72,6 +74,9 @@ def state_problem() -> str | None:
             return f"{name}{where}, not a folder; {way}"
         if not os.access(place, os.W_OK | os.X_OK):
             return f"{name}, but '{place}' is read-only here; {way}"
+        free = shutil.disk_usage(place).free >> 20
+        if free < _ROOM_MIB:
+            return f"{name}, but only {free} MiB are left there; free some space, or {way}"
         return None
     return None
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -96,6 +97,8 @@ def make_plan(  # noqa: PLR0913 (prompts, sizes and one argument a signal, all b
         ConfigError: the strategy or a setting is unknown or out of range.
         DataError: a signal does not fit the prompts, or too few prompts fill no batch.
     """
+    if not 0.0 <= min_quality <= 1.0:
+        raise ConfigError(f"min_quality is {min_quality}, but qualities lie from 0 to 1, and so must it")
     config = _plan_config({"strategy": strategy, "prompts_per_step": prompts_per_step, "n_steps": n_steps})
     pool = pool_of(_table(prompts))
     tables = signal_tables(pool, quality, clusters, difficulty, min_quality)
@@ -190,7 +193,12 @@ def _plan_config(given: Mapping[str, object]) -> PlanConfig:
     try:
         config = PlanConfig.model_validate(given)
     except ValidationError:
-        config = validate({"plan": given}).plan  # raises what a run file would get
+        try:
+            config = validate({"plan": given}).plan  # raises what a run file would get
+        except ConfigError as error:  # but for the default
+            raise ConfigError(
+                re.sub(r"(plan\.n_steps = .*; leave it out for )120", r"\1one epoch", str(error))
+            ) from error
     problems = list(config.strategy.problems())
     if problems:
         raise ConfigError("\n".join(problems))

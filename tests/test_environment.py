@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -164,6 +165,17 @@ def test_a_fingerprint_sees_contents_names_and_absence(tmp_path):
     folder = fingerprint(str(tmp_path))
     file.rename(tmp_path / "b.jsonl")
     assert fingerprint(str(tmp_path)) != folder
+
+
+def test_a_full_disk_is_told_before_anything_is_made(bare, tmp_path):
+    usage = SimpleNamespace(free=200_000)
+    bare.setattr("saerl_core.environment.shutil.disk_usage", lambda place: usage)
+    bare.setenv("SAERL_HOME", str(tmp_path / "new"))
+    with pytest.raises(
+        ConfigError, match=r"SAERL_HOME is '.*new', but only 0 MiB are left there; free some space, or set"
+    ):
+        apply()
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_working_directory_that_is_gone_is_told(bare, tmp_path):

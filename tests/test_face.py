@@ -406,3 +406,15 @@ def test_what_no_type_checker_has_seen_is_told_too(call, told):
         check=False,
     )
     assert told in done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"n_steps": 0}, "plan.n_steps = 0 is out of range: it must be at least 1; leave it out for one epoch"),
+        ({"min_quality": float("nan")}, "min_quality is nan, but qualities lie from 0 to 1"),
+    ],
+)
+def test_sizes_of_a_plan_that_are_none_are_refused(pool, given, told):
+    with pytest.raises(ConfigError, match=told):
+        make_plan(pool, "vanilla", prompts_per_step=8, **given)

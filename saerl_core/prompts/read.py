@@ -33,6 +33,14 @@ _DELIMITERS = {";": "semicolon", "\t": "tab", "|": "vertical bar"}
 def existing_file(setting: str, path: str, settings: Settings = POOL_SETTINGS) -> Path:
     """Return the path if it is a file or a folder of `save_to_disk`; `ConfigError` naming the setting otherwise."""
     found = Path(path).expanduser()
+    try:
+        found.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise ConfigError(
+            f"{setting} is '{path[:80]}', which cannot be read ({error.strerror}); check the path"
+        ) from error
     if found.is_dir() and is_saved_dataset(found):
         return found
     if found.is_dir():
@@ -40,6 +48,8 @@ def existing_file(setting: str, path: str, settings: Settings = POOL_SETTINGS) -
             f"{setting} is '{path}', which is a directory that `save_to_disk` did not write; name one JSONL, CSV, "
             f"parquet or arrow file, or give the directory with {settings.dataset}"
         )
+    if found.exists() and not found.is_file():
+        raise ConfigError(f"{setting} is '{path}', which is no file but a device or a pipe; write its rows to a file")
     if not found.is_file():
         raise ConfigError(f"{setting} is '{path}', but there is no such file (relative paths start at {Path.cwd()})")
     return found

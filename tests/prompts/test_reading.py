@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import os
 
 import pandas as pd
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from saerl_core.config.run import PromptsConfig
 from saerl_core.errors import ConfigError, DataError
 from saerl_core.prompts.load import load_prompts
-from saerl_core.prompts.read import read_rows
+from saerl_core.prompts.read import existing_file, read_rows
 from saerl_core.prompts.rows import Issue
 from tests.prompts.files import issues, load, row, write_jsonl
 
@@ -311,3 +312,13 @@ def test_rows_with_images_or_tools_are_not_read_as_if_they_had_none(tmp_path):
     assert list(train["usable"]) == [False, False, False, True]
     kept = load(tmp_path / "pool.jsonl", keep_flags=("missing_tools",)).train
     assert list(kept["usable"]) == [False, False, True, True]
+
+
+def test_a_path_that_is_no_path_is_told(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    for path, told in (
+        (str(tmp_path / "pipe.jsonl"), "no file but a device or a pipe"),
+        ("x" * 5000, "File name too long"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            existing_file("prompts.path", path)
