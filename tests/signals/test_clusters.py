@@ -90,7 +90,8 @@ def test_a_pool_smaller_than_the_number_of_clusters_gets_fewer(planted, n, found
     frame, x = planted
     table, report = cluster_prompts(frame[:n], x, ClustersConfig(n_clusters=16), 0)
     assert table["cluster_id"].nunique() <= found
-    assert f"{n} usable prompts cannot fill clusters.n_clusters = 16: there are {found}" in report.notes[0]
+    verb = "is" if found == 1 else "are"
+    assert f"{n} usable prompts cannot fill clusters.n_clusters = 16: there {verb} {found}" in report.notes[0]
 
 
 def test_a_pool_without_usable_prompts_is_an_error(planted):
@@ -103,7 +104,7 @@ def test_identical_prompts_are_one_cluster():
     frame = pool(10)
     table, report = cluster_prompts(frame, features(frame["prompt_id"], np.ones((10, 6))), FOUR, 0)
     assert set(table["cluster_id"]) == {0}
-    assert "Only 1 different embeddings exist: 1 clusters instead of 4." in report.notes
+    assert "Only 1 different embedding exists: 1 cluster instead of 4." in report.notes
     assert report.values["silhouette"] == 0.0
     assert table["centroid_distance"].max() < 1e-6
 
