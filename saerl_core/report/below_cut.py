@@ -26,13 +26,14 @@ def worst_prompts(inputs: ReportInputs) -> Table | Missing:
     if not worst:
         return Missing("The prompts of the lowest scores: no quality probe was fitted.")
     texts = inputs.train.set_index("prompt_id")["prompt"]
+    above = "above the cut" if n_below_cut(inputs) else "kept"
     below = "left out" if inputs.config.plan.strategy.filters_by_quality() else "below the cut, stayed"
     rows = [
         [
             numbers.short(str(texts.get(w.prompt_id, w.prompt_id)), 160),
             numbers.fixed(w.score, 3),
             numbers.percent(w.broken, 0),
-            "above the cut" if w.kept else below,
+            above if w.kept else below,
         ]
         for w in worst
     ]
@@ -44,6 +45,6 @@ def _caption(inputs: ReportInputs) -> str:
     n, n_usable = n_below_cut(inputs), int(inputs.train["usable"].sum())
     where = "the notes at the head of the page say which cut, and on what it rests."
     if not n:
-        return f"No usable prompt falls below the cut; {where}"
+        return f"No usable prompt falls below a cut; {where}"
     share = numbers.percent(n / n_usable)
     return f"{n:,} of {n_usable:,} usable prompts ({share}) fall below the cut: {what_became_of_them(inputs)}; {where}"

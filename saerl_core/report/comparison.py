@@ -177,7 +177,7 @@ def _trained_on(inputs: ComparisonInputs) -> list[Section]:
         return []
     lead = (
         "Share of the groups that reached the loss, in tenths of the training, mean over the seeds. A name has the "
-        f"same colour in every chart; beside the {MAX_NAMES} most frequent, all is in the grey line."
+        f"same colour in every chart; all beside the {MAX_NAMES} most frequent, and what an arm rarely saw, is in grey."
     )
     return [Section("trained", "What was trained on", blocks, lead=lead)]
 

@@ -175,7 +175,8 @@ def _difficulty(inputs: ExplainInputs, prompt_id: str) -> list[str]:
     told = f"a pass rate of {1 - predicted:.0%}" if of_rates else f"by the {label}"
     from_label = f"; {own:.3f} from the {label}, which counts" if row["is_labelled"] else ""
     rank = f"rank {float(row['calibrated']):.2f} in its cluster (0 is easiest)"
-    lines = [_line("difficulty", f"predicted {predicted:.3f}, {told}{from_label}; {rank}")]
+    verb = "" if kind in ("likelihood", "none") else "predicted "  # these are no predictions
+    lines = [_line("difficulty", f"{verb}{predicted:.3f}, {told}{from_label}; {rank}")]
     rates = inputs.pass_rates
     if rates is not None and (rates["prompt_id"] == prompt_id).any():
         rate = _row(rates, prompt_id)

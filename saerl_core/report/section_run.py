@@ -136,15 +136,14 @@ def _cost_rows(costs: pd.DataFrame, planned: Mapping[str, PlannedCost]) -> list[
     stages = [str(s) for s in costs["stage"]]
     purposes = [purpose_of(s) for s in stages]
     sums = facts.cost_by_purpose(costs)
+    known = [planned[s].n_rollouts for s in stages if s in planned]
     return [
         *(
             _cost_row(s, p, row, planned.get(s))
             for s, p, row in zip(stages, purposes, costs.drop(columns="stage").to_dict("records"), strict=True)
         ),
         *(_cost_row("", f"all {p}", row) for p, row in sums.to_dict("index").items()),
-        _cost_row(
-            "total", "", sums.sum().to_dict(), n_planned=sum(planned[s].n_rollouts for s in stages if s in planned)
-        ),
+        _cost_row("total", "", sums.sum().to_dict(), n_planned=sum(known) if known else None),
     ]
 
 

@@ -139,7 +139,7 @@ def clusters(inputs: ReportInputs) -> Section:
     )
     lead = "Prompts that the model reads in a similar way, found in SAE space without topics or labels."
     if len(sizes) == 1:
-        lead = "All prompts are one cluster here, so that nothing tells it from the pool; the notes above say why."
+        lead = "All prompts are one cluster here, so that nothing tells it from the pool."
     return Section("clusters", "Clusters", blocks, lead=lead)
 
 

@@ -70,9 +70,10 @@ def cluster_prompts(
     if n_silent:
         notes.append(f"{n_silent} prompts have no active feature; they sit together at the origin of the space.")
     chart, shown, sample = _map(points, grouping, seed)
+    overlap = ": clusters that overlap on it may be apart in the other directions" if grouping.n_clusters > 1 else ""
     notes.append(
         "The map shows the first two principal components of the embedded space that k-means works in "
-        f"({shown:.0%} of its variance): clusters that overlap on it may be apart in the other directions."
+        f"({shown:.0%} of its variance){overlap}."
     )
     report = ClustersReport(
         stage="clusters",

@@ -144,6 +144,7 @@ def test_a_difficulty_that_rests_on_no_rates_is_told_as_no_pass_rate(inputs):
     found = lines_of(dataclasses.replace(inputs, difficulty_report=of_likelihood), inputs.plan.batch(1)[2])
     assert "pass rate" not in found["difficulty"]
     assert "by the policy's likelihood of the answer" in found["difficulty"]
+    assert "predicted" not in found["difficulty"]
 
 
 def test_whose_text_an_example_is_is_said(inputs):

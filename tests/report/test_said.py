@@ -112,7 +112,7 @@ def test_who_was_left_out_for_quality_is_said_for_the_strategy_at_hand(
 def test_the_cut_that_leaves_out_nothing_says_so(made: ReportInputs) -> None:
     inputs = with_strategy(made, "saerl")
     inputs = replace(inputs, quality=inputs.quality.assign(keep=True))
-    assert "No usable prompt falls below the cut" in text_of(probes(inputs))
+    assert "No usable prompt falls below a cut" in text_of(probes(inputs))
 
 
 def test_pre_training_is_told_with_the_steps_that_ran(made: ReportInputs) -> None:
