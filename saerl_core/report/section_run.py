@@ -29,8 +29,8 @@ from saerl_core.report.inputs import ReportInputs
 from saerl_core.stages import PURPOSES, purpose_of
 
 _UNPLANNED = {
-    "prepare_policy": ", which measured how competent the policy is that it had made, on as many fresh problems as "
-    "there are",
+    "prepare_policy": ", which measured the competence of the policy it had made, on fresh problems whose number is "
+    "known only then",
     "watch_features": ", which sampled answers before and after training to see what fires in them",
 }
 _PURPOSE_COLOURS = {"setup": "c7", "selection": "c0", "training": "c1", "evaluation": "c2", "control": "c3"}

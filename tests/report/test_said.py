@@ -169,7 +169,7 @@ def test_a_single_cluster_has_no_range_and_no_silhouette(made: ReportInputs) -> 
 def test_the_ledger_says_what_was_not_planned(made: ReportInputs) -> None:
     section = ledger(made)
     assert "Not planned, but in the total of rollouts:" in section.blocks[0].text
-    assert "by prepare_policy, which measured how competent the policy is" in section.blocks[0].text
+    assert "by prepare_policy, which measured the competence of the policy it had made" in section.blocks[0].text
     table = next(b for b in section.blocks if getattr(b, "title", "") == "Every stage")
     planned = [int(row[3].replace(",", "")) for row in table.rows if row[0] not in ("", "total") and row[3]]
     total = next(row for row in table.rows if row[0] == "total")
