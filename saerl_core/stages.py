@@ -119,6 +119,13 @@ CONTROL_STAGES: Mapping[str, Stage] = {  # the same steps once more; `report` is
 }
 
 
+def name_of(step: str, trial: str = "") -> str:
+    """Return what a stage is called: in a trial of a run, such as its control, it has another name than its step."""
+    if trial == CONTROL:
+        return next(name for name, of in _OF_CONTROL.items() if of == step)
+    return f"{step} of {trial}" if trial else step
+
+
 def purpose_of(step: str) -> Purpose:
     """Return what a stage's cost is spent on."""
     stage = STAGES.get(step) or CONTROL_STAGES.get(step)

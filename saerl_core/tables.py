@@ -93,6 +93,7 @@ PLAN = TableSchema(
     },
     key=("step", "slot"),
 )
+LOW_QUALITY = "low quality"  # the reason of a prompt that a strategy leaves out for its quality
 DECISIONS = TableSchema(  # for every prompt of the pool: where it went, or why it was left out
     "plan_decisions",
     {

@@ -46,5 +46,5 @@ def evaluate_policy(
             rollouts=rollouts or OWN_SAMPLER,
         )
         report = clock.stamp(report)
-    track("evaluate_policy", report)
+    track("evaluate_policy", report, trial=trial)
     return scores, items, report

@@ -51,5 +51,5 @@ def plan_batches(
         config, small = fit_batch_to_pool(inputs, config, is_trained=bool(n_completion_tokens))
         plan, report = plan_them(inputs, config, seed, vectors)
         report = clock.stamp(with_notes(report, marked.note, small, *naming_notes(plan, config)))
-    track("plan_batches", report)
+    track("plan_batches", report, trial=trial)
     return plan, plan.decisions, report

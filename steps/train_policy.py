@@ -63,5 +63,5 @@ def train_policy(
         with kept_files(lambda: log_files(config, folder)):
             result = train(job, make_curriculum(plan), log_training_step)
         report = clock.stamp(result.report)
-    track("train_policy", report)
+    track("train_policy", report, trial=trial)
     return result.policy, result.log, result.consumed, result.handed_out, report

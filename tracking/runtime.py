@@ -26,7 +26,7 @@ from saerl_core.environment import state_dir
 from saerl_core.hub import allow_hub
 from saerl_core.records import StageReport
 from saerl_core.shards import ShardResult
-from saerl_core.stages import STAGES
+from saerl_core.stages import STAGES, name_of
 from tracking import delivery as tracking
 from tracking.journal import Record
 from tracking.processes import PROCESS_TAG, this_process
@@ -141,10 +141,13 @@ def stage(name: str, *, torch_threads: int | None = None, trial: str = "") -> It
             yield Clock(name)
 
 
-def track(stage_name: str, report: StageReport) -> None:
-    """Log a report's values to the step's metadata in ZenML; MLflow gets them in one file, at the end of the run."""
+def track(stage_name: str, report: StageReport, *, trial: str = "") -> None:
+    """Log a report's values to the step's metadata in ZenML; MLflow gets them in one file, at the end of the run.
+
+    A note is said with the name that the stage has on the page, which is another one in a `trial`.
+    """
     for note in report.notes:
-        logger.info("note (%s): %s", stage_name, note)
+        logger.info("note (%s): %s", name_of(stage_name, trial), note)
     log_metadata({"seconds": report.seconds, **report.metrics(STAGES[stage_name].prefix)})
 
 

@@ -46,7 +46,7 @@ class QualityConfig(Section):
     labels: Literal["corruptions", "column"] = "corruptions"
     n_corruptions: Positive = 800  # prompts broken on purpose, that the probe learns from
     folds: Annotated[int, Field(ge=2)] = 5
-    drop_above: Unit = 0.95  # left out: prompts whose calibrated probability of being broken is above it
+    drop_above: Unit = 0.95  # below the cut: prompts whose calibrated probability of being broken is above it
     drop_quantile: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None  # instead: this share, the lowest scores
     threshold: Unit | None = None  # instead of both: keep scores >= threshold
 

@@ -8,9 +8,8 @@ import pandas as pd
 from saerl_core.config.run import StrategySettings
 from saerl_core.errors import DataError
 from saerl_core.flags import UNUSABLE
-from saerl_core.tables import DECISIONS
+from saerl_core.tables import DECISIONS, LOW_QUALITY
 
-LOW_QUALITY = "low quality"
 REMAINDER = "remainder"
 BEYOND_N_STEPS = "beyond n_steps"
 PLANNED = "planned"

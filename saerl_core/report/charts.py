@@ -1,14 +1,14 @@
 """The general charts of the page: lines, histograms, stacked bars; and the axes that all charts share."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import altair as alt
 import numpy as np
 
 from saerl_core.report import numbers
-from saerl_core.report.vega import HOVER, NARROW, Chart, finish, paint
+from saerl_core.report.vega import HOVER, NARROW, Chart, Dash, finish, paint
 
 ROW_PX = 24
 _LABEL = 26  # characters of a row's label
@@ -22,11 +22,12 @@ _SPELLINGS: dict[str, Callable[[float], str]] = {
 _DIGITS = 6  # significant digits of a coordinate in the page
 
 Cell = float | str | None
+_DASHES: Mapping[Dash, list[int]] = {0: [1, 0], 1: [7, 4], 2: [2, 3]}
 
 
 @dataclass(frozen=True)
 class Series:
-    """One named series; `css` is its colour class. `low` and `high` bound its band, where it has one."""
+    """One named series: colour class `css`, band from `low` to `high`, where it has one, and `dash` of its line."""
 
     name: str
     x: Sequence[float]
@@ -34,6 +35,7 @@ class Series:
     css: str
     low: Sequence[float] = ()
     high: Sequence[float] = ()
+    dash: Dash = 0
 
 
 def finite(value: float) -> float | None:
@@ -123,18 +125,25 @@ def curves(
     x_lo, x_hi = (min(xs, default=0.0), max(xs, default=1.0))
     x_lo, x_hi = (x_lo, x_hi) if x_hi > x_lo else (x_lo - 0.5, x_lo + 0.5)
     ys = [float(v) for s in series for v in (*s.y, *s.low, *s.high)]
-    base = table([row for one in series for row in _points_of(one, smooth, as_share)]).encode(
+    is_dashed = any(one.dash for one in series)
+    base = table([row for one in series for row in _points_of(one, smooth, as_share, is_dashed)]).encode(
         x=x_of("x", x_label, (x_lo, x_hi)),
         y=y_of("y", y_label, span(ys, lo=y_range[0], hi=y_range[1]), as_share=as_share),
         color=painted(),
         detail=alt.Detail("n:N"),
     )
     layers = [base.mark_line(strokeWidth=2, strokeJoin="round").encode(opacity=alt.Opacity("o:Q", scale=None))]
+    if is_dashed:
+        layers[0] = layers[0].encode(strokeDash=alt.StrokeDash("d:N", scale=_dash_scale(), legend=None))
     if any(s.low for s in series):
         layers.insert(0, base.mark_area(opacity=0.16).encode(y=alt.Y("l:Q"), y2=alt.Y2("h:Q")))
     if any(is_smoothed(one, smooth) for one in series):
         layers.append(base.mark_line(strokeWidth=2, strokeJoin="round").encode(y=alt.Y("m:Q")))
     return layered(*layers, nearest(base, [("n", "curve"), ("x", x_label), ("t", "value")]))
+
+
+def _dash_scale() -> alt.Scale:
+    return alt.Scale(domain=list(_DASHES), range=list(_DASHES.values()))
 
 
 def nearest(base: alt.Chart, tips: Sequence[tuple[str, str]]) -> alt.Chart:
@@ -156,11 +165,13 @@ def is_smoothed(one: Series, window: int) -> bool:
     return window > 1 and len(one.y) >= 3 * window
 
 
-def _points_of(one: Series, window: int, as_share: bool) -> list[dict[str, Cell]]:
+def _points_of(one: Series, window: int, as_share: bool, is_dashed: bool) -> list[dict[str, Cell]]:
     y = np.asarray(one.y, dtype=np.float64)
     smoothed = is_smoothed(one, window)
     means = running_mean(y, window) if smoothed else y
     look: dict[str, Cell] = {"n": one.name, "c": paint(one.css), "o": 0.28 if smoothed else 1}
+    if is_dashed:
+        look["d"] = one.dash
     rows: list[dict[str, Cell]] = []
     for i, (x, value, mean) in enumerate(zip(one.x, y, means, strict=True)):
         told = numbers.percent(float(value)) if as_share else numbers.number(float(value))

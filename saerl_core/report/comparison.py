@@ -15,8 +15,8 @@ from saerl_core.report.charts import Series, lines
 from saerl_core.report.dots import Estimate, forest
 from saerl_core.report.inputs import RunFacts
 from saerl_core.report.page import render_sections
-from saerl_core.report.trained import trained_figure
-from saerl_core.report.vega import colour
+from saerl_core.report.trained import MAX_NAMES, colours_of, trained_figure
+from saerl_core.report.vega import key_of, line_of
 from saerl_core.trained_on import mean_over_seeds
 
 _AXES = {"n_rollouts": "rollouts", "n_tokens": "tokens", "step": "steps", "seconds": "seconds"}
@@ -144,16 +144,17 @@ def _percentage(value: float | None) -> float | None:
 
 
 def _curves(inputs: ComparisonInputs) -> Section:
-    series = []
+    series: list[Series] = []
     for i, row in enumerate(inputs.comparison.rows):
         own = [trial for trial in inputs.trials if trial.arm == row.arm]
         n = min(len(trial.curve) for trial in own)
         x = np.mean([xs(trial, "n_rollouts")[:n] for trial in own], axis=0)
         y = np.stack([smoothed_curve(trial)[:n] for trial in own])
-        band = (y.min(axis=0).tolist(), y.max(axis=0).tolist()) if len(own) > 1 else ((), ())
-        series.append(Series(row.arm, x.tolist(), y.mean(axis=0).tolist(), colour(i), *band))
+        low, high = (y.min(axis=0).tolist(), y.max(axis=0).tolist()) if len(own) > 1 else ((), ())
+        css, dash = line_of(i)
+        series.append(Series(row.arm, x.tolist(), y.mean(axis=0).tolist(), css, low, high, dash))
     chart = lines("learning curves", series, "generated rollouts, labels included", size=(960, 380), as_share=True)
-    keys = [(one.css, one.name) for one in series]
+    keys = [(key_of(one.css, one.dash), one.name) for one in series]
     caption = (
         "Mean over the seeds, smoothed over three evaluations; the band holds every seed. A curve that starts late "
         "paid for labels first."
@@ -169,11 +170,15 @@ def _trained_on(inputs: ComparisonInputs) -> list[Section]:
         for row in inputs.comparison.rows
     }
     for kind in ("level", "topic", "cluster"):
-        figures = [trained_figure(table, kind, f"{arm}, by {kind}") for arm, table in means.items()]
+        colours = colours_of(list(means.values()), kind)
+        figures = [trained_figure(table, kind, f"{arm}, by {kind}", colours) for arm, table in means.items()]
         blocks += side_by_side(*(figure for figure in figures if figure is not None))
     if not blocks:
         return []
-    lead = "Share of the groups that reached the loss, in tenths of the training, mean over the seeds."
+    lead = (
+        "Share of the groups that reached the loss, in tenths of the training, mean over the seeds. A name has the "
+        f"same colour in every chart; all beside the {MAX_NAMES} most frequent, and what an arm rarely saw, is in grey."
+    )
     return [Section("trained", "What was trained on", blocks, lead=lead)]
 
 

@@ -8,14 +8,16 @@ import numpy as np
 import pandas as pd
 
 from saerl_core.errors import DataError
-from saerl_core.named_features import NamedFeatures, printable
+from saerl_core.named_features import FeatureName, NamedFeatures, printable
 from saerl_core.plans import BatchPlan
 from saerl_core.probe_rows import FeatureWeight
 from saerl_core.records import ClustersReport, DifficultyReport, QualityReport, SaeFeatures
 from saerl_core.report import facts, numbers
+from saerl_core.tables import LOW_QUALITY
 
 _N_FEATURES, _N_NEAR, _N_STEPS = 8, 3, 8
 _MAX_TEXT, _MIN_PREFIX = 400, 4
+_MARKS = "«»…⏎⇥␣\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def _features(inputs: ExplainInputs, names: NamedFeatures, prompt_id: str) -> li
     head = _line("features", f"{row.nnz} of {matrix.shape[1]:,} latents are active")
     if not row.nnz:
         return [head]
-    values = row.data.astype(np.float64)
+    text, values = str(_row(inputs.prompts, prompt_id)["prompt"]), row.data.astype(np.float64)
     columns = matrix[:, row.indices].astype(np.float64)
     mean = np.asarray(columns.mean(axis=0)).ravel()
     deviation = np.sqrt(np.maximum(np.asarray(columns.multiply(columns).mean(axis=0)).ravel() - mean**2, 1e-24))
@@ -122,10 +124,21 @@ def _features(inputs: ExplainInputs, names: NamedFeatures, prompt_id: str) -> li
             for probe, weights in (("difficulty", hard), ("quality", good))
             if latent in weights
         ]
-        lines.append(
-            f"  {name.name} (#{latent}): {', '.join(said)}" + (f"; {name.examples[0]}" if name.examples else "")
-        )
+        lines.append(f"  {name.name} (#{latent}): {', '.join(said)}{_example(name, text)}")
     return lines
+
+
+def _example(name: FeatureName, text: str) -> str:
+    """Return the text that a latent is strongest in, and whether it is of this prompt."""
+    if not name.examples:
+        return ""
+    where = "this prompt" if _bare(name.examples[0]) in _bare(text) else "another prompt"
+    return f"; strongest in {where}: {name.examples[0]}"
+
+
+def _bare(text: str) -> str:
+    """Return a text without blanks and without what marks an example: its token, its blanks, where it was cut out."""
+    return "".join(c for c in printable(text) if not c.isspace() and c not in _MARKS)
 
 
 def _by_latent(weights: Sequence[FeatureWeight]) -> dict[int, float]:
@@ -139,14 +152,17 @@ def _cluster(inputs: ExplainInputs, names: NamedFeatures, prompt_id: str) -> str
         if card.cluster_id == cluster:
             if card.main_topic:
                 said.append(f"mainly {numbers.short(card.main_topic, 40)} ({numbers.percent(card.main_topic_frac, 0)})")
-            fires = dict.fromkeys(names[latent].name for latent, _ in card.top_features)
-            said.append(f"fires on {' | '.join(list(fires)[:_N_FEATURES])}")
+            fires = list(dict.fromkeys(names[latent].name for latent, _ in card.top_features))
+            none = "no latent is stronger in it than in the whole pool"
+            said.append(f"fires on {' | '.join(fires[:_N_FEATURES])}" if fires else none)
     return _line("cluster", ", ".join(said))
 
 
 def _quality(inputs: ExplainInputs, prompt_id: str) -> str:
     row = _row(inputs.quality, prompt_id)
-    kept = "kept" if row["keep"] else "below the cut"
+    why = str(_row(inputs.plan.decisions, prompt_id)["reason"])
+    low = "below the cut, left out for it" if why == LOW_QUALITY else "below the cut, not left out for it"
+    kept = "above the cut" if row["keep"] else low
     return _line("quality", f"{float(row['quality_score']):.3f} (1 is good), {kept}")
 
 
@@ -159,7 +175,8 @@ def _difficulty(inputs: ExplainInputs, prompt_id: str) -> list[str]:
     told = f"a pass rate of {1 - predicted:.0%}" if of_rates else f"by the {label}"
     from_label = f"; {own:.3f} from the {label}, which counts" if row["is_labelled"] else ""
     rank = f"rank {float(row['calibrated']):.2f} in its cluster (0 is easiest)"
-    lines = [_line("difficulty", f"predicted {predicted:.3f}, {told}{from_label}; {rank}")]
+    verb = "" if kind in ("likelihood", "none") else "predicted "  # these are no predictions
+    lines = [_line("difficulty", f"{verb}{predicted:.3f}, {told}{from_label}; {rank}")]
     rates = inputs.pass_rates
     if rates is not None and (rates["prompt_id"] == prompt_id).any():
         rate = _row(rates, prompt_id)

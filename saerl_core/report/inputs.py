@@ -153,3 +153,7 @@ class ReportInputs:
                 report: StageReport | None = getattr(holder, stage.report)
                 if report is not None:
                     yield stage, report
+
+    def notes(self) -> list[tuple[str, str, str]]:
+        """Return every note of every stage that ran, as (stage, anchor of its section, sentence)."""
+        return [(stage.step, stage.section, note) for stage, report in self.reports() for note in report.notes]

@@ -10,9 +10,10 @@ from jinja2 import Environment, StrictUndefined, Template
 from saerl_core.report.blocks import Section
 from saerl_core.report.inputs import ReportInputs, RunFacts, SaeFacts, TrainingFacts
 from saerl_core.report.section_data import data_card, policy, sae
+from saerl_core.report.section_difficulty import difficulty
 from saerl_core.report.section_plan import plan
 from saerl_core.report.section_run import appendix, headline, ledger
-from saerl_core.report.section_signals import clusters, difficulty, probes
+from saerl_core.report.section_signals import clusters, probes
 from saerl_core.report.section_training import evaluation, training
 from saerl_core.report.summary import summary_text
 from saerl_core.report.vega import legend, scripts, style

@@ -205,12 +205,15 @@ def policy(inputs: ReportInputs) -> Section:
     """Build the section on the policy: how it was made, how competent it is before training."""
     config, report = inputs.config.policy, inputs.policy_report
     size = f"A Qwen2-architecture language model (width {config.hidden_size}, {config.n_layers} layers"
+    n_steps = _n_steps(inputs)
+    n_first = min(config.pretrain_steps, n_steps)
+    less = f" (policy.pretrain_steps allowed {config.pretrain_steps:,})" if n_steps < config.pretrain_steps else ""
     how = {
         "task_world": f"{size}) with a character tokenizer, pre-trained in this pipeline for "
-        f"{config.pretrain_steps:,} steps and then {config.sloppy_steps:,} steps on partly wrong solutions, so that it "
+        f"{n_first:,} steps and then {n_steps - n_first:,} steps on partly wrong solutions, so that it "
         "knows the format and gets part of the answers right.",
         "text": f"{size}, {config.vocab_size:,} byte-level BPE tokens), pre-trained in this pipeline for "
-        f"{config.pretrain_steps:,} steps on the text of the pool.",
+        f"{n_steps:,} steps on the text of the pool{less}.",
         "pretrained": f"An existing model: {config.model}.",
     }[config.source]
     curve = _loss_figure("Pre-training loss", report.loss_curve, "the policy was not pre-trained here.")
@@ -218,6 +221,13 @@ def policy(inputs: ReportInputs) -> Section:
     return Section(
         "policy", "Policy", blocks, lead="The model before training, whose activations and mistakes steer the plan."
     )
+
+
+def _n_steps(inputs: ReportInputs) -> int:
+    """Return the steps that the pre-training took: the curve ends at the last one; the setting is an upper bound."""
+    config, curve = inputs.config.policy, inputs.policy_report.loss_curve
+    asked = config.pretrain_steps + (config.sloppy_steps if config.source == "task_world" else 0)
+    return curve[-1][0] if curve else asked
 
 
 def _competence(values: Mapping[str, float]) -> Figure | Missing:

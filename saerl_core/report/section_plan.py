@@ -3,7 +3,8 @@
 import pandas as pd
 
 from saerl_core.plans import OnlinePlan
-from saerl_core.report import numbers
+from saerl_core.report import facts, numbers
+from saerl_core.report.below_cut import n_below_cut, what_became_of_them
 from saerl_core.report.blocks import (
     Block,
     Figure,
@@ -57,15 +58,7 @@ def _drawn(inputs: ReportInputs) -> list[Block]:
             "One row a cluster, one column a step: the fuller the colour, the larger the cluster's share of the batch."
         )
         blocks.append(Figure("Clusters over steps", chart, caption=caption))
-    observed = observed_difficulty(inputs.training.consumed) if inputs.training else None
-    keys = [("c0", "planned: mean and range of the batch")]
-    caption = (
-        "A static plan is made before training; where the policy learns, what it then gets wrong falls below the plan."
-    )
-    if observed is not None:
-        keys.append(("c1", "share of rollouts that were wrong in training"))
-    chart = plan_difficulty("difficulty over steps", table, observed)
-    blocks.append(Figure("Difficulty over steps", chart, keys, caption if observed is not None else ""))
+    blocks.append(_difficulty_figure(inputs))
     mixed = table.groupby("step")["is_mixed"].mean()
     series = Series("share exchanged", [float(s) for s in mixed.index], list(mixed), "c4")
     if mixed.any():
@@ -78,6 +71,34 @@ def _drawn(inputs: ReportInputs) -> list[Block]:
     else:
         blocks.append(Missing("Mixing: no slot was exchanged between neighbouring batches."))
     return blocks
+
+
+def _difficulty_figure(inputs: ReportInputs) -> Figure:
+    """Draw the difficulty of the batches, and beside it what the policy got wrong in them."""
+    observed = observed_difficulty(inputs.training.consumed) if inputs.training else None
+    is_online = isinstance(inputs.plan, OnlinePlan)
+    keys = [("c0", f"{'chosen' if is_online else 'planned'}: mean and range of the batch")]
+    if observed is not None:
+        keys.append(("c1", "share of rollouts that were wrong in training"))
+    chart = plan_difficulty("difficulty over steps", inputs.plan.table, observed)
+    caption = _difficulty_caption(inputs, is_online) if observed is not None else ""
+    return Figure("Difficulty over steps", chart, keys, caption)
+
+
+def _difficulty_caption(inputs: ReportInputs, is_online: bool) -> str:
+    label = inputs.difficulty_report.label
+    of_rates = label in ("pass_rate", "known_pass_rate")
+    if is_online:
+        text = (
+            f"Strategy {inputs.plan.strategy} chose each batch while the policy trained, from the rewards so far; the "
+            "difficulty is what was known of its prompts before training."
+        )
+    else:
+        text = "The plan was made before training."
+    if of_rates:
+        return f"{text} Where the policy learns, what it then gets wrong falls below the difficulty."
+    told = facts.LABEL_NAMES[label]
+    return f"{text} The difficulty comes from the {told} and is no rate of wrong answers: only the trends compare."
 
 
 def observed_difficulty(consumed: pd.DataFrame) -> pd.DataFrame:
@@ -111,6 +132,8 @@ def _decisions(inputs: ReportInputs) -> Table | Missing:
     caption = "Every prompt of the pool has one reason; the artifact plan_decisions lists them all."
     if len(counts) > _MAX_REASONS:
         caption += f" {len(counts) - _MAX_REASONS} rarer reasons are not shown."
+    if n_below_cut(inputs) and not inputs.config.plan.strategy.filters_by_quality():
+        caption += f" {n_below_cut(inputs):,} of them fall below the cut of quality: {what_became_of_them(inputs)}."
     return Table(
         "What became of every prompt", ["reason", "examples", "prompts", "share"], rows, n_text=2, caption=caption
     )

@@ -1,12 +1,13 @@
 """Sections about the run as a whole: the headline, the cost ledger, the appendix."""
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
+
+import pandas as pd
 
 from saerl_core.advice.cost import PlannedCost, planned_costs
 from saerl_core.advice.said import Said
 from saerl_core.algorithms import ALGORITHMS
-from saerl_core.records import DifficultyReport, QualityReport
 from saerl_core.report import facts, numbers
 from saerl_core.report.blocks import (
     Block,
@@ -27,7 +28,11 @@ from saerl_core.report.control import versus, versus_sentence
 from saerl_core.report.inputs import ReportInputs
 from saerl_core.stages import PURPOSES, purpose_of
 
-_JUDGED = (QualityReport, DifficultyReport)  # their notes repeat the verdict on the SAE, unless a fallback was taken
+_UNPLANNED = {
+    "prepare_policy": ", which measured the competence of the policy it had made, on fresh problems whose number is "
+    "known only then",
+    "watch_features": ", which sampled answers before and after training to see what fires in them",
+}
 _PURPOSE_COLOURS = {"setup": "c7", "selection": "c0", "training": "c1", "evaluation": "c2", "control": "c3"}
 
 
@@ -51,14 +56,8 @@ def headline(inputs: ReportInputs) -> Section:
     if proof is not None:
         blocks.append(Callout(facts.order_sentence(proof), "good" if proof.holds else "bad"))
     blocks.extend(Text(f"Does the SAE matter here? {v[0].upper()}{v[1:]}") for v in facts.sae_verdicts(inputs)[:1])
-    notes = [
-        (stage.step, stage.section, note)
-        for stage, r in inputs.reports()
-        for note in r.notes
-        if not isinstance(r, _JUDGED) or r.values.get("is_fallback")
-    ]
-    if notes:
-        blocks.append(Notes("What the stages want you to know", notes))
+    if inputs.notes():
+        blocks.append(Notes("What the stages want you to know", inputs.notes()))
     return Section("headline", "What this run did", blocks, lead="" if against else what_ran(inputs))
 
 
@@ -105,19 +104,9 @@ def ledger(inputs: ReportInputs) -> Section:
     costs = inputs.costs
     if costs.empty:
         return Section("costs", "Cost ledger", [Missing("No costs were recorded.")])
-    stages = [str(s) for s in costs["stage"]]
-    purposes = [purpose_of(s) for s in stages]
-    sums = facts.cost_by_purpose(costs)
     planned = {row.stage: row for row in _planned(inputs)}
-    rows = [
-        *(
-            _cost_row(s, p, row, planned.get(s))
-            for s, p, row in zip(stages, purposes, costs.drop(columns="stage").to_dict("records"), strict=True)
-        ),
-        *(_cost_row("", f"all {p}", row) for p, row in sums.to_dict("index").items()),
-        _cost_row("total", "", sums.sum().to_dict()),
-    ]
-    strong = frozenset(range(len(stages), len(rows)))
+    rows = _cost_rows(costs, planned)
+    strong = frozenset(range(len(costs), len(rows)))
     header = ["stage", "purpose", "rollouts", "planned", "generated tokens", "at most", "prefill tokens", "time"]
     if inputs.said is not None:
         header.append("time said")
@@ -126,7 +115,9 @@ def ledger(inputs: ReportInputs) -> Section:
         "costs",
         "Cost ledger",
         [
-            Text(" ".join([_selection_sentence(inputs), *_said_sentence(inputs)])),
+            Text(
+                " ".join([_selection_sentence(inputs), *_said_sentence(inputs), *_unplanned_sentence(inputs, planned)])
+            ),
             Row(
                 [
                     _spent(inputs, "seconds", "Where the time went"),
@@ -138,6 +129,22 @@ def ledger(inputs: ReportInputs) -> Section:
         lead="What was spent, and on what, beside what configuration and prompts said before: rollouts planned, tokens "
         "at most. A stage served from the cache keeps the cost of the run that computed it.",
     )
+
+
+def _cost_rows(costs: pd.DataFrame, planned: Mapping[str, PlannedCost]) -> list[list[str]]:
+    """Return a row a stage, one a purpose, and the total."""
+    stages = [str(s) for s in costs["stage"]]
+    purposes = [purpose_of(s) for s in stages]
+    sums = facts.cost_by_purpose(costs)
+    known = [planned[s].n_rollouts for s in stages if s in planned]
+    return [
+        *(
+            _cost_row(s, p, row, planned.get(s))
+            for s, p, row in zip(stages, purposes, costs.drop(columns="stage").to_dict("records"), strict=True)
+        ),
+        *(_cost_row("", f"all {p}", row) for p, row in sums.to_dict("index").items()),
+        _cost_row("total", "", sums.sum().to_dict(), n_planned=sum(known) if known else None),
+    ]
 
 
 def _time_said(said: Said, stage: str) -> str:
@@ -160,17 +167,36 @@ def _said_sentence(inputs: ReportInputs) -> list[str]:
     ]
 
 
+def _unplanned_sentence(inputs: ReportInputs, planned: Collection[str]) -> list[str]:
+    """Say which rollouts nobody planned: their number is not known before the stage has run."""
+    costs = inputs.costs[(inputs.costs["n_rollouts"] > 0) & ~inputs.costs["stage"].isin(list(planned))]
+    if costs.empty:
+        return []
+    said = [
+        f"{numbers.count(float(n))} by {stage}{_UNPLANNED.get(str(stage), '')}"
+        for stage, n in zip(costs["stage"], costs["n_rollouts"], strict=True)
+    ]
+    return [f"Not planned, but in the total of rollouts: {'; '.join(said)}."]
+
+
 def _planned(inputs: ReportInputs) -> tuple[PlannedCost, ...]:
     """Return what was known beforehand; the page has the prompts of the test split only."""
     held_out = inputs.test if inputs.config.evaluation.split == "test" else inputs.test.iloc[:0]
     return planned_costs(inputs.config, inputs.train, held_out, inputs.benchmarks_report)
 
 
-def _cost_row(stage: str, purpose: str, values: Mapping[Hashable, float], said: PlannedCost | None = None) -> list[str]:
+def _cost_row(
+    stage: str,
+    purpose: str,
+    values: Mapping[Hashable, float],
+    said: PlannedCost | None = None,
+    n_planned: int | None = None,
+) -> list[str]:
     rollouts, tokens, prefill = (
         numbers.count(float(values[c])) for c in ("n_rollouts", "n_generated_tokens", "n_prefill_tokens")
     )
-    planned, bound = ("", "") if said is None else (numbers.count(said.n_rollouts), numbers.count(said.max_tokens))
+    n = said.n_rollouts if said is not None else n_planned
+    planned, bound = "" if n is None else numbers.count(n), "" if said is None else numbers.count(said.max_tokens)
     return [stage, purpose, rollouts, planned, tokens, bound, prefill, numbers.duration(float(values["seconds"]))]
 
 

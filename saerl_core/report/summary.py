@@ -28,9 +28,10 @@ def summary_text(inputs: ReportInputs) -> str:
     )
     if where:
         lines.append(f"Most of the time: {where}.")
-    n_notes = sum(len(r.notes) for _, r in inputs.reports())
+    n_notes = len(inputs.notes())
     if n_notes:
-        lines.append(f"{n_notes} note{'s' if n_notes > 1 else ''} from the stages; the report shows them.")
+        which = f"{n_notes} notes" if n_notes > 1 else "1 note"
+        lines.append(f"{which} from the stages; the report shows {'them' if n_notes > 1 else 'it'}.")
     return "\n".join(lines)
 
 

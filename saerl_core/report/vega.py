@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup, escape
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import altair as alt
 
 N_COLOURS = 8
+Dash = Literal[0, 1, 2]  # of a line: full, dashed, dotted
+_DASH_OF: tuple[Dash, ...] = (0, 1, 2)
 HOVER = "hover"  # name of a layer that only a pointer shows: the static drawing leaves it out
 NARROW, WIDE = 460, 960  # widths of the static drawing in SVG units; the live one fills its box
 _HEAD = re.compile(r"^<svg [^>]*>")
@@ -51,7 +53,7 @@ _CONFIG = {
         "labelPadding": 6,
         "labelOverlap": "greedy",
     },
-    "axisY": {"domain": False},
+    "axisY": {"domain": False, "titlePadding": 12},  # a wider font than was measured must not reach the title
 }
 
 
@@ -166,8 +168,18 @@ def legend(names: Sequence[tuple[str, str]]) -> Markup:
 
 
 def colour(index: int) -> str:
-    """Return the colour class of the i-th category; colours repeat after eight, so labels must tell them apart."""
+    """Return the colour class of the i-th category; colours repeat after eight, so more must tell them apart."""
     return f"c{index % N_COLOURS}"
+
+
+def line_of(index: int) -> tuple[str, Dash]:
+    """Return colour class and dash of the i-th line: no two of the first 24 look the same."""
+    return colour(index), _DASH_OF[index // N_COLOURS % len(_DASH_OF)]
+
+
+def key_of(css: str, dash: Dash) -> str:
+    """Return the classes of a line's key in a legend."""
+    return f"{css} dash{dash}" if dash else css
 
 
 def paint(css: str) -> str:

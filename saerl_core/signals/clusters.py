@@ -70,9 +70,10 @@ def cluster_prompts(
     if n_silent:
         notes.append(f"{n_silent} prompts have no active feature; they sit together at the origin of the space.")
     chart, shown, sample = _map(points, grouping, seed)
+    overlap = ": clusters that overlap on it may be apart in the other directions" if grouping.n_clusters > 1 else ""
     notes.append(
         "The map shows the first two principal components of the embedded space that k-means works in "
-        f"({shown:.0%} of its variance): clusters that overlap on it may be apart in the other directions."
+        f"({shown:.0%} of its variance){overlap}."
     )
     report = ClustersReport(
         stage="clusters",
@@ -115,6 +116,12 @@ def _fit_to_pool(wanted: int | None, n_usable: int, n: int, prompts_per_step: in
         k = min(_MOST_CLUSTERS, max(1, n_usable // (_BATCHES_A_CLUSTER * prompts_per_step)))
         if k == _MOST_CLUSTERS:
             return k, []
+        if k == 1:
+            return k, [
+                f"clusters.n_clusters is not set: {n_usable} usable prompts are one cluster; two of about "
+                f"{_BATCHES_A_CLUSTER} batches of {prompts_per_step} would take "
+                f"{2 * _BATCHES_A_CLUSTER * prompts_per_step}."
+            ]
         return k, [
             f"clusters.n_clusters is not set: there are {k}, so that {n_usable} usable prompts give a cluster about "
             f"{_BATCHES_A_CLUSTER} batches of {prompts_per_step}."
@@ -124,8 +131,8 @@ def _fit_to_pool(wanted: int | None, n_usable: int, n: int, prompts_per_step: in
         return wanted, []
     fewer = max(1, n_usable // _PROMPTS_A_CLUSTER)
     note = (
-        f"{n_usable} usable prompts cannot fill clusters.n_clusters = {wanted}: there are {fewer}, one for "
-        f"every {_PROMPTS_A_CLUSTER} prompts."
+        f"{n_usable} usable prompts cannot fill clusters.n_clusters = {wanted}: there {'is' if fewer == 1 else 'are'} "
+        f"{fewer}, one for every {_PROMPTS_A_CLUSTER} prompts."
     )
     return fewer, [note]
 
@@ -160,7 +167,8 @@ def _group(
     k = min(wanted, n_different)
     notes = []
     if k < wanted:
-        notes.append(f"Only {k} different embeddings exist: {k} clusters instead of {wanted}.")
+        exist = "embedding exists: 1 cluster" if k == 1 else f"embeddings exist: {k} clusters"
+        notes.append(f"Only {k} different {exist} instead of {wanted}.")
     centres = _centres(train, k, n_init, seed)
     distances = np.sqrt(np.maximum(_squared_distances(points, centres), 0.0))
     raw = distances.argmin(axis=1)

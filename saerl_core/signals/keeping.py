@@ -12,6 +12,10 @@ from saerl_core.records import QualityReport
 from saerl_core.signals.broken import Broken
 
 N_WORST = 10
+FEW_GOOD = (
+    200  # the ceiling of the calibration is the tail of the good scores: a twentieth of fewer is under ten prompts
+)
+_WHO = "; a strategy that filters by quality leaves them out"  # the step that scores does not know the plan
 
 
 @dataclass(frozen=True)
@@ -30,26 +34,33 @@ def choose_kept(
     """Return which prompts of a pool that is sorted by prompt_id stay.
 
     `threshold`: those that score at least that. `drop_quantile`: all but that share of the usable ones (ties by
-    prompt_id). Neither set: all but those whose calibrated probability of being broken is above `drop_above`. A prompt
-    that is not usable stays unless it scores as low as what is dropped: the plan leaves it out anyway.
+    prompt_id). Neither set: all but those whose calibrated probability of being broken is above `drop_above`, and all
+    where corruptions were told from fewer than `FEW_GOOD` usable prompts. A prompt that is not usable stays unless it
+    scores as low as what is dropped: the plan leaves it out anyway.
     """
     usable = pool["usable"].to_numpy(dtype=bool)
+    few = broken is not None and config.labels == "corruptions" and broken.n_good < FEW_GOOD
     if config.threshold is not None:
-        keep, cut = scores >= config.threshold, f"quality.threshold {config.threshold:g} leaves out"
+        keep, cut = scores >= config.threshold, f"Below quality.threshold {config.threshold:g}:"
     elif config.drop_quantile is not None:
         keep = _above_quantile(pool, usable, scores, config.drop_quantile)
-        cut = f"quality.drop_quantile {config.drop_quantile:g} leaves out the lowest scores, sure or not:"
+        cut = f"Below quality.drop_quantile {config.drop_quantile:g}, the lowest scores, sure or not:"
     else:
         keep, cut = np.ones(len(pool), dtype=bool), ""
-        if broken is not None:
+        if broken is not None and not few:
             keep = broken.probability <= config.drop_above
     n, n_dropped = int(usable.sum()), int((~keep & usable).sum())
     values = {"n_dropped": float(n_dropped), "drop_frac": n_dropped / n if n else 0.0}
     if broken is not None:
         values |= {"broken_frac": broken.share, "n_calibrated": float(broken.n_good + broken.n_bad)}
     share = f"{n_dropped:,} of {n:,} usable prompts ({n_dropped / n if n else 0.0:.1%})"
-    note = f"{cut} {share}. {_sure(broken, usable, config)}" if cut else _default_note(broken, share, n_dropped, config)
-    return Kept(keep, note.strip(), values, _worst(pool, usable, scores, broken, keep))
+    if few and broken is not None:
+        note = _few_note(f"{cut} {share}{_WHO}." if cut else "", broken)
+    elif cut:
+        note = f"{cut} {share}{_WHO}. {_sure(broken, usable, config)}"
+    else:
+        note = _default_note(broken, share, n_dropped, config)
+    return Kept(keep, note.strip(), values, _worst(pool, usable, scores, None if few else broken, keep))
 
 
 def with_kept(report: QualityReport, kept: Kept) -> QualityReport:
@@ -84,9 +95,24 @@ def _default_note(broken: Broken | None, share: str, n_dropped: int, config: Qua
             f"quality.drop_above = {config.drop_above:g} ({base})."
         )
     return (
-        f"Left out for their quality: {share}, whose probability of being broken is above quality.drop_above = "
-        f"{config.drop_above:g} ({base}); about {broken.share:.1%} of such prompts are broken by the same calibration. "
-        f"The page shows the {N_WORST} lowest scores."
+        f"Below the cut of quality: {share}, whose probability of being broken is above quality.drop_above = "
+        f"{config.drop_above:g} ({base}){_WHO}. About {broken.share:.1%} of such prompts are broken by the same "
+        f"calibration. The page shows the {N_WORST} lowest scores."
+    )
+
+
+def _few_note(cut: str, broken: Broken) -> str:
+    """Say that so few good examples make no cut, or, where a person has asked for one, that it rests on little."""
+    why = (
+        f"The quality probe learnt from {broken.n_good:,} good prompts of the pool against {broken.n_bad:,} broken on "
+        f"purpose. Below {FEW_GOOD} good ones its score says little about a single prompt, and its probability of "
+        "being broken nothing that can be trusted"
+    )
+    if cut:
+        return f"{cut} {why}: do not trust this cut; without quality.threshold and quality.drop_quantile there is none."
+    return (
+        f"No prompt is left out for its quality: {broken.n_good:,} good examples are too few. {why}. Read the lowest "
+        "scores on the page yourself; quality.threshold or quality.drop_quantile cut all the same."
     )
 
 

@@ -69,7 +69,7 @@ def test_a_planned_prompt(inputs):
     ]
     assert "step 1 slot 2" in found["plan"]
     assert f"step 1: {group['n_correct']} of {group['n_rollouts']} right" in found["training"]
-    assert found["quality"].endswith("kept")
+    assert found["quality"].endswith("above the cut")
     predicted = inputs.difficulty.set_index("prompt_id").loc[prompt_id, "predicted"]
     assert found["difficulty"].startswith(f"predicted {predicted:.3f}, a pass rate of {1 - predicted:.0%}")
 
@@ -79,7 +79,8 @@ def test_features_by_hand(inputs):
     lines = explain_prompt(inputs, str(inputs.prompts["prompt_id"].iloc[0])).splitlines()
     first, second = [line for line in lines if line.startswith("  ")]
     assert first.startswith(
-        "  word 2 (#2): activation 1.72, 17.3 sd above the pool, difficulty +0.100, quality +0.500; «"
+        "  word 2 (#2): activation 1.72, 17.3 sd above the pool, difficulty +0.100, quality +0.500; "
+        "strongest in another prompt: «"
     )
     assert second.startswith("  word 4 (#4): activation 1, 0.0 sd above the pool")
 
@@ -143,3 +144,28 @@ def test_a_difficulty_that_rests_on_no_rates_is_told_as_no_pass_rate(inputs):
     found = lines_of(dataclasses.replace(inputs, difficulty_report=of_likelihood), inputs.plan.batch(1)[2])
     assert "pass rate" not in found["difficulty"]
     assert "by the policy's likelihood of the answer" in found["difficulty"]
+    assert "predicted" not in found["difficulty"]
+
+
+def test_whose_text_an_example_is_is_said(inputs):
+    text = "What is 3 + 4? Say it."
+    prompts = inputs.prompts.assign(prompt=[text] + ["other"] * (len(inputs.prompts) - 1))
+    for example, whose in (("…is 3«␣+» 4? Sa…", "this prompt"), ("…is 3«␣-» 4? Sa…", "another prompt")):
+        changed = replace(inputs, prompts=prompts, names=inputs.names.assign(examples=example))
+        lines = explain_prompt(changed, str(prompts["prompt_id"].iloc[0])).splitlines()
+        assert sum(f"; strongest in {whose}: {example}" in line for line in lines) == 2
+
+
+def test_a_cluster_that_nothing_tells_from_the_pool(inputs):
+    cards = tuple(card.model_copy(update={"top_features": ()}) for card in inputs.clusters_report.cards)
+    report = inputs.clusters_report.model_copy(update={"cards": cards})
+    found = lines_of(replace(inputs, clusters_report=report), inputs.plan.batch(1)[2])
+    assert found["cluster"].endswith("no latent is stronger in it than in the whole pool")
+
+
+def test_a_prompt_below_the_cut_says_whether_that_left_it_out(inputs):
+    low = inputs.plan.decisions.loc[inputs.plan.decisions["reason"] == "low quality", "prompt_id"].iloc[0]
+    assert lines_of(inputs, str(low))["quality"].endswith("below the cut, left out for it")
+    unfiltered = replace(inputs, quality=inputs.quality.assign(keep=False))
+    found = lines_of(unfiltered, inputs.plan.batch(1)[2])
+    assert found["quality"].endswith("below the cut, not left out for it")

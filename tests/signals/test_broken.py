@@ -86,7 +86,8 @@ def test_the_share_and_the_reason_are_said_with_the_ten_worst():
     broken = calibrate_broken(items, scores)
     kept = choose_kept(items.prompts, scores[:N], broken, QualityConfig())
     n_dropped = int((~kept.keep).sum())
-    assert kept.note.startswith(f"Left out for their quality: {n_dropped:,} of 2,000 usable prompts (")
+    assert kept.note.startswith(f"Below the cut of quality: {n_dropped:,} of 2,000 usable prompts (")
+    assert "a strategy that filters by quality leaves them out" in kept.note, "the step does not know the plan"
     assert "calibrated out of fold on 2,000 good and 800 bad examples" in kept.note
     assert kept.values["drop_frac"] == n_dropped / N
     lowest = items.prompts["prompt_id"].to_numpy()[np.argsort(scores[:N])[:10]]
@@ -97,9 +98,9 @@ def test_the_share_and_the_reason_are_said_with_the_ten_worst():
 @pytest.mark.parametrize(
     ("settings", "n_dropped", "words"),
     [
-        ({"drop_quantile": 0.25}, 500, "quality.drop_quantile 0.25 leaves out the lowest scores, sure or not: 500 of"),
+        ({"drop_quantile": 0.25}, 500, "Below quality.drop_quantile 0.25, the lowest scores, sure or not: 500 of"),
         ({"drop_quantile": 0.0}, 0, "0 of 2,000"),
-        ({"threshold": 0.0}, 0, "quality.threshold 0 leaves out 0 of"),
+        ({"threshold": 0.0}, 0, "Below quality.threshold 0: 0 of"),
         ({"drop_above": 1.0}, 0, "No prompt is left out for its quality"),
     ],
 )
@@ -108,3 +109,27 @@ def test_a_persons_cut_still_cuts(settings, n_dropped, words):
     kept = choose_kept(items.prompts, scores[:N], calibrate_broken(items, scores), QualityConfig(**settings))
     assert (~kept.keep).sum() == n_dropped
     assert words in kept.note
+
+
+@pytest.mark.parametrize(("n", "is_few"), [(59, True), (199, True), (200, False)])
+def test_few_good_examples_cut_nothing_and_say_so(n, is_few):
+    items, scores = scored(4.0, 0.2, n=n)
+    broken = calibrate_broken(items, scores)
+    assert (broken.probability > 0.95).any()
+    kept = choose_kept(items.prompts, scores[:n], broken, QualityConfig())
+    assert kept.keep.all() == is_few
+    assert ("are too few" in kept.note) == is_few
+    assert all((w.broken is None) == is_few for w in kept.worst), "no probability is told that nobody can trust"
+
+
+def test_a_persons_cut_of_few_good_examples_cuts_with_a_warning():
+    items, scores = scored(4.0, 0.2, n=60)
+    kept = choose_kept(items.prompts, scores[:60], calibrate_broken(items, scores), QualityConfig(drop_quantile=0.1))
+    assert (~kept.keep).sum() == 6
+    assert "do not trust this cut; without quality.threshold and quality.drop_quantile there is none" in kept.note
+
+
+def test_few_labels_of_a_person_are_no_synthetic_ones():
+    items, scores = scored(4.0, 0.2, n=100, n_bad=100)
+    config = QualityConfig(labels="column")
+    assert not choose_kept(items.prompts, scores[:100], calibrate_broken(items, scores), config).keep.all()

@@ -90,7 +90,8 @@ def test_a_pool_smaller_than_the_number_of_clusters_gets_fewer(planted, n, found
     frame, x = planted
     table, report = cluster_prompts(frame[:n], x, ClustersConfig(n_clusters=16), 0)
     assert table["cluster_id"].nunique() <= found
-    assert f"{n} usable prompts cannot fill clusters.n_clusters = 16: there are {found}" in report.notes[0]
+    verb = "is" if found == 1 else "are"
+    assert f"{n} usable prompts cannot fill clusters.n_clusters = 16: there {verb} {found}" in report.notes[0]
 
 
 def test_a_pool_without_usable_prompts_is_an_error(planted):
@@ -103,7 +104,8 @@ def test_identical_prompts_are_one_cluster():
     frame = pool(10)
     table, report = cluster_prompts(frame, features(frame["prompt_id"], np.ones((10, 6))), FOUR, 0)
     assert set(table["cluster_id"]) == {0}
-    assert "Only 1 different embeddings exist: 1 clusters instead of 4." in report.notes
+    assert "Only 1 different embedding exists: 1 cluster instead of 4." in report.notes
+    assert not any("overlap" in note for note in report.notes)
     assert report.values["silhouette"] == 0.0
     assert table["centroid_distance"].max() < 1e-6
 
@@ -156,3 +158,9 @@ def test_auto_is_no_number(planted):
     assert ClustersConfig.model_validate({"n_clusters": "auto"}) == ClustersConfig()
     _, report = cluster_prompts(*planted, ClustersConfig(svd_components=8), 0, prompts_per_step=5)
     assert report.notes[0].startswith("clusters.n_clusters is not set: there are ")
+
+
+def test_a_pool_of_one_cluster_says_what_two_would_take(planted):
+    frame, x = planted
+    _, report = cluster_prompts(frame[:60], x, ClustersConfig(), 0, prompts_per_step=16)
+    assert report.notes[0].endswith("60 usable prompts are one cluster; two of about 4 batches of 16 would take 128.")

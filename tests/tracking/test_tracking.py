@@ -164,3 +164,14 @@ def _until(condition, seconds=60.0):
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.1)
     return condition()
+
+
+@pytest.mark.parametrize(("trial", "name"), [("", "plan_batches"), ("control", "plan_control")])
+def test_a_note_is_said_under_the_name_that_the_page_gives_the_stage(monkeypatch, caplog, trial, name):
+    from saerl_core.records import PlanReport
+    from tracking import runtime
+
+    monkeypatch.setattr(runtime, "log_metadata", lambda values: None)
+    with caplog.at_level("INFO", logger=runtime.logger.name):
+        runtime.track("plan_batches", PlanReport(stage="plan", notes=("two epochs",)), trial=trial)
+    assert f"note ({name}): two epochs" in caplog.text
