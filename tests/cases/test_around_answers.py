@@ -1,0 +1,430 @@
+r"""What stands around an answer, a table a kind of failure: gold, and completions that are not right, or must stay so.
+
+A wrong answer may be "cannot tell" (None) or wrong: neither earns a reward.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from saerl_core.config.grading import GradingConfig
+from saerl_core.rollouts.grading import Grader
+
+NOT_RIGHT: dict[str, dict[str, list[str]]] = {
+    "signs around a box": {
+        "9": [
+            r"$\boxed{9}x$",
+            r"$\boxed{9} x^2$",
+            r"$\boxed{9}\sqrt{2}$",
+            r"\boxed{9}!",
+            r"\boxed{9}\pi",
+            r"\boxed{9}i",
+            r"\boxed{9}(x+1)",
+            r"\boxed{9}_{2}",
+            r"\boxed{9}00",
+            r"\boxed{9}.5",
+            r"\boxed{9},000",
+            r"\boxed{9}k",
+            r"$\boxed{9} * 3$",
+            r"$x\boxed{9}$",
+            r"$\ln\boxed{9}$",
+            r"$x^{\boxed{9}}$",
+            r"$\frac{8}{\boxed{9}}$",
+            r"$x = 8-\boxed{9}$",
+            r"$(8,\boxed{9})$",
+            r"$x > \boxed{9}$",
+            r"\pi\boxed{9}",
+            r"\sqrt\boxed{9}",
+            r"\sqrt[3]{\boxed{9}}",
+            r"8+\boxed{9}",
+            r"\log_2 \boxed{9}",
+            r"x \ne \boxed{9}",
+            r"$\boxed{9}$ + 3",
+            r"$x$ + \boxed{9}",
+            r"8 + $\boxed{9}$",
+            r"$\boxed{9}$ x",
+            r"$\boxed{9}$^2",
+            r"$2\cdot$ $\boxed{9}$",
+            r"$\boxed{9}$ $\sqrt{2}$",
+            r"the answer is - \boxed{9}",
+            r"$- \boxed{9}$",
+            r"$8, \boxed{9}$",
+            r"8, \boxed{9}",
+            r"\begin{pmatrix} 1 & \boxed{9}\end{pmatrix}",
+            r"\begin{align} x &= 3 + \boxed{9}\end{align}",
+            r"\begin{align} x &= 3 \\ &+ \boxed{9}\end{align}",
+            r"x \geq \boxed{9}",
+            r"x != \boxed{9}",
+            r"$x \not= \boxed{9}$",
+            r"$\boxed{9} < x$",
+            r"\boxed{9}x",
+            r"\boxed{9} x",
+            r"\boxed{9}²",
+            r"√\boxed{9}",
+            r"2×\boxed{9}",  # noqa: RUF001
+            r"$\boxed{9}\cdot 10^3$",
+            r"$\boxed{9}\div 3$",
+            r"$f(\boxed{9})$",
+            r"f(\boxed{9})",
+            r"$\sin(\boxed{9})$",
+            r"\frac{\boxed{9}}{2}",
+            r"\boxed{9}/2",
+            r"$\boxed{9} \bmod 5$",
+            r"$[0, \boxed{9})$",
+            r"$\{\boxed{9}, 3\}$",
+            r"$\boxed{9} \pm 2$",
+            r"\boxed{9} \pm 2",
+            r"\boxed{9}±2",
+            r"$x_{\boxed{9}}$",
+            r"$\binom{\boxed{9}}{2}$",
+            r"$\boxed{9}'$",
+        ],
+        "3 m": [
+            r"\boxed{3} km",
+        ],
+        "3 hours": [
+            r"$\boxed{3}$ minutes",
+        ],
+        "-9": [
+            r"|\boxed{-9}|",
+        ],
+        "9 m": [
+            r"$\boxed{9}^\circ$",
+        ],
+        "2 hours": [
+            r"\boxed{2} hours and 30 minutes",
+        ],
+        "2 min": [
+            r"\boxed{2} h",
+        ],
+        "50 cm": [
+            r"\boxed{50} percent",
+        ],
+    },
+    "words around a box": {
+        "9": [
+            r"\boxed{9} or 8",
+            r"$8$ or $\boxed{9}$",
+            r"\boxed{9} squared",
+            r"\boxed{9} and a half",
+            r"\boxed{9}万",
+            r"the square root of \boxed{9}",
+            r"\boxed{9} if x > 0, otherwise 3",
+        ],
+        "8": [
+            r"\boxed{8}. Wait, that is wrong. Answer: 9",
+            r"\boxed{8} is wrong",
+            r"It is not \boxed{8}",
+            r"\boxed{8} or 9",
+            r"\boxed{8}. Answer: 9",
+            r"\boxed{8} is not the answer",
+            r"\boxed{8}? No.",
+            r"The answer isn't \boxed{8}",
+            r"less than \boxed{8}",
+            r"$\boxed{8}$. No, wait, it should be 9",
+            r"I rule out \boxed{8}",
+            r"$\boxed{8}$ is incorrect",
+            r"\boxed{8} does not work",
+            r"either 7 or \boxed{8}",
+            r"\boxed{8}, scratch that, 9",
+            r"The wrong answer is \boxed{8}",
+            r"\boxed{8} cannot be right",
+            r"\boxed{8}\n\nHmm, that is not right. The correct answer is 9.",
+        ],
+    },
+    "options": {
+        "A": [
+            r"\boxed{(A) \text{ or } (B)}",
+            r"\boxed{A. 3, B. 4}",
+            "Answer: (A) or maybe (B)",
+            "The answer is A, but it could be B",
+            "A) is incorrect",
+            "A. no, it's B",
+            "Answer: (A)/(B)",
+            "The answer is A if x > 0, otherwise B",
+            r"\boxed{A) \text{wrong}}",
+            "The answer is A or B",
+            "Answer: A / B",
+            "(A) and (B)",
+            "Answer: A? or B",
+            "A: wrong",
+            r"\boxed{A} or B",
+            r"\boxed{A}/\boxed{B}",
+            "Answer: A. Not B but C",
+            "Answer: not A",
+            "The answer is (A) or (B), I think",
+            "Answer: A maybe B",
+        ],
+    },
+    "without a box": {
+        "8": [
+            "total is 3, 8",
+            "total is 3 or 8",
+            "the total is $9$ or $8$",
+            "the total is 3 + 8",
+            "the total is x - 8",
+            "the total is - 8",
+            "the total is √8",
+            "the total is sqrt 8",
+            "the total is (3, 8)",
+            "f(8)",
+            "log 8",
+            "3 to 8",
+            "3 4 5 6 7 8",
+            "the answer does not equal 8",
+            "the answer cannot be equal to 8",
+            "the total is under 8",
+            "It should be 7 instead of 8",
+            "the total is below 8",
+            "the total is above 8",
+            "up to 8",
+            "the total exceeds 8",
+            "the total is different from 8",
+            "I rule out 8",
+            "the answer is f(8)",
+            "the total number of them is log 8",
+            "so we get a total of 3 8",
+            "the total of all is 8!",
+            "the total of it all is 8x",
+            "the total of all of it is 8 squared",
+            "the total of all of it is 8 or more",
+            "the total of all of it is 8, or 9 maybe",
+            "So in the end she has 3 and 8 apples",
+            "the total in the end is 3 - 8",
+            "total of all of these is [3, 8]",
+            "So there are no more than 8 apples",
+            "So there are fewer than 8 apples",
+            "she never has 8 apples in the end",
+            "So in the end it isn't 8 apples",
+            "the total of all is $x + 8$",
+            "the total of all is x + 8",
+            "the sum of these is |8|",
+            "so 8 is not the right total here",
+            "so the total being 8 is wrong",
+            "the total here is between 3 and 8",
+            "the total is within 8 of it",
+            "the total is far from 8",
+            "the sum is 5^8 in the end",
+            "the sum in all is e^{8}",
+            "so the value is at the very least 8",
+            "so the total is 8 + 3x in the end",
+            "so the total is 8 million in the end",
+            "It can be anything other than 8 here",
+            "the total cannot possibly be 8 here",
+            "so the set is {3, 8} in the end",
+            "so the total ranges from 3 to 8",
+            "Either it is 7 or it is 8",
+            "the total is 7 rather than 8 here",
+            "so we divide it by 8",
+            "all of it is divisible by 8",
+            "the total is the square root of 8",
+        ],
+    },
+}
+
+RIGHT: dict[str, dict[str, list[str]]] = {
+    "boxes": {
+        "9": [
+            r"\boxed{9} apples are left.",
+            r"$x = \boxed{9}$",
+            r"8+1=\boxed{9}",
+            r"$\therefore \boxed{9}$",
+            r"$\Rightarrow \boxed{9}$",
+            r"$\text{Answer: }\boxed{9}$",
+            r"The answer is $\boxed{9}$!",
+            r"**Answer:** \boxed{9}",
+            r"- \boxed{9}",
+            r"* $\boxed{9}$",
+            r"1. \boxed{9}",
+            r"Answer - \boxed{9}",
+            r"\[ \boxed{9}. \]",
+            r"\[\boxed{9}\quad\blacksquare\]",
+            r"(\boxed{9})",
+            r"(so \boxed{9})",
+            r"Thus $\boxed{9}$, as desired.",
+            r"so $x=9$, giving \boxed{9}",
+            r"It costs $5 + $4 = \boxed{9}",
+            r"It costs $5 and $4, so $\boxed{9}$.",
+            r"It costs $5, so $\boxed{9}$.",
+            r"\boxed{9} (since 3*3=9)",
+            r"$\boxed{9}$ \checkmark",
+            r"$\mathbf{\boxed{9}}$",
+            r"$\color{red}{\boxed{9}}$",
+            r"\textbf{Answer: \boxed{9}}",
+            r"\text{The answer is } \boxed{9}",
+            r"\boxed{9} km",
+            r"\boxed{\$9}",
+            r"\$\boxed{9}",
+            r"$\boxed{9}$ dollars per hour",
+            r"\boxed{9} more apples than Bob",
+            r"He jumped \boxed{9} times.",
+            r"\boxed{9} a day",
+            r"\boxed{9} I think",
+            r"> \boxed{9}",
+            r"| total | \boxed{9} |",
+            "\\begin{align*}\nx &= 3\\\\\n&= \\boxed{9}.\n\\end{align*}",
+            "\\[\n\\begin{aligned}\n x &= 3 \\\\ &= \\boxed{9}\n\\end{aligned}\n\\]",
+            "\\boxed{9}\n\n- check: 3+6",
+            "\\boxed{9}\n",
+            r"so a total of \boxed{9} eggs",
+            r"$$\boxed{9}$$",
+            r"\(\boxed{9}\)",
+            r"_\boxed{9}_",
+            r"*\boxed{9}*",
+            r"`\boxed{9}`",
+            r"'\boxed{9}'",
+            '"\\boxed{9}"',
+            r"答案是\boxed{9}。",
+            r"共\boxed{9}个",
+            r"The answer is:\boxed{9}",
+            r"<p>\boxed{9}</p>",
+            r"$S = \{1,2\}$ so \boxed{9}",
+            r"f(3) = \boxed{9}",
+            r"$f(3) = (2)(4)+1 = \boxed{9}$",
+            r"He needs $3+6=\boxed{9}$ boxes.",
+            r"x = 3, so f(x) = \boxed{9}.",
+            r"\boxed{9}\text{ apples}",
+            r"For $x=2$, $\boxed{9}$ holds",
+            r"the value, \boxed{9}, is",
+            r"In 2020, he had \boxed{9}.",
+            r"$\boxed{9}$ square meters",
+            r"\boxed{9} seconds",
+            r"maximum of \boxed{9}",
+        ],
+        "3.14": [
+            r"$x \approx \boxed{3.14}$",
+        ],
+        "3": [
+            r"$x \equiv \boxed{3} \pmod{7}$",
+        ],
+        "[0,1]": [
+            r"$x \in \boxed{[0,1]}$",
+        ],
+        "9 km": [
+            r"\boxed{9} km.",
+        ],
+        "300 cm": [
+            r"\boxed{3} m",
+        ],
+        "9%": [
+            r"$\boxed{9}$ %",
+            r"$\boxed{9}\%$",
+            r"We get a \boxed{9}% increase",
+        ],
+        "x>9": [
+            r"$\boxed{x>9}$",
+            r"$x > \boxed{9}$",
+        ],
+        "x^2": [
+            r"$x^{\boxed{2}}$",
+        ],
+        "-9": [
+            r"$-\boxed{9}$",
+        ],
+        "9x": [
+            r"$\boxed{9}x$",
+        ],
+        "9 cm^2": [
+            r"$\boxed{9}\text{ cm}^2$",
+        ],
+        "1/3": [
+            r"\boxed{\frac13} \approx 0.33",
+        ],
+        "90": [
+            r"\boxed{90^\circ}",
+            r"$\angle ABC = \boxed{90}^\circ$",
+        ],
+        "2,3": [
+            r"\boxed{2}\text{ or }\boxed{3}",
+        ],
+        "9 cm": [
+            r"$\boxed{9}$ cm",
+        ],
+        "9 lbs": [
+            r"\boxed{9} pounds",
+        ],
+    },
+    "options": {
+        "B": [
+            r"\boxed{B}",
+            "Answer: B",
+            r"\boxed{(B) \text{ no solution}}",
+            "The answer is B, not C.",
+            r"\boxed{B. x<1 \text{ or } x>3}",
+            "(B) 12",
+            "B. not enough information",
+            "The answer is (B) since it is larger.",
+            "**B**",
+            r"\boxed{\textbf{(B)}\ 12}",
+            "The correct answer is B.",
+            r"B) \angle C = 90",
+        ],
+    },
+    "without a box": {
+        "8": [
+            "So she has 8 apples left.",
+            "That makes 3 + 5 = 8 eggs.",
+            "#### 8",
+            "The total is 8.",
+            "He paid $8.",
+            "It is 8%.",
+            "So it takes him 8 minutes to do it.",
+            "She needs 3 + 5 = 8.",
+            "Total: 8",
+            "the value is $8$",
+            "So they have a total of 8.",
+            "After all, 24/3 = 8 of them left",
+            "So the sum of all of these adds up to 8.",
+            "which makes 8 of them",
+            "The difference is therefore equal to 8.",
+            "Hence, x = 8",
+            "so the result is **8**.",
+            "So the answer to this is 2*4=8 (two times four).",
+            "Therefore Bob has exactly 8 coins in his pocket now.",
+            "8",
+            "8.",
+            "x=8",
+            "= 8",
+            "$8$",
+            "8 apples",
+            "In total that is 8 dollars.",
+            "he sold 3 and then 5, for a total of 8 clips",
+            "She earns $3 + $5 = $8 a day.",
+        ],
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def grader() -> Iterator[Grader]:
+    with Grader(GradingConfig(kind="math")) as grader:
+        yield grader
+
+
+def rows(table: dict[str, dict[str, list[str]]]) -> list[tuple[str, str]]:
+    return [(gold, text) for golds in table.values() for gold, texts in golds.items() for text in texts]
+
+
+@pytest.mark.parametrize(("gold", "completion"), rows(NOT_RIGHT))
+def test_what_is_around_an_answer_changes_it(grader: Grader, gold: str, completion: str) -> None:
+    assert grader.grade([completion], [gold])[0].correct is not True
+
+
+@pytest.mark.parametrize(("gold", "completion"), rows(RIGHT))
+def test_right_answers_of_the_same_look_stay_right(grader: Grader, gold: str, completion: str) -> None:
+    verdict = grader.grade([completion], [gold])[0]
+    assert verdict.correct is True, verdict
+
+
+@pytest.mark.parametrize(
+    "monster",
+    [
+        r"\boxed{" * 1000 + "1" + "}" * 1000,
+        r"\boxed{" * 20_000 + "1" + "}" * 20_000,
+        r"\boxed{" + r"\vec{" * 300 + "x" + "}" * 301,
+        r"\boxed{" + "{" * 900 + "1+" + "}" * 901,
+    ],
+)
+def test_what_is_nested_too_deep_is_unknown_and_harms_no_other(grader: Grader, monster: str) -> None:
+    assert [verdict.correct for verdict in grader.grade([monster, "1"], ["1", "1"])] == [None, True]
+    assert grader.grade(["1"], [monster[:1900]])[0].correct is None
