@@ -10,6 +10,7 @@ _JOINT = re.compile(r"\s*/\s*|\s+per\s+")
 _INCH = re.compile(r"\s*in\b(?=\s*(?:[.,;]?\s*\Z|[.;)$]|\^|\u00b2|\u00b3))")
 _LETTER = re.compile(r"(\s+)([mgshlLNJWVK])(?=\s*(?:[.,;:)$]|\Z|/\s*[a-z]|\^|\u00b2|\u00b3)|\s+[a-z]{2})")
 _CHINESE = re.compile(r"\s*((?:平方|立方)?(?:毫米|厘米|分米|千米|公里|米|千克|公斤|克|秒|分钟|小时|天|毫升|升|元|度))")
+_REMARK = re.compile(r"\s*\((?:in\s+)?([^()]*)\)")
 _SECOND_PART = re.compile(r"\s*(?:,|and|,\s*and)?\s*\$?\d+(?:\.\d+)?\$?\s*([A-Za-z]+)")
 _UNSAID = frozenset(("pound", "pounds", "in", "second", "degree", "sq"))  # money or weight; or an ordinary word
 
@@ -19,6 +20,8 @@ def unit_behind(text: str) -> str:
 
     A second quantity behind it ("2 hours and 30 minutes") makes one that nobody reads.
     """
+    if (remark := _REMARK.match(text)) is not None:
+        return unit_behind(f" {remark[1]}")
     if (inch := _INCH.match(text)) is not None:
         return r"\text{ inches}" + _power(text, inch.end())
     if (chinese := _CHINESE.match(text)) is not None:

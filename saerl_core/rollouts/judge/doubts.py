@@ -6,7 +6,8 @@ VALUE = r"(?:\$|\\\(|\\text\s*\{\s*)*\s*[-\u2212(]?(?:\\?\$)?(?:\d|\\(?:frac|dfr
 RETRACTED = re.compile(
     r"\bWait\b|\bwait\b\s*[,.!\u2026\u2013\u2014-]+\s*\w|\bactually\b|\bincorrect\b|\bwrong\b|\bmistake[ns]?\b"
     r"|(?<![.:)]\s)\bno,|\bnope\b"
-    r"|\bscratch that\b|\bcorrection\b|\boops\b|\bI mean(?:t)?\b|\bon second thou|\b[Hh]mm+\b|\bmiscalculat|\bmisread"
+    r"|\bscratch that\b|\bsorry\b|\bmade an? (?:error|slip)\b|\breconsider|\bon reflection\b|\bextraneous\b"
+    r"|\bcorrection\b|\boops\b|\bI mean(?:t)?\b|\bon second thou|\b[Hh]mm+\b|\bmiscalculat|\bmisread"
     r"|\bnot (?:the|my|a|our) (?:final |right |correct )?(?:answer|solution|result)\b|\blet me (?:redo|retry"
     r"|try again|correct)"
     r"|(?:\b(?:is|was|be|are|that's|it's)\s+not|n't)\s+(?:right|correct|valid|true|quite|the (?:right|correct))\b"
@@ -20,21 +21,26 @@ DENIED = re.compile(  # directly behind the answer
     r"|fails?\b|can't\b|won't\b"
     r"|(?:(?:is|was|are|must|can|could|should|would|may)\s+(?:be\s+)?)(?:too\b|impossible|rejected|ruled"
     r"|discarded|excluded|false"
-    r"|eliminated|out\b|invalid|only (?:a|one)\b)|(?:is|are) (?:an? )?(?:upper|lower) bound|seems? (?:too|off)|\?"
+    r"|eliminated|out\b|invalid|only (?:a|one)\b)|(?:is|are) (?:an? )?(?:upper|lower) bound|seems? (?:too|off)"
+    r"|at (?:most|least)\b|(?:is|are|was) (?:one of the (?:answers|solutions|values)|my (?:first|initial))|\?"
     r"|不是|不行)",
     re.IGNORECASE,
 )
 _OTHER = re.compile(  # another candidate, or a bound
-    rf"[\s$*)\\\]}},]*(?:\b(?:or|and/or)\b(?!\s*(?:equivalently|simply|just|approximately|about|roughly|in\s))|或"
+    rf"[\s$*)\\\]}},]*(?:\b(?:or|and/or)\b(?!\s*(?:equivalently|simply|just|approximately|about|roughly|in\s))|(?:maybe|perhaps|possibly)\b|或"
     rf"|\b(?:and|to|through|versus|vs\.?)\s+{VALUE}[^\n]{{0,12}}?(?:[.,;$]|\Z)"
     rf"|[,;/]\s*(?:\$|\\\()?\s*-?\d+(?:[./]\d+)?(?:\$|\\\))?\s*(?:[.,;]?\s*\Z|[.,;]\s|(?:or|and)\b))",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(
-    r"[\s$*)\\\]},]*(?:if|unless|except|provided|assuming)\b|[^.\n]{0,80}\b(?:otherwise|unless)\b", re.IGNORECASE
+    r"[\s$*)\\\]},]*(?:if|unless|except|provided|assuming)\b|[^.\n]{0,80}(?:\b(?:otherwise|unless)\b|,\s*else\b"
+    r"|\bI also get\b)",
+    re.IGNORECASE,
 )
 _CHANGED = re.compile(  # words that make another number of the one in front
-    rf"[\s$*)\\\]}}]*(?:squared|cubed|factorial|plus|minus|mod(?:ulo)?\b|divided by|multiplied by|and (?:a|one|two"
+    rf"[\s$*)\\\]}}]*(?:squared|cubed|factorial|(?:more|less|fewer|greater"
+    rf"|smaller) than\s+\$?(?:[a-z]\b(?!\s+[a-z])|\d)|plus|minus|mod(?:ulo)?\b|divided by|multiplied by|and (?:a"
+    rf"|one|two"
     rf"|three)[ -](?:half|third|quarter|fourth|fifth)"
     rf"|(?:times|over)\s+{VALUE}|halves|thirds|quarters|fourths|fifths|sixths|eighths|tenths|hundredths"
     rf"|thousandths|to the power|choose\s+\d"
@@ -60,7 +66,8 @@ BOUND_BEFORE = re.compile(
     r"|(?<!add )(?<!adds )(?<!adding )(?<!comes )up to"
     r"|exceed(?:s|ing|ed)?|surpass(?:es)?|upwards of|no more|bounded by|starting (?:at|from)|short of|between"
     r"|minimum|maximum"
-    r"|different from|distinct from|differs from|far from|instead of|apart from|aside from|anything but"
+    r"|close to|near|one of (?:them|the \w+)(?: is)?|different from|distinct from|differs from|far from"
+    r"|instead of|apart from|aside from|anything but"
     r"|(?:rul(?:e[sd]?|ing) out|reject(?:s|ed|ing)?|eliminat(?:e[sd]?|ing)|discard(?:s|ed|ing)?|exclud(?:e[sd]?"
     r"|ing)|avoid(?:s|ed|ing)?)"
     r"(?: the)?(?: value| answer| option| possibility)?(?: of)?)"
@@ -68,7 +75,7 @@ BOUND_BEFORE = re.compile(
     re.IGNORECASE,
 )
 OPERATOR_BEFORE = re.compile(
-    r"\b(?:negative|minus|plus|times|twice|double|triple|half(?: of)?|divided by|multiplied by|divisible by"
+    r"\b(?:negative|minus|less|plus|times|twice|double|triple|half(?: of)?|divided by|multiplied by|divisible by"
     r"|(?:square|cube|\w+th) roots? of|roots? of"
     r"|(?:square|cube|squares|cubes|reciprocal|inverse|logarithm|log|factorial|absolute value|opposite|multiples?"
     r"|multiple|factors?|divisors?|powers?) of"
@@ -81,7 +88,14 @@ _WRONG_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _DOUBTED = re.compile(
-    r"\b(?:doubt|deny|wonder|unlikely|unsure|impossible|whether)(?: that| if)?(?: the)?\Z", re.IGNORECASE
+    r"\b(?:doubt|deny|wonder|unlikely|unsure|impossible|whether|fails?)(?:\s+(?:that|if|it|this|is|for|to|be|the"
+    r"|answer|total|value))*\Z",
+    re.IGNORECASE,
+)
+_UNREAL = re.compile(
+    r"\b(?:doubt|maybe|perhaps|possibly|might be|could be|if it (?:were|was|is)|guess(?:es|ed)?|not sure"
+    r"|unsure)\b[^,;]*\Z|\b(?:said|claims?|whereas)\b[^,;]*\Z",
+    re.IGNORECASE,
 )
 _NOT_FIRST = re.compile(r"not\b|.*\bis not the answer\b", re.IGNORECASE)
 _VERB = re.compile(r"(?:\b(?:is|are|be|was|equals?|gives?|get|of|to|by|[a-zA-Z])|[\d)}$\]=])\s*\$?\Z", re.IGNORECASE)
@@ -111,7 +125,9 @@ def around_box(text: str, start: int, end: int) -> bool:
     lead = before(text[:start])
     if not lead and (line := text[:start].rstrip(" $\n")) and not text[:start].endswith("\n\n"):
         lead = before(line.split("\n")[-1]) if line.endswith(("not", "or", "than", "n't")) else ""
-    if any(p.search(lead) for p in (NEGATED_BEFORE, BOUND_BEFORE, OPERATOR_BEFORE, _WRONG_BEFORE, _OR_BEFORE)):
+    if any(
+        p.search(lead) for p in (NEGATED_BEFORE, BOUND_BEFORE, OPERATOR_BEFORE, _WRONG_BEFORE, _OR_BEFORE, _DOUBTED)
+    ):
         return True
     if _LIST_BEFORE.search(lead) and not re.search(r"\b(?:for|in|when|if|at|by|with|=)\s+\$?-?\d+[^\d]*\Z", lead):
         return True
@@ -127,7 +143,8 @@ def changed_behind(rest: str) -> bool:
 
 def changed_before(lead: str) -> bool:
     """Tell whether the words that lead to a number deny it, bound it, or make another one of it."""
-    return any(p.search(lead) for p in (NEGATED_FAR, BOUND_BEFORE, OPERATOR_BEFORE, _WRONG_BEFORE, _OR_BEFORE))
+    patterns = (NEGATED_FAR, BOUND_BEFORE, OPERATOR_BEFORE, _WRONG_BEFORE, _OR_BEFORE, _DOUBTED, _UNREAL)
+    return any(p.search(lead) for p in patterns)
 
 
 def denied_before(lead: str) -> bool:

@@ -3,10 +3,12 @@ r"""The answer of a completion: one function, one order.
 1. What stands after `</think>`, where anything does.
 2. The content of the last `<answer>...</answer>` narrows the search.
 3. The last `\boxed{...}` or `\fbox{...}` with content; boxes joined by "and", "or" or a comma are one answer. A box
-   that never closes is no answer.
+   that never closes is no answer. What stands beside it in its formula belongs to it, see `surroundings`.
 4. What follows the last "#### ", "Answer:", "the answer is", "the final answer is" and their like.
 5. Without any of these: the whole completion where it is one short line, else the last formula or number of the last
-   line that has one. A number before that line is never taken.
+   line that has one. A number before that line is never taken, nor a part of something else, see `last`.
+
+Words around an answer that change it or take it back leave it in doubt, see `doubts`.
 """
 
 import re

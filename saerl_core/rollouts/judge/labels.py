@@ -21,7 +21,7 @@ _LETTER = re.compile(r"\(?([A-J])(?![A-Za-z'])")
 _BESIDE = re.compile(  # another option, behind the first one
     r"\(([A-J])\)|(?<![A-Za-z\\(])([A-J])[).:](?=[\s\\\d$]|$)"
     r"|(?:\b(?:or|and|otherwise|else|maybe|perhaps|possibly|also|option|choice|it's|it is|is|be|then|but|to"
-    r"|answer)\s+|[/,]\s*)\(?([A-J])(?![\w'])(?!\s*[=+*/^<>\-])"
+    r"|answer)\s+|(?:[/,]|->|\u2192|\\(?:to|rightarrow)\b)\s*)\(?([A-J])(?![\w'])(?!\s*[=+*/^<>\-])"
 )
 _REJECTED = re.compile(r"\b(?:not|rather than|instead of|unlike)\s+(?:option\s+|choice\s+)?\(?[A-J]\)?(?![\w'])")
 _RELATION_OR = re.compile(r"[\d=<>a-z]\s*\bor\b\s*-?\$?[\da-z\\](?![a-z]{2})")

@@ -22,9 +22,10 @@ _REMARK = re.compile(r"\b(?:check|note|verification|verify|remark|proof)\s*:.*",
 _ASIDE = re.compile(r"(?<![\w\\])\((?=[^()]*[A-Za-z]{2})[^()]*\)|<<[^<>]*>>")
 _AROUND = " \t$*\"'`\u201c\u201d\u2018\u2019"
 _EQUALS = re.compile(
-    r"(?<![<>!/\u2260])(?<!\\not)(?:=|\uff1d|\\?[$]=)\Z|(?:->|=>|\u2192|\u21d2|\\Rightarrow|\\implies)\Z"
+    r"(?<![<>!/\u2260])(?<!\\not)(?:=|\uff1d|\\?[$]=)\Z|(?<!\d)(?<!\d )(?:->|=>|\u2192|\u21d2|\\Rightarrow"
+    r"|\\implies)\Z"
 )
-_COLON = re.compile(r"(?<!\d)(?<!\d )[:\uff1a]\Z|[;.!?\u3002]\Z")
+_COLON = re.compile(r"(?<!\d)(?<!\d )[:\uff1a]\Z|(?<![.])[;.!?\u3002]\Z")
 _WORD = re.compile(r"([^\W\d_]+(?:['\u2019-][^\W\d_]+)*)(,?)\Z")
 _BULLET = re.compile(r"\s*(?:[-*+\u2022>]|\d{1,2}[.)]|\([a-z0-9]\))\s*\Z")
 _LABELS = words(
@@ -34,11 +35,21 @@ _LABELS = words(
     "roughly circa under below above beyond within"
 )
 _MEASURED = re.compile(
-    r"\d[^.;:=]{0,24}\b(?:and|to|through|from|minus|plus|by|with)\Z|\b(?:divid|multipl)\w*\b[^.;=]*\bby\Z"
+    r"\d[^.;:=]{0,24}\b(?:and|to|through|from|minus|plus|by|with)\Z|\d\s+(?:out of|of|in|vs\.?|versus|then)\Z"
+    r"|\b(?:divid|multipl)\w*\b[^.;=]*\bby\Z"
+)
+_VALUE_BEFORE = re.compile(
+    r"(?:\b(?:is|are|was|were)|\b[A-Za-z]\s*=)\s*\$?-?\d[\d.,/]*\$?\s*(?:,|;|\b(?:and|while|whereas|but"
+    r"|then)\b)[^=]*\Z"
+)
+_CONCLUDES = re.compile(
+    r"\b(?:so|thus|total|sum|altogether|all|hence|therefore|answer|which|making|giving|leaving|left|then"
+    r"|difference|product|result)\b",
+    re.IGNORECASE,
 )
 _GLUED = re.compile(r"([A-Za-z]+)|\s([B-HJ-Zb-z])(?![A-Za-z'.])")
 _GOES_ON = re.compile(
-    r"\s*(?:[+*/^_!=<>\u00d7\u00f7\u00b1\u00b0|\]}{\[\u2260\u2264\u2265\u00b2\u00b3~]"
+    r"\s*(?:\.\.|[+*/^_!=<>\u00d7\u00f7\u00b1\u00b0|\]}{\[\u2260\u2264\u2265\u00b2\u00b3~]"
     r"|[-\u2212\u2013]\s*(?:[\d(\\$]|[a-z](?![a-z]))|\((?!\s*[A-Za-z]{2})|\\(?![\s,;.)\]%$]|q?quad|text))"
 )
 
@@ -72,6 +83,8 @@ def last_value(line: str) -> tuple[str, str] | None:
 
 def _may_stand_before(head: str) -> bool:
     if doubts.changed_before(doubts.before(head)):
+        return False
+    if (earlier := _VALUE_BEFORE.search(head)) is not None and not _CONCLUDES.search(earlier[0]):
         return False
     said = head.rstrip(_AROUND).removesuffix("(") if head.endswith(" (") else head.rstrip(_AROUND)
     said = said.rstrip(_AROUND)

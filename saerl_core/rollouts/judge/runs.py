@@ -97,7 +97,7 @@ def _says_nothing(left: str, sign: str, at: int, end: int, inside: bool) -> bool
         )
     if inside:
         return False
-    if sign in ".?!;" and (left[end : end + 1].isspace() or not left[end:]):
+    if sign in ".?!;" and (left[end : end + 1].isspace() or (not left[end:] and not left[at - 1 : at].isdigit())):
         return True
     if sign == "," and left[end : end + 1].isspace():
         return re.search(r"(?:^|[\s,(=])[-\d./]+\Z", left[:at]) is None

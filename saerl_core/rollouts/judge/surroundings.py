@@ -41,7 +41,7 @@ def around(text: str, start: int, end: int, content: str) -> tuple[str, bool]:
     left, outer = re.sub(r"\*\*|__|`", "", text[at:start]), text[:at]
     if not inside and (at == 0 or left.startswith("\n")) and (mark := _MARKS.search(left)) is not None:
         left, outer = left[mark.end() :], "\n"
-    before, stack = run_before(left, inside)
+    before, stack = run_before(left.replace("=>", "\u21d2").replace("->", "\u2192"), inside)
     if not inside and _DASH.fullmatch(before) and not _is_minus(outer, left, before):
         before = ""
     edge = _right_edge(text, end, inside)
@@ -66,7 +66,7 @@ def _together(before: str, content: str, after: str) -> str:
 
 def _behind(text: str, end: int, edge: int, after: str, rest: str) -> str | None:
     """Return what stands behind the box and belongs to it, a unit in words included; None where that is in doubt."""
-    unit = unit_behind(after or text[end:edge])
+    unit = unit_behind(after or text[end:edge].strip("*_`"))
     if unit:
         return unit
     return after if after or rest.strip(" .,;:") else _behind_formula(text, edge)
