@@ -27,7 +27,8 @@ DENIED = re.compile(  # directly behind the answer
     re.IGNORECASE,
 )
 _OTHER = re.compile(  # another candidate, or a bound
-    rf"[\s$*)\\\]}},]*(?:\b(?:or|and/or)\b(?!\s*(?:equivalently|simply|just|approximately|about|roughly|in\s))|(?:maybe|perhaps|possibly)\b|或"
+    rf"[\s$*)\\\]}},]*(?:\b(?:or|and/or)\b(?!\s*(?:equivalently|simply|just|approximately|about|roughly|in\s))"
+    r"|(?:maybe|perhaps|possibly)\b|或"
     rf"|\b(?:and|to|through|versus|vs\.?)\s+{VALUE}[^\n]{{0,12}}?(?:[.,;$]|\Z)"
     rf"|[,;/]\s*(?:\$|\\\()?\s*-?\d+(?:[./]\d+)?(?:\$|\\\))?\s*(?:[.,;]?\s*\Z|[.,;]\s|(?:or|and)\b))",
     re.IGNORECASE,
@@ -57,7 +58,8 @@ _CHAIN = (  # what may stand between "not" and the answer that it denies
 )
 _LINKS = "|".join(_CHAIN.split())
 NEGATED_BEFORE = re.compile(
-    rf"{_NEGATION}(?:\s+(?:{_LINKS}))*\s*:?\Z|(?:不等于|不是|并非|而非)\Z|\b(?:isn't|not)\s+{_STOP}[^\W\d_]+\s*:?\Z",
+    rf"{_NEGATION}(?:\s+(?:{_LINKS}))*\s*:?\Z|(?:不等于|不是|并非|而非)\Z"
+    rf"|\b(?:isn't|not)\s+{_STOP}[^\W\d_]+\s*:?\Z",
     re.IGNORECASE,
 )
 NEGATED_FAR = re.compile(rf"{_NEGATION}(?:\s+{_STOP}[^\W\d_]+){{0,4}}\s*:?\Z", re.IGNORECASE)
