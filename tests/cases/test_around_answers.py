@@ -193,6 +193,27 @@ NOT_RIGHT = {
     },
 }
 NOT_RIGHT_LINES = [
+    *(
+        ("8", f"{lead}{said}{tail}")
+        for lead in ("The answer is ", "#### ", "So in the end the total of them is ", "**Final Answer**\n", "<answer>")
+        for said in (
+            *(
+                "$8$x",
+                "$8$ + 3",
+                "$8$ squared",
+                "$8$^2",
+                "less than $8$",
+                "-$8$",
+                "8π",
+                "8 pi",
+                "8·10^3",
+                "4a-8",
+                "8 x",
+            ),
+            *("8 km x", "f(8)", "3, 8", "8 or more", "8 is wrong", "up to 8", "$3$, $8$", "2(8)", "8C3", "8→9"),
+        )
+        for tail in ("", ".", " in total.")
+    ),
     ("8", "\\boxed{8}\n\n#### 9"),
     ("A", "A: 3\nB: 4"),
 ]
@@ -306,6 +327,10 @@ RIGHT = {
     },
 }
 RIGHT_LINES = [
+    ("3/8", "So the number of orders that are not on the left is:\n\\[\n\\frac{3}{8}\n\\]"),
+    ("18", r"Therefore, the number of orders such that the scoop is not on the bottom is \(18\)."),
+    ("18", r"Therefore, the number of orders such that the scoop is not on the bottom is \(\boxed{18}\)."),
+    ("8", "**Final Answer**\n- 8"),
     ("9", "\\begin{align*}\nx &= 3\\\\\n&= \\boxed{9}.\n\\end{align*}"),
     ("9", "\\[\n\\begin{aligned}\n x &= 3 \\\\ &= \\boxed{9}\n\\end{aligned}\n\\]"),
     ("9", "\\boxed{9}\n\n- check: 3+6"),

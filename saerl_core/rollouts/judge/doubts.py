@@ -62,7 +62,9 @@ NEGATED_BEFORE = re.compile(
     rf"|\b(?:isn't|not)\s+{_STOP}[^\W\d_]+\s*:?\Z",
     re.IGNORECASE,
 )
-NEGATED_FAR = re.compile(rf"{_NEGATION}(?:\s+{_STOP}[^\W\d_]+){{0,4}}\s*:?\Z", re.IGNORECASE)
+NEGATED_FAR = re.compile(
+    rf"{_NEGATION}(?:\s+{_STOP}[^\W\d_]+){{0,4}}(?<!\bis)(?<!\bare)(?<!\bwas)(?<!\bequals)\s*:?\Z", re.IGNORECASE
+)
 BOUND_BEFORE = re.compile(
     r"(?:\b(?:\w+ than|at (?:the )?(?:very )?(?:most|least)|under|below|above|beyond|within"
     r"|(?<!add )(?<!adds )(?<!adding )(?<!comes )up to"
@@ -145,7 +147,16 @@ def changed_behind(rest: str) -> bool:
 
 def changed_before(lead: str) -> bool:
     """Tell whether the words that lead to a number deny it, bound it, or make another one of it."""
-    patterns = (NEGATED_FAR, BOUND_BEFORE, OPERATOR_BEFORE, _WRONG_BEFORE, _OR_BEFORE, _DOUBTED, _UNREAL)
+    patterns = (
+        NEGATED_BEFORE,
+        NEGATED_FAR,
+        BOUND_BEFORE,
+        OPERATOR_BEFORE,
+        _WRONG_BEFORE,
+        _OR_BEFORE,
+        _DOUBTED,
+        _UNREAL,
+    )
     return any(p.search(lead) for p in patterns)
 
 

@@ -219,15 +219,16 @@ def _attempts(rest: str) -> tuple[tuple[str, ...], bool]:
     sentence = _SENTENCE_END.split(line)[0].strip()
     attempts = [sentence] if sentence and not _is_prose(sentence) else []
     formulas = [next(g for g in m.groups() if g is not None) for m in FORMULA.finditer(sentence)]
-    if len(formulas) == 1 and not _is_prose(sentence):
-        attempts.append(formulas[0])
+    last = last_value(sentence, bullets=False)
+    if len(formulas) == 1 and not _is_prose(sentence) and last is not None:
+        attempts.append(last[0])
     option = re.match(r"\(?([A-J])\)(?=\W|$)|\(?([A-J])[.:](?=\s|$)|([A-J])(?=[\s,.]|$)", sentence)
     if option is not None and not formulas:
         attempts.append(option[1] or option[2] or option[3])
     number = NUMBER.match(sentence)
     if number is not None and not formulas and _GOES_ON.match(sentence[number.end() :]):
         attempts.append(number[0])
-    if _is_prose(sentence) and (last := last_value(sentence)) is not None:
+    if _is_prose(sentence) and last is not None:
         attempts.append(last[0])
     elif sentence:
         attempts.append(sentence)

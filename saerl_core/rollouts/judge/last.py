@@ -27,7 +27,7 @@ _EQUALS = re.compile(
 )
 _COLON = re.compile(r"(?<!\d)(?<!\d )[:\uff1a]\Z|(?<![.])[;.!?\u3002]\Z")
 _WORD = re.compile(r"([^\W\d_]+(?:['\u2019-][^\W\d_]+)*)(,?)\Z")
-_BULLET = re.compile(r"\s*(?:[-*+\u2022>]|\d{1,2}[.)]|\([a-z0-9]\))\s*\Z")
+_BULLET = re.compile(r"\s*(?:[-*+\u2022]|\d{1,2}[.)]|\([a-z0-9]\))\s[\s$*\"'`]*")
 _LABELS = words(
     "page theorem lemma step problem question example chapter figure case equation exercise section line row column "
     "item part number no mod every each per than nearly "
@@ -47,17 +47,19 @@ _CONCLUDES = re.compile(
     r"|difference|product|result)\b",
     re.IGNORECASE,
 )
-_GLUED = re.compile(r"([A-Za-z]+)|\s([B-HJ-Zb-z])(?![A-Za-z'.])")
+_UNIT = re.compile(r"\s*([A-Za-z]{2,})\b(?=\s+[A-Za-z](?![A-Za-z'.])|\s*[+*^=<>]|\s*[-\u2212]\s*\d)")
+_GLUED = re.compile(r"([A-Za-z]+)|\s+([B-HJ-Zb-z])(?![A-Za-z']|\.[a-z])")
 _GOES_ON = re.compile(
-    r"\s*(?:\.\.|[+*/^_!=<>\u00d7\u00f7\u00b1\u00b0|\]}{\[\u2260\u2264\u2265\u00b2\u00b3~]"
+    r"\s*(?:\.\.|pi\b|[\u00b7\u22c5\u2219\u2022\u0370-\u03ff]|[+*/^_!=<>\u00d7\u00f7\u00b1\u00b0|\]}{\[\u2260\u2264\u2265\u00b2\u00b3~]"
     r"|[-\u2212\u2013]\s*(?:[\d(\\$]|[a-z](?![a-z]))|\((?!\s*[A-Za-z]{2})|\\(?![\s,;.)\]%$]|q?quad|text))"
 )
 
 
-def last_value(line: str) -> tuple[str, str] | None:
+def last_value(line: str, *, bullets: bool = True) -> tuple[str, str] | None:
     """Return the last formula or the last number outside formulas, whichever ends later, and the rule's name.
 
     None where what stands around it makes it a part of something else, or changes its meaning ("not 7", "3:4").
+    `bullets`: a dash at its start is one of a list, and no minus.
     """
     line = _ASIDE.sub(" ", _REMARK.sub("", line))
     formulas = list(FORMULA.finditer(line))
@@ -70,7 +72,7 @@ def last_value(line: str) -> tuple[str, str] | None:
     if last is None:
         return None
     head, tail = line[: last.start()], line[last.end() :]
-    if not _may_stand_before(head) or not _may_stand_behind(head, tail):
+    if not _may_stand_before(head, bullets) or not _may_stand_behind(head, tail):
         return None
     if re.search(r"[A-Za-z]\s*=\s*\$?\Z|[A-Za-z]\s*=", head[-4:] + (last[0] if is_formula else "")):
         names = set(re.findall(r"(?<![A-Za-z\\])([A-Za-z])\s*=", line))
@@ -81,17 +83,18 @@ def last_value(line: str) -> tuple[str, str] | None:
     return last[0] + unit_behind(tail), "last number"
 
 
-def _may_stand_before(head: str) -> bool:
+def _may_stand_before(head: str, bullets: bool) -> bool:
+    head = head.rstrip("\n")[head.rstrip("\n").rfind("\n") + 1 :]  # a display's number stands below its line
     if doubts.changed_before(doubts.before(head)):
         return False
     if (earlier := _VALUE_BEFORE.search(head)) is not None and not _CONCLUDES.search(earlier[0]):
         return False
     said = head.rstrip(_AROUND).removesuffix("(") if head.endswith(" (") else head.rstrip(_AROUND)
     said = said.rstrip(_AROUND)
-    if not said or _EQUALS.search(said) or _COLON.search(said) or _BULLET.fullmatch(said):
+    if not said or _EQUALS.search(said) or _COLON.search(said) or (bullets and _BULLET.fullmatch(head)):
         return True
     if said.endswith(("-", "\u2013", "\u2014")):
-        return not doubts.is_minus(said[:-1].rstrip())
+        return said[-2:-1].isspace() and not doubts.is_minus(said[:-1].rstrip())
     word = _WORD.search(said)
     if word is None:
         return False
@@ -112,6 +115,9 @@ def _may_stand_behind(head: str, tail: str) -> bool:
         tail = tail.lstrip()[1:]
     if _GOES_ON.match(tail) or doubts.changed_behind(tail) or doubts.RETRACTED.search(tail):
         return False
+    if (unit := _UNIT.match(tail)) is not None and is_unit_word(unit[1]):
+        tail = tail[unit.end() :]  # "8 km x"
+        return _GLUED.match(tail) is None and _GOES_ON.match(tail) is None
     glued = _GLUED.match(tail)
     if glued is None:
         return True
