@@ -194,6 +194,23 @@ NOT_RIGHT = {
 }
 NOT_RIGHT_LINES = [
     *(
+        ("8", f"{lead}{said}.")
+        for lead in ("The answer is ", "")
+        for said in (
+            *(r"(3, $\boxed{8}$)", r"f($\boxed{8}$)", r"log $\boxed{8}$", r"3 4 5 $\boxed{8}$", r"x$\boxed{8}$"),
+            *(r"[3, $\boxed{8}$]", r"($\boxed{8}$, 9)", r"3:$\boxed{8}$", r"$\boxed{8}$:3", r"$\boxed{8}$π"),
+            *(
+                r"0.$\boxed{8}$",
+                r"1$\boxed{8}$",
+                r"!= $\boxed{8}$",
+                r"2($\boxed{8}$)",
+                r"{\boxed{8}, 9}",
+                r"-$\boxed{8}$",
+            ),
+            *(r"\boxed{8}... no, 9", r"\boxed{8}→9", r"$\boxed{8}$->9", r"3 km and \boxed{8} m", r"$x$ $\boxed{8}$"),
+        )
+    ),
+    *(
         ("8", f"{lead}{said}{tail}")
         for lead in ("The answer is ", "#### ", "So in the end the total of them is ", "**Final Answer**\n", "<answer>")
         for said in (

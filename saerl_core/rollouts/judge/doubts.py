@@ -2,10 +2,12 @@
 
 import re
 
+from saerl_core.rollouts.judge.units import is_unit_word
+
 VALUE = r"(?:\$|\\\(|\\text\s*\{\s*)*\s*[-\u2212(]?(?:\\?\$)?(?:\d|\\(?:frac|dfrac|sqrt|boxed|pi)\b|[a-zA-Z]\s*=)"
 RETRACTED = re.compile(
     r"\bWait\b|\bwait\b\s*[,.!\u2026\u2013\u2014-]+\s*\w|\bactually\b|\bincorrect\b|\bwrong\b|\bmistake[ns]?\b"
-    r"|(?<![.:)]\s)\bno,|\bnope\b"
+    r"|(?<![A-J][.:)]\s)\bno,|\bnope\b"
     r"|\bscratch that\b|\bsorry\b|\bmade an? (?:error|slip)\b|\breconsider|\bon reflection\b|\bextraneous\b"
     r"|\bcorrection\b|\boops\b|\bI mean(?:t)?\b|\bon second thou|\b[Hh]mm+\b|\bmiscalculat|\bmisread"
     r"|\bnot (?:the|my|a|our) (?:final |right |correct )?(?:answer|solution|result)\b|\blet me (?:redo|retry"
@@ -13,7 +15,7 @@ RETRACTED = re.compile(
     r"|(?:\b(?:is|was|be|are|that's|it's)\s+not|n't)\s+(?:right|correct|valid|true|quite|the (?:right|correct))\b"
     r"|\bshould (?:really |instead |rather )?(?:be|have been)\s+"
     + VALUE
-    + r"|\brather (?:it|the answer) is\b|不对|错了|错误|不正确",
+    + r"|\brather\s+(?:it is\b|the answer is\b|\d)|不对|错了|错误|不正确",
     re.IGNORECASE,
 )
 DENIED = re.compile(  # directly behind the answer
@@ -27,8 +29,9 @@ DENIED = re.compile(  # directly behind the answer
     re.IGNORECASE,
 )
 _OTHER = re.compile(  # another candidate, or a bound
-    rf"[\s$*)\\\]}},]*(?:\b(?:or|and/or)\b(?!\s*(?:equivalently|simply|just|approximately|about|roughly|in\s))"
+    rf"[\s$*)\\\]}},%]*(?:\b(?:or|and/or)\b(?!\s*(?:equivalently|simply|just|approximately|about|roughly|in\s))"
     r"|(?:maybe|perhaps|possibly)\b|或"
+    rf"|(?:->|\u2192|\\(?:to|rightarrow|Rightarrow)\b)\s*{VALUE}"
     rf"|\b(?:and|to|through|versus|vs\.?)\s+{VALUE}[^\n]{{0,12}}?(?:[.,;$]|\Z)"
     rf"|[,;/]\s*(?:\$|\\\()?\s*-?\d+(?:[./]\d+)?(?:\$|\\\))?\s*(?:[.,;]?\s*\Z|[.,;]\s|(?:or|and)\b))",
     re.IGNORECASE,
@@ -39,7 +42,7 @@ _CONDITION = re.compile(
     re.IGNORECASE,
 )
 _CHANGED = re.compile(  # words that make another number of the one in front
-    rf"[\s$*)\\\]}}]*(?:squared|cubed|factorial|(?:more|less|fewer|greater"
+    rf"[\s$*)\\\]}}]*(?:squared|cubed|factorial|(?:th|nd|rd)\b|(?:more|less|fewer|greater"
     rf"|smaller) than\s+\$?(?:[a-z]\b(?!\s+[a-z])|\d)|plus|minus|mod(?:ulo)?\b|divided by|multiplied by|and (?:a"
     rf"|one|two"
     rf"|three)[ -](?:half|third|quarter|fourth|fifth)"
@@ -112,6 +115,7 @@ _OR_BEFORE = re.compile(
 _LIST_BEFORE = re.compile(
     r"(?:\A|[^\W\d_]{2,}\s|[,:]\s?)\$?-?\d+(?:[./]\d+)?\$?\s*(?:,|;|/|\band\b|\bto\b|\bor\b|,\s*and\b)\s*\Z"
 )
+_PART_BEFORE = re.compile(r"\d\s+(?:([A-Za-z]+)\s+and|(in|out of|of))\s*\Z")
 _NEXT_TURN = re.compile(r"\n\s*(?:#+\s*)?(?:User|Human|Question|Problem|Q|Assistant|Instruction)\b", re.IGNORECASE)
 _UNWRAP = re.compile(r"\\(?:text\w*|mathrm|mbox)\s*\{([^{}]*)\}")
 _SENTENCE = re.compile(r"[.!?;\u3002]\s+|\n")
@@ -135,6 +139,8 @@ def around_box(text: str, start: int, end: int) -> bool:
         return True
     if _LIST_BEFORE.search(lead) and not re.search(r"\b(?:for|in|when|if|at|by|with|=)\s+\$?-?\d+[^\d]*\Z", lead):
         return True
+    if (part := _PART_BEFORE.search(lead)) is not None and (part[2] or is_unit_word(part[1])):
+        return True  # "3 km and 8 m"
     rest = _NEXT_TURN.split(text[end:])[0]
     flat = _UNWRAP.sub(r" \1 ", rest)
     return RETRACTED.search(flat) is not None or changed_behind(flat)

@@ -47,7 +47,7 @@ _CONCLUDES = re.compile(
     r"|difference|product|result)\b",
     re.IGNORECASE,
 )
-_UNIT = re.compile(r"\s*([A-Za-z]{2,})\b(?=\s+[A-Za-z](?![A-Za-z'.])|\s*[+*^=<>]|\s*[-\u2212]\s*\d)")
+_UNIT = re.compile(r"\s*([A-Za-z]{2,})\b(?=\s+[A-Za-z](?![A-Za-z'])|\s*[+*^=<>]|\s*[-\u2212]\s*\d)")
 _GLUED = re.compile(r"([A-Za-z]+)|\s+([B-HJ-Zb-z])(?![A-Za-z']|\.[a-z])")
 _GOES_ON = re.compile(
     r"\s*(?:\.\.|pi\b|[\u00b7\u22c5\u2219\u2022\u0370-\u03ff]|[+*/^_!=<>\u00d7\u00f7\u00b1\u00b0|\]}{\[\u2260\u2264\u2265\u00b2\u00b3~]"

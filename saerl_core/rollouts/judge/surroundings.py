@@ -22,14 +22,19 @@ _FORMULA_ENDS = ("$", r"\)", r"\]", "\ufffc")
 _MODULUS = re.compile(r"\s*(?:\\[pb]?mod|\(\s*\\?(?:mod|text\s*\{\s*mod)).*\Z", re.DOTALL)
 _MARKS = re.compile(r"(?:\s*(?:\A|\n)\s*(?:[-*+\u2022>\u2013]|\d{1,2}[.)]|\([a-z0-9]\)|Step\s+\d+)\s+)+\Z")
 _OPERATOR_BEFORE = re.compile(
-    r"(?:[+*/^_<>\u2260\u2264\u2265\u221a\u00d7\u00f7\u00b1\u00b7\u2212]|(?<=[\w$)}\]])\s*[-\u2013]|\\(?:times"
+    r"(?:[+*/^_<>\u2260\u2264\u2265\u221a\u00d7\u00f7\u00b1\u00b7\u2212]|(?:\A|(?<=[\w$)}\]]))\s*[-\u2013]|\\(?:times"
     r"|cdot|div|pm|mp|le|ge|leq|geq"
     r"|ne|neq|lt|gt|sqrt|log|ln|sin|cos|tan))\s*\Z"
 )
 _OPERATOR_BEHIND = re.compile(
     r"\s*(?:[+*/^_<>\u2260\u2264\u2265\u00d7\u00f7\u00b1\u00b7\u00b0]|[-\u2212\u2013]\s*[\d$\\(]|="
     r"|[A-Za-z](?![A-Za-z])(?<![aAI])|[(\[]\s*[-\dx]"
-    r"|\d|[.,]\d|!=|\\(?:times|cdot|div|pm|sqrt|frac|pi)(?![A-Za-z]))"
+    r"|\d|[.,]\d|\u03c0|pi\b|:\s?\d|\u2192|->|\|"
+    r"|th\b|,\s*\$?-?\d[^()\[\]]*[)\]]|!=|\\(?:times|cdot|div|pm|sqrt|frac|pi)(?![A-Za-z]))"
+)
+_PART_OF_MORE = re.compile(  # in front of the formula that holds the box
+    r"(?:(?<![A-Za-z])[A-Za-z]|\d\.?|\d:|[\w)\]}][(\[{]|[\[{|_^]|[(\[][^()\[\]]*[\d,;]\s*|!=\s*|\d\s+\d+\s+|\$[^$=]+\$[ \t]*"
+    r"|\b(?:log|ln|lg|sin|cos|tan|sqrt|exp|max|min|gcd|lcm)\s*\(?)\Z"
 )
 _PERCENT = re.compile(r"\s*\\?%")
 
@@ -51,6 +56,8 @@ def around(text: str, start: int, end: int, content: str) -> tuple[str, bool]:
     if re.search(r"\\equiv|\u2261", left):
         after = _MODULUS.sub("", after)
     shown = f"{before}{{{content}}}{after}"
+    if any(group.sign == "{" for group in stack) and re.match(r"[^{}$]*,[^{}$]*\}", text[end:]):  # a set
+        return shown, True
     if _in_table(text, start) or _apart(outer, left, before, where):
         return shown, True
     if re.search(r"[\d.,]\s*\Z", before) or re.match(r"\d|[.,]\d", after):
@@ -113,9 +120,14 @@ def _apart(outer: str, left: str, before: str, where: str) -> bool:
         return where == "prose" and operator and left.lstrip().startswith(before[0]) and outer.endswith(_FORMULA_ENDS)
     if left.strip() or re.search(r"</?[A-Za-z]\w*>\s*\Z", outer):
         return False
-    outer = re.sub(r"(?:\s|\*\*|\\?[$(\[&])+\Z", "", outer)
-    line = outer[outer.rfind("\n") + 1 :]
-    return _MARKS.fullmatch(f"\n{line} ") is None and _OPERATOR_BEFORE.search(line) is not None
+    near = re.sub(r"(?:\*\*|\$|\\[(\[])+\Z", "", outer.rstrip() if outer.endswith((" ", "\n")) else outer)
+    line = near[near.rfind("\n") + 1 :]
+    if line != outer[outer.rfind("\n") + 1 :] and _PART_OF_MORE.search(line):
+        return True
+    if _MARKS.fullmatch(f"\n{line}"):
+        return False
+    line = re.sub(r"(?:\s|&|\*\*|`|__)+\Z", "", line)
+    return _OPERATOR_BEFORE.search(line) is not None
 
 
 def _is_minus(outer: str, left: str, before: str) -> bool:
