@@ -33,7 +33,8 @@ _OPERATOR_BEHIND = re.compile(
     r"|th\b|,\s*\$?-?\d[^()\[\]]*[)\]]|!=|\\(?:times|cdot|div|pm|sqrt|frac|pi)(?![A-Za-z]))"
 )
 _PART_OF_MORE = re.compile(  # in front of the formula that holds the box
-    r"(?:(?<![A-Za-z])[A-Za-z]|\d\.?|\d:|[\w)\]}][(\[{]|[\[{|_^]|[(\[][^()\[\]]*[\d,;]\s*|!=\s*|\d\s+\d+\s+|\$[^$=]+\$[ \t]*"
+    r"(?:(?<![A-Za-z])[A-Za-z]|\d\.?|\d:|[\w)\]}][(\[{]|[\[{|_^]|[(\[][^()\[\]]*[\d,;]\s*|!=\s*"
+    r"|\d\s+\d+\s+|\$[^$=]+\$[ \t]*"
     r"|\b(?:log|ln|lg|sin|cos|tan|sqrt|exp|max|min|gcd|lcm)\s*\(?)\Z"
 )
 _PERCENT = re.compile(r"\s*\\?%")
