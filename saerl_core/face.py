@@ -22,6 +22,7 @@ from saerl_core.export.observe import ObservedRollouts
 from saerl_core.export.observe import observe as observe_log
 from saerl_core.export.records import ExportOptions
 from saerl_core.export.write import export_plan as write_export
+from saerl_core.face_grading import texts_of
 from saerl_core.face_signals import SIGNAL_COLUMNS, Signal, described, pool_of, signal_tables, vectors_for, warn
 from saerl_core.plan.as_named import naming_notes
 from saerl_core.plan.build import plan_batches
@@ -168,11 +169,11 @@ def grade(completions: str | Sequence[str], golds: str | Sequence[str], kind: Ki
     `verdict.correct` is True, False, or None where the grader cannot tell. Kinds: docs/grading.md.
 
     Raises:
-        DataError: the two lists differ in length.
+        DataError: the two lists differ in length, or hold something else than texts.
     """
     one = isinstance(completions, str)
-    texts = [completions] if isinstance(completions, str) else list(completions)
-    answers = [golds] * len(texts) if isinstance(golds, str) else list(golds)
+    texts = texts_of(completions, "completion")
+    answers = [golds] * len(texts) if isinstance(golds, str) else texts_of(golds, "gold answer")
     try:
         config = GradingConfig(kind=kind)
     except ValidationError:

@@ -17,6 +17,7 @@ import saerl_core
 from saerl_core import BatchOutcome, face_signals, grade, load_plan, load_prompts, make_curriculum, make_plan, save_plan
 from saerl_core.config.run import PromptsConfig
 from saerl_core.errors import ConfigError, DataError
+from saerl_core.face_grading import texts_of
 from saerl_core.plan.strategies import STRATEGIES, difficulty, lookup
 from saerl_core.records import PromptVectors
 from tests.plan.pools import Row, make_inputs, steps_of
@@ -386,8 +387,34 @@ def test_grade_takes_one_or_many():
 
 
 @pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (1, "the gold answer is 1 (int); gold answers are texts: give str(...) of it, or a list of texts"),
+        (None, "the gold answer is None (NoneType); gold answers are texts: leave out what has none, or give ''"),
+        ([float("nan")], "gold answer 1 of 1 is nan (float); gold answers are texts: leave out what has none, or"),
+        (["1", pd.NA], "gold answer 2 of 2 is <NA> (NAType); gold answers are texts: leave out what has none"),
+        (b"1", "the gold answer is b'1' (bytes); gold answers are texts: decode it, .decode('utf-8')"),
+        ([b"1"], "gold answer 1 of 1 is b'1' (bytes); gold answers are texts: decode it, .decode('utf-8')"),
+        ({"a": 1}, "the gold answers are {'a': 1} (dict); give a text or a list of texts, such as list(it.values())"),
+        ({"1"}, "the gold answers are {'1'} (set), which has no order; give a text or a list of texts, such as sorted"),
+        ([["1"]], "gold answer 1 of 1 is ['1'] (list); gold answers are texts: give str(...) of it, or a list"),
+    ],
+)
+def test_what_is_no_text_is_told_by_its_value(given, told):
+    with pytest.raises(DataError, match=re.escape(told)):
+        texts_of(given, "gold answer")
+
+
+def test_texts_come_in_any_order_that_has_one():
+    for given in (["1", "2"], ("1", "2"), pd.Series(["1", "2"]), np.array(["1", "2"]), iter("12")):
+        assert texts_of(given, "completion") == ["1", "2"]
+
+
+@pytest.mark.parametrize(
     ("call", "told"),
     [
+        ("grade({'a': '1'}, '1')", "DataError: the completions are {'a': '1'} (dict); give a text or a list of texts"),
+        ("grade('1', 1)", "DataError: the gold answer is 1 (int); gold answers are texts: give str(...) of it"),
         ("load_prompts(3)", "DataError: prompts are a int; give a path, rows, a DataFrame or a PromptsConfig"),
         ("load_prompts(['a'])", "DataError: row 1 is a str; give mappings such as {'prompt': ..., 'answer': ...}"),
         ("grade('1', '1', kind='mth')", "ConfigError: grading.kind = 'mth' is not known (did you mean 'math'?)"),

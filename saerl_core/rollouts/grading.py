@@ -29,7 +29,8 @@ class Verdict:
     """Right, wrong, or None: the grader cannot tell. `reason` is one of a few fixed phrases.
 
     correct True: "equal"; False: "different", "no answer"; None: "gold not readable", "answer not readable",
-    "not decided" (it depends on what nobody said, such as the sign of x), "comparison failed", "answer too long",
+    "not decided" (it depends on what nobody said, such as the sign of x, or words around the answer change it or
+    take it back), "comparison failed", "answer too long",
     "answer too large", "timeout", "crash", "batch limit". `answer`, `gold` and `rule` say what was compared: the two
     texts, and where in the completion the answer stood.
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from saerl_core.rollouts.judge.extraction import Extracted, boxes, has_box
+from saerl_core.rollouts.judge.extraction import boxes, has_box, last_content
 
 TAIL_CHARS = 2000  # of a completion, for lighteval
 _SPACE = re.compile(r"\s+")
@@ -48,14 +48,10 @@ def plain(answer: str) -> str:
     return text[:-1].rstrip() if text.endswith(".") and not text.endswith("..") else text
 
 
-def _last_box(completion: str) -> str | None:
-    found: Extracted | None = boxes(completion)
-    return found.texts[-1] if found is not None and found.texts else None
-
-
 def _exact(completion: str) -> Found:
     if has_box(completion):
-        return _last_box(completion), "box"
+        found = boxes(completion)
+        return (found.texts[-1] if found is not None and found.texts and not found.in_doubt else None), "box"
     return (completion, "whole text") if plain(completion) else (None, "")
 
 
@@ -71,7 +67,7 @@ def _qwen_math(completion: str) -> Found:
     hope = _HOPE.findall(completion)
     if hope:
         return str(hope[-1]).strip(), "final answer"
-    if _last_box(completion) is None:
+    if last_content(completion) is None:
         said = _IS.findall(completion)
         if said:
             return str(said[-1]).strip(), "answer is"
@@ -79,7 +75,7 @@ def _qwen_math(completion: str) -> Found:
 
 
 def _box_or_number(completion: str) -> Found:
-    box = _last_box(completion)
+    box = last_content(completion)
     if box is not None:
         return box, "box"
     numbers = _NUMBER.findall(completion)

@@ -27,7 +27,7 @@ from saerl_core.rollouts.judge.values import (
     Words,
 )
 
-_UNORDERED = frozenset(("{}", "", "boxes", "pm"))
+_UNORDERED = frozenset(("{}", "", "boxes", "pm", "or"))
 _HUNDRED = number(100)
 
 
@@ -243,6 +243,8 @@ def _item_and_other(gold: Value, answer: Value) -> bool | None:
 def _by_name(gold: Items, answer: Items) -> bool | None:
     golds = {v.name: v.value for v in gold.values if isinstance(v, Named)}
     answers = {v.name: v.value for v in answer.values if isinstance(v, Named)}
+    if (gold.brackets == "or") != (answer.brackets == "or"):
+        return None  # one of two, and both of them
     if len(golds) != len(gold.values) or len(answers) != len(answer.values):
         return None  # a name with two values
     if golds.keys() != answers.keys():

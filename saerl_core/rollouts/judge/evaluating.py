@@ -15,6 +15,9 @@ from saerl_core.rollouts.judge.numbers import BASE_OF_LOG, Point, UndefinedError
 
 _DIGITS = (60, 120)
 _AGREE = mpmath.mpf(10) ** -40  # relative difference of two values that are the same number
+_SURE = mpmath.mpf(10) ** -110
+_LARGE = mpmath.mpf(10) ** 20
+_MAX_DIGITS = 4000
 _POINTS = 3
 
 
@@ -100,9 +103,23 @@ def _agree(one: Node, other: Node, point: Point) -> bool:
             gaps.append((abs(first - second), max(abs(first), abs(second))))
     (coarse, _), (fine, size) = gaps
     if fine == 0 or fine <= size * _AGREE:
-        return True
+        return (fine <= size * _SURE and size < _LARGE) or _still_agree(one, other, point, size)
     noise = (coarse or mpmath.mpf(10) ** -75) * mpmath.mpf(10) ** -30  # two tiny numbers do not shrink: e^-500, e^-501
     return bool(coarse < _AGREE and fine < noise)
+
+
+def _still_agree(one: Node, other: Node, point: Point, size: mpmath.mpf) -> bool:
+    """Look once more, with so many digits that a one beside a number of this size is seen: sqrt(10^100 + 1).
+
+    Raises:
+        NotReadableError: the numbers are too large for that.
+    """
+    digits = 300 + (4 * max(0, int(mpmath.log10(size))) if size else 0)
+    if digits > _MAX_DIGITS:
+        raise NotReadableError("two numbers that are equal in all digits that were looked at")
+    with mpmath.workdps(digits):
+        first, second = approximate(one, point), approximate(other, point)
+        return bool(abs(first - second) <= max(abs(first), abs(second)) * mpmath.mpf(10) ** (90 - digits))
 
 
 def _point(names: list[str], k: int, sign: int) -> dict[str, Fraction]:

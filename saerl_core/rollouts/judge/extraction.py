@@ -3,16 +3,21 @@ r"""The answer of a completion: one function, one order.
 1. What stands after `</think>`, where anything does.
 2. The content of the last `<answer>...</answer>` narrows the search.
 3. The last `\boxed{...}` or `\fbox{...}` with content; boxes joined by "and", "or" or a comma are one answer. A box
-   that never closes is no answer.
+   that never closes is no answer. What stands beside it in its formula belongs to it, see `surroundings`.
 4. What follows the last "#### ", "Answer:", "the answer is", "the final answer is" and their like.
 5. Without any of these: the whole completion where it is one short line, else the last formula or number of the last
-   line that has one. A number before that line is never taken.
+   line that has one. A number before that line is never taken, nor a part of something else, see `last`.
+
+Words around an answer that change it or take it back leave it in doubt, see `doubts`.
 """
 
 import re
 from dataclasses import dataclass
 
 from saerl_core.latex import BOX, closing
+from saerl_core.rollouts.judge import doubts, labels
+from saerl_core.rollouts.judge.last import FORMULA, NUMBER, ONE, last_value
+from saerl_core.rollouts.judge.surroundings import around
 
 _THINK_END = re.compile(r"</(?:think|thinking|reasoning|thought)>", re.IGNORECASE)
 _THINK_OPEN = re.compile(r"<(?:think|thinking)>", re.IGNORECASE)
@@ -20,13 +25,6 @@ _CONTROL = re.compile(r"<\|[^|<>\n]{1,40}\|>|</s>|<eos>|<end_of_turn>")
 _TAG = re.compile(r"<answer>", re.IGNORECASE)
 _TAG_END = re.compile(r"</answer>", re.IGNORECASE)
 _BOX_OF_ONE = re.compile(r"\\(f?boxed|fbox)\s*(?![{\s])(\w)")  # \boxed5
-_FACTOR_BEFORE = re.compile(r"(?:(?<![\w)}-])[-\u2212+]|\d|\\(?:times|cdot|pm|mp)\s*|\\(?:sqrt|frac)\s*\{|[*/^])\Z")
-_BEHIND_BOX = re.compile(
-    r"\s*(?:\\?%|\^|\\(?:times|cdot|div|pm)(?![a-zA-Z])|[+]\s*[\dA-Za-z\\]|-\s*\d|/\s*\d|\\[ ,;]|~"
-    r"|\\(?:text|mathrm)\s*\{"
-    r"|(?:hundred|thousand|million|billion|dozen|percent)\b)"
-)
-_FORMULA_END = re.compile(r"\$|\\[)\]]|\n|[.,;](?=\s|\Z)|\Z")
 _PLACEHOLDER = re.compile(
     r"[\s.$]*|\\l?dots|\\cdots|…|(?:your|the|final)?[ _-]*(?:final)?[ _-]*answer(?:[ _-]*here)?", re.IGNORECASE
 )
@@ -43,37 +41,23 @@ _PHRASE = re.compile(
 )
 _HOPE = re.compile(r"[.\s]*\bI hope (?:it|this) is correct.*", re.IGNORECASE | re.DOTALL)
 _SENTENCE_END = re.compile(r"(?<=[^\d\s.])\.\s+(?=[A-Z\"(]|$)|(?<=\d)\.\s+(?=[A-Z][a-z])|。")
-_FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_ONE = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-_NUMBER = re.compile(
-    rf"(?<![A-Za-z0-9_.,/^])(?:\\?[$€£¥]\s?)?[-\u2212\u2013]?(?:\\?[$€£¥]\s?)?{_ONE}(?:\s\d+/\d+|\s?/\s?{_ONE})?(?:\s?\\?%|\s?percent)?"
-    rf"(?:\s[ap]\.?m\b\.?)?(?![\w^/]*[A-Za-z_^]\d)(?!\.\d|,\d|:\d)"
-)
 _MARKDOWN = re.compile(r"\*\*|__|`")
 _COMMAND = re.compile(r"\\(?:text\w*|mathrm|mbox|operatorname)\s*\{[^{}]*\}|\\[A-Za-z]+")
+_LEAD = re.compile(r"(?:Hence|Thus|So|Therefore|Then|Finally),?\s+(?=\$?[A-Za-z]\s*=)")
 _PROSE_WORD = re.compile(r"[^\W\d_]{2,}")
 _MAX_WORDS = 3
 _GOES_ON = re.compile(r"\s*(?:$|[,.;]?\s*\(?(?:because|since|as|so|which|given|by the|where|for|hence|due to)\b)")
-_RETRACTED = re.compile(
-    r"\b(?:wait|actually|incorrect|wrong|mistake)\b|\bis not the answer\b|\bno,|\A\s*not\b", re.IGNORECASE
-)
-_QUALIFIED = re.compile(  # what changes the meaning of the number behind it
-    r"(?:\b(?:not|less than|more than|greater than|fewer than|at most|at least|about|approximately|around|between"
-    r"|nearly|almost|minus|negative|plus|times|over|mod|twice|double|triple|half(?: of)?|page|theorem|lemma|step"
-    r"|problem|out of|divided by|to the(?: power of)?|(?:square|cube|root|squares?) (?:root )?of)|n't(?: be)?|[<>/^*]"
-    r"|\d\s*:|\\(?:le|ge|ne|lt|gt|neq|leq|geq)|[\u2260\u2264\u2265\u2248\u2212\u00d7]|\bx|不等于|不是|大于|小于|至少|至多)"
-    r"\s*\$?\s*\Z",
-    re.IGNORECASE,
-)
-_REMARK = re.compile(r"\b(?:check|note|verification|verify|remark|proof)\s*:.*", re.IGNORECASE | re.DOTALL)
-_ASIDE = re.compile(r"\((?=[^()]*[A-Za-z]{2})[^()]*\)")
 _WHOLE_CHARS = 200
 _TAIL_CHARS = 4000
+_NEAR_CHARS = 300
+_MAX_DEPTH = 20  # of boxes in boxes
 
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
     """The texts that are the answer, in the order in which they are tried; `several`: all of them together.
+
+    `in_doubt`: the words around them change them or take them back, or nobody can put them together.
 
     rule: "box", "boxes", "answer tag", "answer phrase", "whole text", "last formula", "last number"; "" without answer.
     """
@@ -81,6 +65,7 @@ class Extracted:
     texts: tuple[str, ...] = ()
     rule: str = ""
     several: bool = False
+    in_doubt: bool = False
 
 
 NOTHING = Extracted()
@@ -94,7 +79,8 @@ def extract(completion: str) -> Extracted:
     scope, tagged = _tag(text)
     found = boxes(scope)
     if found is None and tagged:
-        return Extracted(_attempts(scope), "answer tag")
+        attempts, in_doubt = _attempts(scope)
+        return Extracted(attempts, "answer tag", in_doubt=in_doubt)
     if found is not None:
         return found
     return _phrase(text) or _bare(text)
@@ -134,18 +120,11 @@ def has_box(text: str) -> bool:
 def boxes(text: str) -> Extracted | None:
     """Return the last box and those joined to it; no answer where the last one never closes; None without a box."""
     text = _BOX_OF_ONE.sub(r"\\\1{\2}", text)
-    spans: list[tuple[int, int, str]] = []
-    for start in BOX.finditer(text):
-        if spans and start.start() < spans[-1][1]:
-            continue  # a box inside a box
-        end = closing(text, start.end() - 1)
-        if end is None:
-            return NOTHING
-        content = text[start.end() : end].strip()
-        if (inner := boxes(content)) is not None and inner.texts:
-            content = inner.texts[0]
-        if not _PLACEHOLDER.fullmatch(content):
-            spans.append((start.start(), end + 1, content))
+    found = _spans(text, 0)
+    if found is None:
+        return NOTHING
+    every, too_deep = found
+    spans = [span for span in every if not _PLACEHOLDER.fullmatch(span[2])]
     if not spans:
         return NOTHING if BOX.search(text) and not _PHRASE.search(text) else None
     chosen = [spans[-1]]
@@ -154,22 +133,60 @@ def boxes(text: str) -> Extracted | None:
         if not (_JOIN.fullmatch(between) and _JOINING.search(between)):
             break
         chosen.insert(0, span)
-    if len(chosen) == 1:
-        return Extracted((_with_surroundings(text, chosen[0]),), "box")
-    contents = tuple(content for _, _, content in chosen)
-    return Extracted(contents, "boxes", several=True)
+    start, end, content = chosen[-1]
+    in_doubt = too_deep or doubts.around_box(text, chosen[0][0], end) or _contradicted(text[end:], content)
+    if len(chosen) > 1:
+        return Extracted(tuple(content for _, _, content in chosen), "boxes", several=True, in_doubt=in_doubt)
+    for other in every:  # they are no part of what stands beside this one
+        if other[0] != start:
+            text = text[: other[0]] + "\ufffc" * (other[1] - other[0]) + text[other[1] :]
+    answer, unclear = around(text, start, end, content)
+    return Extracted((answer,), "box", in_doubt=in_doubt or unclear)
 
 
-def _with_surroundings(text: str, span: tuple[int, int, str]) -> str:
-    r"""Return a box's content with what changes it outside: a sign, a factor, a power, a unit, a per cent sign."""
-    start, end, content = span
-    before = _FACTOR_BEFORE.search(text[max(0, start - 20) : start])
-    behind = _BEHIND_BOX.match(text, end)
-    tail = text[end : _FORMULA_END.search(text, end).start()] if behind else ""  # type: ignore[union-attr]
-    has_unit = re.match(r"\s*(?:\\[ ,;]|~)*\\(?:text|mathrm)\s*\{", tail) is not None
-    if before is None and (has_unit or not tail.strip(" \\,;~")):
-        return content + tail
-    return f"{before[0] if before else ''}{{{content}}}{tail}"
+def last_content(text: str) -> str | None:
+    """Return what is in the last box and nothing beside it, as other tools read it; None without one that closes."""
+    found = _spans(_BOX_OF_ONE.sub(r"\\\1{\2}", text), 0)
+    contents = [span[2] for span in (found[0] if found is not None else []) if not _PLACEHOLDER.fullmatch(span[2])]
+    return contents[-1] if contents else None
+
+
+def _spans(text: str, depth: int) -> tuple[list[tuple[int, int, str]], bool] | None:
+    """Return start, end and content of every box, and whether boxes stand too deep in each other to be looked into.
+
+    None where the last one never closes.
+    """
+    spans: list[tuple[int, int, str]] = []
+    end_of_last, too_deep = -1, False
+    for start in BOX.finditer(text):
+        if start.start() < end_of_last:
+            continue  # a box inside a box
+        end = closing(text, start.end() - 1)
+        if end is None:
+            return None
+        end_of_last = end + 1
+        content = text[start.end() : end].strip()
+        inner = BOX.match(content)
+        while depth < _MAX_DEPTH and inner is not None and closing(content, inner.end() - 1) == len(content) - 1:
+            content, depth = content[inner.end() : -1].strip(), depth + 1
+            inner = BOX.match(content)
+        if BOX.search(content) is not None:
+            too_deep = True
+        spans.append((start.start(), end_of_last, content))
+    return spans, too_deep
+
+
+def _contradicted(rest: str, content: str) -> bool:
+    """Tell whether a later "Answer: 9" names another number or letter than the box."""
+    phrase = _PHRASE.search(rest[:_NEAR_CHARS])
+    if phrase is None:
+        return False
+    said = re.match(rf"[\s$*(]*(?:\\boxed\{{)?(-?{ONE}|[A-J](?![\w']))", rest[phrase.end() :])
+    plain = content.strip("$ ()")
+    is_number = re.fullmatch(rf"-?{ONE}", plain) is not None
+    if said is None or not (is_number or re.fullmatch("[A-J]", plain)):
+        return False
+    return said[1].replace(",", "").rstrip("0").rstrip(".") != plain.replace(",", "").rstrip("0").rstrip(".")
 
 
 def _phrase(text: str) -> Extracted | None:
@@ -177,79 +194,63 @@ def _phrase(text: str) -> Extracted | None:
     for match in reversed(list(_PHRASE.finditer(tail))):
         rest = _HOPE.sub("", _MARKDOWN.sub("", tail[match.end() :])).strip()
         if rest:
-            attempts = _attempts(rest)
+            attempts, in_doubt = _attempts(rest)
             if attempts:
-                return Extracted(attempts, "answer phrase")
+                denied = doubts.denied_before(doubts.before(tail[: match.start()]))
+                return Extracted(attempts, "answer phrase", in_doubt=in_doubt or denied)
     return None
 
 
-def _attempts(rest: str) -> tuple[str, ...]:
-    """Return what may be the answer behind a phrase: the first sentence, its only formula, its first number."""
+def _attempts(rest: str) -> tuple[tuple[str, ...], bool]:
+    """Return what may be the answer behind a phrase, and whether it is taken back.
+
+    The first sentence, its only formula, its first number.
+    """
     rest = _MARKDOWN.sub("", rest).strip()
     display = re.match(r"\s*(?:\$\$(.+?)\$\$|\\\[(.+?)\\\])", rest, re.DOTALL)
     line = next((one.strip() for one in rest.splitlines() if one.strip()), "")
     if display is not None:
         line = (display[1] or display[2]).strip()
-    elif (first := _FORMULA.match(rest)) is not None and "\n" in first[0]:
+    elif (first := FORMULA.match(rest)) is not None and "\n" in first[0]:
         line = first[0].strip()
+    if doubts.taken_back(rest) or labels.is_doubtful(line):
+        return (rest,), True
+    line = labels.without_rejected(line)
     sentence = _SENTENCE_END.split(line)[0].strip()
     attempts = [sentence] if sentence and not _is_prose(sentence) else []
-    formulas = [next(g for g in m.groups() if g is not None) for m in _FORMULA.finditer(sentence)]
-    if len(formulas) == 1 and not _is_prose(sentence):
-        attempts.append(formulas[0])
+    formulas = [next(g for g in m.groups() if g is not None) for m in FORMULA.finditer(sentence)]
+    last = last_value(sentence, bullets=False)
+    if len(formulas) == 1 and not _is_prose(sentence) and last is not None:
+        attempts.append(last[0])
     option = re.match(r"\(?([A-J])\)(?=\W|$)|\(?([A-J])[.:](?=\s|$)|([A-J])(?=[\s,.]|$)", sentence)
     if option is not None and not formulas:
         attempts.append(option[1] or option[2] or option[3])
-    number = _NUMBER.match(sentence)
+    number = NUMBER.match(sentence)
     if number is not None and not formulas and _GOES_ON.match(sentence[number.end() :]):
         attempts.append(number[0])
-    if _RETRACTED.search(rest):
-        return (rest,)
-    if _is_prose(sentence) and (last := _last(sentence)) is not None:
+    if _is_prose(sentence) and last is not None:
         attempts.append(last[0])
     elif sentence:
         attempts.append(sentence)
-    return tuple(dict.fromkeys(a for a in attempts if a))
+    return tuple(dict.fromkeys(a for a in attempts if a)), False
 
 
 def _is_prose(text: str) -> bool:
     """Tell whether words stand around the formulas: such a text is searched for its answer, not read as one."""
-    return len(_PROSE_WORD.findall(_FORMULA.sub(" ", _COMMAND.sub(" ", text)))) > _MAX_WORDS
+    return len(_PROSE_WORD.findall(FORMULA.sub(" ", _COMMAND.sub(" ", text)))) > _MAX_WORDS
 
 
 def _bare(text: str) -> Extracted:
     """Read a completion without any mark of its answer."""
-    stripped = _MARKDOWN.sub("", text).strip()
+    stripped = _LEAD.sub("", _MARKDOWN.sub("", text).strip())
     if not stripped:
         return NOTHING
     lines = [line.strip() for line in stripped.splitlines() if line.strip()]
+    if doubts.taken_back(lines[-1]) or labels.is_doubtful(stripped):
+        return Extracted((stripped,), "whole text", in_doubt=True)
     whole = (stripped,) if len(stripped) <= _WHOLE_CHARS and len(lines) == 1 and not _is_prose(stripped) else ()
     for line in (stripped if stripped.endswith(("$$", r"\]")) else "", *reversed(lines[-2:])):
-        last = _last(line[-_WHOLE_CHARS * 5 :])
+        last = last_value(line[-_WHOLE_CHARS * 5 :])
         if last is not None:
             return Extracted((*whole, last[0]), "whole text" if whole else last[1])
     return Extracted(whole, "whole text") if whole else NOTHING
-
-
-def _last(line: str) -> tuple[str, str] | None:
-    """Return the last formula or the last number outside formulas, whichever ends later.
-
-    None where words or signs in front change its meaning ("not 7", "less than 4", "3:4", "x = 3 and y = 4").
-    """
-    line = _ASIDE.sub(" ", _REMARK.sub("", line))
-    formulas = list(_FORMULA.finditer(line))
-    covered = [(m.start(), m.end()) for m in formulas]
-    numbers = [
-        m for m in _NUMBER.finditer(line) if not any(a <= m.start() < b or m.start() < a < m.end() for a, b in covered)
-    ]
-    is_formula = bool(formulas) and (not numbers or formulas[-1].end() > numbers[-1].end())
-    last = formulas[-1] if is_formula else numbers[-1] if numbers else None
-    if last is None or _QUALIFIED.search(line[: last.start()]) or line[last.end() :].lstrip().startswith("的"):
-        return None
-    if re.search(r"[A-Za-z]\s*=\s*\$?\Z|[A-Za-z]\s*=", line[: last.start()][-4:] + (last[0] if is_formula else "")):
-        names = set(re.findall(r"(?<![A-Za-z\\])([A-Za-z])\s*=", line))
-        if len(names) > 1:  # one of several values
-            return None
-    if is_formula:
-        return next(g for g in last.groups() if g is not None), "last formula"
-    return last[0], "last number"

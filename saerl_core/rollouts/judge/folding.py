@@ -89,6 +89,8 @@ _REPEATING = re.compile(r"(?<![\d.])(\d*)\.(\d*)\\(?:overline|bar)\s*(?:\{(\d+)\
 _DOTTED = re.compile(r"(?<![\d.])(\d*)\.(\d*)\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?(?!\d)")
 _CHOOSE = re.compile(r"\{([^{}]*)\\choose\s*([^{}]*)\}")
 _OVER = re.compile(r"\{((?:[^{}]|\{[^{}]*\})*?)\\over(?![a-z])\s*((?:[^{}]|\{[^{}]*\})*)\}")
+_PRICE = re.compile(r"(?<!\\)\$")
+_PRICES = re.compile(r"\s*[-\u2212]?\s*\$\s?[\d.,]*\d[^$\\]*(?:[\s,-]\$[\d.,]*\d[^$\\]*)*")
 _SPACES = re.compile(r"\s+")
 
 
@@ -98,12 +100,17 @@ def fold(text: str) -> str:
     `10\,000`, `10{,}000` and "10 000" become `10000`; `0.1\overline{6}` becomes `0.1(6)`; "√2" becomes `\surd 2`. A
     comma between digits stays, because `1,234` may be a number or a pair; the reader tries both.
     """
-    text = _characters(without_invisible(text))
+    text = _characters(without_invisible(_prices(text)))
     if "\\begin" not in text:  # `\\frac` out of a file that was escaped twice; row breaks stand in environments only
         text = _ESCAPED_TWICE.sub(r"\\", text)
     text = _OVER.sub(r"\\frac{\1}{\2}", _CHOOSE.sub(r"\\binom{\1}{\2}", text))
     text = _decimals(_groups(text))
     return _SPACES.sub(" ", text).strip()
+
+
+def _prices(text: str) -> str:
+    r"""Escape dollars that are a currency and delimit nothing: "$7", "$3 and $5"; `$7$` is a formula."""
+    return _PRICE.sub(r"\\$", text) if _PRICES.fullmatch(text) else text
 
 
 def _characters(text: str) -> str:

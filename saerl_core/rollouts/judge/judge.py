@@ -8,6 +8,7 @@ from saerl_core.rollouts.judge.comparing import same
 from saerl_core.rollouts.judge.errors import NotReadableError, TooLargeError
 from saerl_core.rollouts.judge.extraction import Extracted
 from saerl_core.rollouts.judge.folding import fold
+from saerl_core.rollouts.judge.labels import is_doubtful
 from saerl_core.rollouts.judge.lexing import Token, lex
 from saerl_core.rollouts.judge.numbers import UndefinedError
 from saerl_core.rollouts.judge.structures import readings
@@ -22,7 +23,7 @@ _LARGE = re.compile(r"\\(?:sum|prod|int|oint|lim)(?![A-Za-z])")
 class Judgement:
     """Right, wrong or None, with the reason, and what was compared.
 
-    reasons: "equal", "different"; None: "gold not readable", "answer not readable", "answer too large",
+    reasons: "equal", "different"; None: "gold not readable", "answer not readable", "answer too large", "not decided",
     "comparison failed".
     """
 
@@ -34,8 +35,17 @@ class Judgement:
 
 def judge(gold: Extracted, answer: Extracted) -> Judgement:
     """Compare the answer of a completion with a gold answer; never raises on content."""
+    try:
+        return _judged(gold, answer)
+    except RecursionError:  # brackets a thousand deep
+        return Judgement(None, "comparison failed", answer.texts[0], gold.texts[0])
+
+
+def _judged(gold: Extracted, answer: Extracted) -> Judgement:
     spelled = " and ".join(gold.texts)
     text = " and ".join(answer.texts) if answer.several else answer.texts[0]
+    if answer.in_doubt or gold.in_doubt:
+        return Judgement(None, "not decided" if answer.in_doubt else "gold not readable", text, spelled)
     if _spelling(gold.texts) == _spelling(answer.texts if answer.several else answer.texts[:1]):
         return Judgement(True, "equal", text, spelled)
     try:
@@ -47,6 +57,8 @@ def judge(gold: Extracted, answer: Extracted) -> Judgement:
     attempts = (answer.texts,) if answer.several else tuple((one,) for one in answer.texts)
     reason = "answer not readable"
     for attempt in attempts:
+        if len(attempt) == 1 and is_doubtful(attempt[0]):
+            return Judgement(None, "not decided", attempt[0], spelled)
         try:
             answers = _read(attempt)
         except TooLargeError:
@@ -79,7 +91,7 @@ def same_symbols(one: str, other: str) -> bool:
         return False
     try:
         return sorted(t.text for t in lex(fold(one))) == sorted(t.text for t in lex(fold(other)))
-    except NotReadableError:
+    except (NotReadableError, RecursionError):
         return False
 
 

@@ -17,6 +17,20 @@ _SEVERAL = re.compile(r"\(?[A-J]\)?(?:\s*(?:,|;|and|&|和|,\s*and)\s*\(?[A-J]\)?
 _RUN = re.compile(r"[A-J]{2,6}")
 _CIRCLED = re.compile(r"[①-⑳][①-⑳,和\s]*")
 _ROMAN = re.compile(r"[IVXLCDM]{2,}")
+_LETTER = re.compile(r"\(?([A-J])(?![A-Za-z'])")
+_BESIDE = re.compile(  # another option, behind the first one
+    r"\(([A-J])\)|(?<![A-Za-z\\(])([A-J])[).:](?=[\s\\\d$]|$)"
+    r"|(?:\b(?:or|and|otherwise|else|maybe|perhaps|possibly|also|option|choice|it's|it is|is|be|then|but|to"
+    r"|answer)\s+|(?:[/,]|->|\u2192|\\(?:to|rightarrow)\b)\s*)\(?([A-J])(?![\w'])(?!\s*[=+*/^<>\-])"
+)
+_REJECTED = re.compile(r"\b(?:not|rather than|instead of|unlike)\s+(?:option\s+|choice\s+)?\(?[A-J]\)?(?![\w'])")
+_RELATION_OR = re.compile(r"[\d=<>a-z]\s*\bor\b\s*-?\$?[\da-z\\](?![a-z]{2})")
+_TAKEN_BACK = re.compile(
+    r"\bor\b|\b(?:wrong|incorrect|maybe|perhaps|otherwise|unless)\b|\b(?:not|isn't)\b(?! (?:enough|possible"
+    r"|defined|exist|sufficient))"
+    r"|(?<![.:)]\s)\bno\b(?=\s*(?:[,.;:!]|$))|^[\s).:,]*(?:if|\?)",
+    re.IGNORECASE,
+)
 _FAMILIES = tuple(
     frozenset(f) for f in ("xyz", "abc", "pqr", "mn", "uvw", "lmn", "rst", "ijk", "hk", "XYZ", "PQR", "mg")
 )
@@ -36,6 +50,31 @@ def read_option(text: str) -> Choice | None:
         letter = match[1] or match[2] or match[3] or match[4]
         return Choice(frozenset(letter), match[5].strip())
     return None
+
+
+def is_doubtful(text: str) -> bool:
+    """Tell whether an answer that begins with an option goes on to another one, or takes it back.
+
+    "A, C" and "A and C" name several options; "B, not C" names one; the text of an option may hold "x < 1 or x > 3".
+    """
+    plain = _plain(text)
+    plain = _LEAD.sub("", plain, count=1) if _LEAD.match(plain) else plain
+    first = _LETTER.match(plain)
+    if first is None or _SEVERAL.fullmatch(plain):
+        return False
+    rest = _REJECTED.sub(" ", plain[first.end() :])
+    others = {letter for found in _BESIDE.findall(rest) for letter in found if letter}
+    if others - {first[1]}:
+        return True
+    named = re.match(r"\)?\s*(?:[.:,?]|$)|\)|\s+(?:is|if|or|maybe|isn't)\b", rest)  # an option, and no name of a point
+    return named is not None and _TAKEN_BACK.search(_RELATION_OR.sub(" ", rest)) is not None
+
+
+def without_rejected(text: str) -> str:
+    """Return "B, not C" without the option that it rejects."""
+    if _LETTER.match(text) is None:
+        return text
+    return re.sub(rf"\s*,?\s*(?:but\s+)?{_REJECTED.pattern}", "", text)
 
 
 def _plain(text: str) -> str:

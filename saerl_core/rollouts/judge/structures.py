@@ -137,7 +137,8 @@ def _several(tokens: Sequence[Token]) -> Value | None:
     if len(names) == 1 and all(isinstance(v, Named) for v in values):
         inner = tuple(v.value for v in values if isinstance(v, Named))
         return Named(names.pop(), Items(_flat(inner), ""))
-    return Items(_flat(values), "")
+    either = len(names) > 1 and bool(words & {"or", "或", "或者"})  # one of them, and nobody knows which
+    return Items(_flat(values), "or" if either else "")
 
 
 def _solutions(tokens: Sequence[Token]) -> tuple[list[list[Token]], list[str]]:

@@ -170,6 +170,8 @@ class _Reader:
         lower = word.lower()
         if lower in _REFUSED or self.n_words > _MAX_WORDS or word.startswith("的"):  # 的: what follows is no unit
             raise NotReadableError("words that are no unit")
+        if len(word) == 1 and word.isascii() and word.isalpha() and word not in _NAMES and lower not in _IGNORED:
+            raise NotReadableError("a letter that is no unit")
         is_inch = word == "in" and (self.at >= len(self.tokens) or abs(power) > 1)  # "12 in total", but 12 in^2
         if lower in _IGNORED and not is_inch:
             return
