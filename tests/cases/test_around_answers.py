@@ -122,6 +122,8 @@ NOT_RIGHT = {
     },
     "options": {
         "A": r"""
+            A is incorrect; B is right ;; Answer: A. I was wrong ;; \boxed{A}. That is incorrect. ;;
+            \boxed{A}. A is wrong. ;; Answer: A. The answer is B. ;; Answer: A. B is the right one ;; Answer: A, unless it is B ;;
             \boxed{(A) \text{ or } (B)} ;; \boxed{A. 3, B. 4} ;; Answer: (A) or maybe (B) ;;
             The answer is A, but it could be B ;; A) is incorrect ;; A. no, it's B ;; Answer: (A)/(B) ;;
             The answer is A if x > 0, otherwise B ;; \boxed{A) \text{wrong}} ;; The answer is A or B ;;
@@ -308,6 +310,13 @@ RIGHT = {
     },
     "options": {
         "B": r"""
+            The answer is B. A is wrong because it ignores gravity. ;;
+            The correct answer is (B). Option (A) is not correct. ;; The correct answer is **B) Paris**. London is not in France. ;; B) Paris, not London ;;
+            The best answer is B, since C and D are not supported. ;; Answer: B. It is not A because 3 > 2. ;;
+            Answer: (B) The cell is not able to divide ;;
+            \boxed{\text{B}}. Options A and C are incorrect. ;; The answer is B. Not A, not C. ;;
+            Answer: (B) $x<1$ or $x>3$ ;;
+            The correct option is B because A is wrong. ;; The answer is B: no solution ;;
             \boxed{B} ;; Answer: B ;; \boxed{(B) \text{ no solution}} ;; The answer is B, not C. ;;
             \boxed{B. x<1 \text{ or } x>3} ;; (B) 12 ;; B. not enough information ;;
             The answer is (B) since it is larger. ;; **B** ;; \boxed{\textbf{(B)}\ 12} ;;
@@ -344,6 +353,9 @@ RIGHT = {
     },
 }
 RIGHT_LINES = [
+    ("B", "Answer: B\n\nExplanation: Option A is incorrect since it is too small, and C is not possible."),
+    ("B", "\\boxed{B}\n\nA is wrong."),
+    ("B", "Therefore, the correct option is B.\nOption C would be wrong."),
     ("3/8", "So the number of orders that are not on the left is:\n\\[\n\\frac{3}{8}\n\\]"),
     ("18", r"Therefore, the number of orders such that the scoop is not on the bottom is \(18\)."),
     ("18", r"Therefore, the number of orders such that the scoop is not on the bottom is \(\boxed{18}\)."),

@@ -5,18 +5,27 @@ import re
 from saerl_core.rollouts.judge.units import is_unit_word
 
 VALUE = r"(?:\$|\\\(|\\text\s*\{\s*)*\s*[-\u2212(]?(?:\\?\$)?(?:\d|\\(?:frac|dfrac|sqrt|boxed|pi)\b|[a-zA-Z]\s*=)"
-RETRACTED = re.compile(
-    r"\bWait\b|\bwait\b\s*[,.!\u2026\u2013\u2014-]+\s*\w|\bactually\b|\bincorrect\b|\bwrong\b|\bmistake[ns]?\b"
-    r"|(?<![A-J][.:)]\s)\bno,|\bnope\b"
-    r"|\bscratch that\b|\bsorry\b|\bmade an? (?:error|slip)\b|\breconsider|\bon reflection\b|\bextraneous\b"
+_RETRACTED = re.compile(
+    r"\bWait\b|\bwait\b\s*[,.!\u2026\u2013\u2014-]+\s*\w|(?<![A-J][.:)]\s)\bno,|\bnope\b"
+    r"|\bscratch that\b|\bsorry\b|\bmade an? (?:error|slip|mistake)\b|\breconsider|\bon reflection\b|\bextraneous\b"
     r"|\bcorrection\b|\boops\b|\bI mean(?:t)?\b|\bon second thou|\b[Hh]mm+\b|\bmiscalculat|\bmisread"
     r"|\bnot (?:the|my|a|our) (?:final |right |correct )?(?:answer|solution|result)\b|\blet me (?:redo|retry"
-    r"|try again|correct)"
-    r"|(?:\b(?:is|was|be|are|that's|it's)\s+not|n't)\s+(?:right|correct|valid|true|quite|the (?:right|correct))\b"
+    r"|try again|correct)|(?:\A|[.,;!?\n]\s*|\b(?:but|so|oh|no)\s+)actually\b"
     r"|\bshould (?:really |instead |rather )?(?:be|have been)\s+"
     + VALUE
-    + r"|\brather\s+(?:it is\b|the answer is\b|\d)|不对|错了|错误|不正确",
+    + r"|\brather\s+(?:it is\b|the answer is\b|\d)|不对",
     re.IGNORECASE,
+)
+_CALLED_WRONG = re.compile(  # takes an answer back unless it is said of another one
+    r"\bincorrect\b|\bwrong\b|\bmistaken?\b|错了|错误|不正确"
+    r"|(?:\b(?:is|was|be|are|that's|it's)\s+not|n't)\s+(?:right|correct|valid|true|quite|the (?:right|correct))\b",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(r"[.!?;\u3002]\s+|\n|\b(?:because|since|as|while|whereas|but|and)\b")
+_OTHERS = re.compile(r"\b(?:others?|rest|remaining|common|students?|people)\b", re.IGNORECASE)
+_NAMES = re.compile(r"(?<![\w'])(?:[A-J]|-?\d[\d.]*)(?![\w'])")
+_OPTION_A = re.compile(
+    r"\b(?i:options?|choices?)\s+\(?A\b|\(A\)|(?:\A|[:,]\s*|\b(?:and|but)\s+)A\)?(?:\s+(?:is|was|would|and|or|does|can)\b|\s*\Z)"
 )
 DENIED = re.compile(  # directly behind the answer
     r"[\s$*)\\\]}.,\"']*(?:(?:is|was|are|would|will|can|could|does|do|did|should|must)\s*(?:not\b|n't)|cannot\b"
@@ -104,6 +113,7 @@ _UNREAL = re.compile(
     r"|unsure)\b[^,;]*\Z|\b(?:said|claims?|whereas)\b[^,;]*\Z",
     re.IGNORECASE,
 )
+_FIRST = re.compile(r"[\s$*(\\]*(?:boxed\{|text\{|\()*([A-J]|-?\d[\d.]*)(?![\w'])")
 _NOT_FIRST = re.compile(r"not\b|.*\bis not the answer\b", re.IGNORECASE)
 _VERB = re.compile(r"(?:\b(?:is|are|be|was|equals?|gives?|get|of|to|by|[a-zA-Z])|[\d)}$\]=])\s*\$?\Z", re.IGNORECASE)
 _OR_BEFORE = re.compile(
@@ -128,8 +138,27 @@ def before(text: str) -> str:
     return re.sub(r"\s+", " ", _SENTENCE.split(plain.rstrip() + " ")[-1] if plain.strip() else "").strip()
 
 
-def around_box(text: str, start: int, end: int) -> bool:
-    """Tell whether the words around a box change what is in it, or take it back."""
+def retracted(rest: str, said: str) -> bool:
+    """Tell whether what follows an answer takes it back; "A is wrong" behind the answer B takes nothing back."""
+    flat = _UNWRAP.sub(r" \1 ", rest)
+    if _RETRACTED.search(flat) is not None:
+        return True
+    return any(not _is_of_another(flat[: found.start()], said) for found in _CALLED_WRONG.finditer(flat))
+
+
+def _is_of_another(lead: str, said: str) -> bool:
+    """Tell whether the sentence that begins with `lead` speaks of another option or value than the one `said`."""
+    sentence = _CLAUSE.split(lead)[-1].strip(" $*,:-\\(")
+    if _OTHERS.search(sentence):
+        return True
+    named = set(_NAMES.findall(sentence)) - {"I"}
+    if named == {"A"} and not _OPTION_A.search(sentence):  # an article
+        return False
+    return bool(named) and said.strip("$ ().") not in named
+
+
+def around_box(text: str, start: int, end: int, content: str) -> bool:
+    """Tell whether the words around a box change its content, or take it back."""
     lead = before(text[:start])
     if not lead and (line := text[:start].rstrip(" $\n")) and not text[:start].endswith("\n\n"):
         lead = before(line.split("\n")[-1]) if line.endswith(("not", "or", "than", "n't")) else ""
@@ -142,8 +171,7 @@ def around_box(text: str, start: int, end: int) -> bool:
     if (part := _PART_BEFORE.search(lead)) is not None and (part[2] or is_unit_word(part[1])):
         return True  # "3 km and 8 m"
     rest = _NEXT_TURN.split(text[end:])[0]
-    flat = _UNWRAP.sub(r" \1 ", rest)
-    return RETRACTED.search(flat) is not None or changed_behind(flat)
+    return retracted(rest, content) or changed_behind(_UNWRAP.sub(r" \1 ", rest))
 
 
 def changed_behind(rest: str) -> bool:
@@ -176,7 +204,8 @@ def taken_back(said: str) -> bool:
     said = said.strip()
     if re.fullmatch(r"\W*\w+\W*", said):
         return False
-    return RETRACTED.search(_UNWRAP.sub(r" \1 ", said)) is not None or _NOT_FIRST.match(said) is not None
+    answer = _FIRST.match(said)
+    return retracted(said, answer[1] if answer is not None else "") or _NOT_FIRST.match(said) is not None
 
 
 def is_minus(said: str) -> bool:

@@ -39,6 +39,8 @@ _PHRASE = re.compile(
     r"|(?:最终)?(?:答案|选项|选)\s*(?:是|为|\uff1a|:)+|(?:故|应|所以|因此|答案)?选\s*(?=[A-J])",
     re.IGNORECASE,
 )
+_LETTER_ASIDE = re.compile(r"\([A-J]\)")
+_VERDICT = re.compile(r"(?:not\b|n't\b|in?correct\b|wrong\b|right\b|too\b|impossible\b)", re.IGNORECASE)
 _HOPE = re.compile(r"[.\s]*\bI hope (?:it|this) is correct.*", re.IGNORECASE | re.DOTALL)
 _SENTENCE_END = re.compile(r"(?<=[^\d\s.])\.\s+(?=[A-Z\"(]|$)|(?<=\d)\.\s+(?=[A-Z][a-z])|。")
 _MARKDOWN = re.compile(r"\*\*|__|`")
@@ -47,6 +49,7 @@ _LEAD = re.compile(r"(?:Hence|Thus|So|Therefore|Then|Finally),?\s+(?=\$?[A-Za-z]
 _PROSE_WORD = re.compile(r"[^\W\d_]{2,}")
 _MAX_WORDS = 3
 _GOES_ON = re.compile(r"\s*(?:$|[,.;]?\s*\(?(?:because|since|as|so|which|given|by the|where|for|hence|due to)\b)")
+_REASON = re.compile(r"[\s,.]*(?:because|since|as)\b")
 _WHOLE_CHARS = 200
 _TAIL_CHARS = 4000
 _NEAR_CHARS = 300
@@ -134,7 +137,7 @@ def boxes(text: str) -> Extracted | None:
             break
         chosen.insert(0, span)
     start, end, content = chosen[-1]
-    in_doubt = too_deep or doubts.around_box(text, chosen[0][0], end) or _contradicted(text[end:], content)
+    in_doubt = too_deep or doubts.around_box(text, chosen[0][0], end, content) or _contradicted(text[end:], content)
     if len(chosen) > 1:
         return Extracted(tuple(content for _, _, content in chosen), "boxes", several=True, in_doubt=in_doubt)
     for other in every:  # they are no part of what stands beside this one
@@ -193,7 +196,7 @@ def _phrase(text: str) -> Extracted | None:
     tail = text[-_TAIL_CHARS:]
     for match in reversed(list(_PHRASE.finditer(tail))):
         rest = _HOPE.sub("", _MARKDOWN.sub("", tail[match.end() :])).strip()
-        if rest:
+        if rest and not (_LETTER_ASIDE.search(match[0]) and _VERDICT.match(rest)):  # "Option (A) is not correct"
             attempts, in_doubt = _attempts(rest)
             if attempts:
                 denied = doubts.denied_before(doubts.before(tail[: match.start()]))
@@ -223,6 +226,8 @@ def _attempts(rest: str) -> tuple[tuple[str, ...], bool]:
     if len(formulas) == 1 and not _is_prose(sentence) and last is not None:
         attempts.append(last[0])
     option = re.match(r"\(?([A-J])\)(?=\W|$)|\(?([A-J])[.:](?=\s|$)|([A-J])(?=[\s,.]|$)", sentence)
+    if option is not None and _REASON.match(sentence[option.end() :]):
+        return (option[1] or option[2] or option[3],), False
     if option is not None and not formulas:
         attempts.append(option[1] or option[2] or option[3])
     number = NUMBER.match(sentence)

@@ -23,13 +23,23 @@ _BESIDE = re.compile(  # another option, behind the first one
     r"|(?:\b(?:or|and|otherwise|else|maybe|perhaps|possibly|also|option|choice|it's|it is|is|be|then|but|to"
     r"|answer)\s+|(?:[/,]|->|\u2192|\\(?:to|rightarrow)\b)\s*)\(?([A-J])(?![\w'])(?!\s*[=+*/^<>\-])"
 )
-_REJECTED = re.compile(r"\b(?:not|rather than|instead of|unlike)\s+(?:option\s+|choice\s+)?\(?[A-J]\)?(?![\w'])")
-_RELATION_OR = re.compile(r"[\d=<>a-z]\s*\bor\b\s*-?\$?[\da-z\\](?![a-z]{2})")
-_TAKEN_BACK = re.compile(
-    r"\bor\b|\b(?:wrong|incorrect|maybe|perhaps|otherwise|unless)\b|\b(?:not|isn't)\b(?! (?:enough|possible"
-    r"|defined|exist|sufficient))"
-    r"|(?<![.:)]\s)\bno\b(?=\s*(?:[,.;:!]|$))|^[\s).:,]*(?:if|\?)",
+_NOT_THAT = re.compile(r"\b(?:not|rather than|instead of|unlike)\s+(?:option\s+|choice\s+)?\(?[A-J]\)?(?![\w'])")
+_CALLED_WRONG = re.compile(
+    r"(?:\b(?:[Oo]ptions?|[Cc]hoices?)\s+)?(?<![\w'])\(?[A-J]\)?(?:\s*(?:,|and|or|,\s*and)\s*\(?[A-J]\)?)*"
+    r"\s+(?:is|are|was|were|would be|does|do|can)\s*(?:not\b|n't\b|wrong\b|incorrect\b|false\b|too\b|impossible\b)"
+)
+_TAKEN_BACK = re.compile(  # directly behind the letter, and further on in its sentence
+    r"\)?[.:,]?\s*(?:(?:is|was)\s*(?:not|n't)\b|isn't\b|(?:is\s+)?(?:wrong|incorrect|false)\b(?!\s+[a-z])|\?|(?:maybe|perhaps|unless)\b)"
+    r"|\)?,?\s+(?:or|if)\b|.*\b(?:otherwise|unless|maybe|perhaps)\b",
     re.IGNORECASE,
+)
+_CLAUSE_END = re.compile(r"(?<![\s(][A-J])[.!?]\s|[;\n]|,?\s(?:because|since|as)\s")
+_NAMED_LATER = re.compile(
+    r"\A\W*or\s+\(?([A-J])(?![\w'])|"
+    r"\b(?:answer|it|option|choice)(?:'s|\s+(?:is|should be|must be))?\s*:?\s+\(?([A-J])\)?(?![\w'])"
+    r"(?!\s+(?:is|was|are|would)\b)"
+    r"|(?<![\w'])\(?([A-J])\)?\s+is\s+(?:the\s+)?(?:correct|right|true|best)\b"
+    r"|\bbut\s+(?:option\s+|choice\s+)?\(?([A-J])\)?(?![\w'])(?!\s+(?:is|was|are|would|does|has|can|isn't)\b)"
 )
 _FAMILIES = tuple(
     frozenset(f) for f in ("xyz", "abc", "pqr", "mn", "uvw", "lmn", "rst", "ijk", "hk", "XYZ", "PQR", "mg")
@@ -55,26 +65,40 @@ def read_option(text: str) -> Choice | None:
 def is_doubtful(text: str) -> bool:
     """Tell whether an answer that begins with an option goes on to another one, or takes it back.
 
-    "A, C" and "A and C" name several options; "B, not C" names one; the text of an option may hold "x < 1 or x > 3".
+    "A, C" and "A and C" name several options; "B, not C" and "B. A is wrong" name one; the text of an option may hold
+    "x < 1 or x > 3" and "not".
     """
     plain = _plain(text)
     plain = _LEAD.sub("", plain, count=1) if _LEAD.match(plain) else plain
     first = _LETTER.match(plain)
     if first is None or _SEVERAL.fullmatch(plain):
         return False
-    rest = _REJECTED.sub(" ", plain[first.end() :])
-    others = {letter for found in _BESIDE.findall(rest) for letter in found if letter}
-    if others - {first[1]}:
-        return True
-    named = re.match(r"\)?\s*(?:[.:,?]|$)|\)|\s+(?:is|if|or|maybe|isn't)\b", rest)  # an option, and no name of a point
-    return named is not None and _TAKEN_BACK.search(_RELATION_OR.sub(" ", rest)) is not None
+    rest = plain[first.end() :]
+    if _TAKEN_BACK.match(rest) is not None and re.match(r"\)?\s*(?:[.:,?]|$)|\)|\s+(?:is|if|or|maybe|isn't)\b", rest):
+        return True  # an option, and no name of a point
+    text_of_it = re.match(r"[).:]*\s*", rest)
+    own, *later = _CLAUSE_END.split(rest[text_of_it.end() if text_of_it is not None else 0 :], maxsplit=1)
+    beside = {letter for found in _BESIDE.findall(_without_others(own)) for letter in found if letter}
+    after = _without_others(later[0]) if later else ""
+    named = {
+        letter
+        for part in (_without_others(own), after)
+        for found in _NAMED_LATER.findall(part)
+        for letter in found
+        if letter
+    }
+    return bool((beside | named) - {first[1]})
+
+
+def _without_others(text: str) -> str:
+    return _CALLED_WRONG.sub(" ", _NOT_THAT.sub(" ", text))
 
 
 def without_rejected(text: str) -> str:
     """Return "B, not C" without the option that it rejects."""
     if _LETTER.match(text) is None:
         return text
-    return re.sub(rf"\s*,?\s*(?:but\s+)?{_REJECTED.pattern}", "", text)
+    return re.sub(rf"\s*,?\s*(?:but\s+)?{_NOT_THAT.pattern}", "", text)
 
 
 def _plain(text: str) -> str:

@@ -113,7 +113,11 @@ def _may_stand_behind(head: str, tail: str) -> bool:
         if not head.rstrip(_AROUND).endswith("(") or not re.search(r"(?:\A|\s)\(\Z", head.rstrip(_AROUND)):
             return False
         tail = tail.lstrip()[1:]
-    if _GOES_ON.match(tail) or doubts.changed_behind(tail) or doubts.RETRACTED.search(tail):
+    if (
+        _GOES_ON.match(tail)
+        or doubts.changed_behind(tail)
+        or doubts.retracted(tail, head.rsplit(maxsplit=1)[-1] if head.split() else "")
+    ):
         return False
     if (unit := _UNIT.match(tail)) is not None and is_unit_word(unit[1]):
         tail = tail[unit.end() :]  # "8 km x"
