@@ -123,7 +123,8 @@ NOT_RIGHT = {
     "options": {
         "A": r"""
             A is incorrect; B is right ;; Answer: A. I was wrong ;; \boxed{A}. That is incorrect. ;;
-            \boxed{A}. A is wrong. ;; Answer: A. The answer is B. ;; Answer: A. B is the right one ;; Answer: A, unless it is B ;;
+            \boxed{A}. A is wrong. ;; Answer: A. The answer is B. ;; Answer: A. B is the right one ;;
+            Answer: A, unless it is B ;;
             \boxed{(A) \text{ or } (B)} ;; \boxed{A. 3, B. 4} ;; Answer: (A) or maybe (B) ;;
             The answer is A, but it could be B ;; A) is incorrect ;; A. no, it's B ;; Answer: (A)/(B) ;;
             The answer is A if x > 0, otherwise B ;; \boxed{A) \text{wrong}} ;; The answer is A or B ;;
@@ -311,7 +312,8 @@ RIGHT = {
     "options": {
         "B": r"""
             The answer is B. A is wrong because it ignores gravity. ;;
-            The correct answer is (B). Option (A) is not correct. ;; The correct answer is **B) Paris**. London is not in France. ;; B) Paris, not London ;;
+            The correct answer is (B). Option (A) is not correct. ;;
+            The correct answer is **B) Paris**. London is not in France. ;; B) Paris, not London ;;
             The best answer is B, since C and D are not supported. ;; Answer: B. It is not A because 3 > 2. ;;
             Answer: (B) The cell is not able to divide ;;
             \boxed{\text{B}}. Options A and C are incorrect. ;; The answer is B. Not A, not C. ;;
