@@ -196,6 +196,10 @@ NOT_RIGHT = {
     },
 }
 NOT_RIGHT_LINES = [
+    ("1/2", r"\boxed{\frac{1}{2}}, or 60%."),
+    ("1/3", r"\boxed{1/3} or 0.34."),
+    ("8", r"\boxed{8} or 8.5"),
+    ("8", r"3, \boxed{8}"),
     *(
         ("8", f"{lead}{said}.")
         for lead in ("The answer is ", "")
@@ -355,6 +359,12 @@ RIGHT = {
     },
 }
 RIGHT_LINES = [
+    ("8", r"x = 8 or x = -3. Since x > 0, \boxed{8}."),
+    ("1/2", r"\boxed{\frac{1}{2}}, or 50%."),
+    ("1/2", r"$P = \boxed{\dfrac12}$ or $0.5$."),
+    ("1/3", r"\boxed{1/3} or 0.333."),
+    ("8", "\\boxed{8}\n\nNote that 9 is wrong because it counts zero."),
+    ("8", "The answer is \\boxed{8}. A common mistake is to answer 9."),
     ("B", "Answer: B\n\nExplanation: Option A is incorrect since it is too small, and C is not possible."),
     ("B", "\\boxed{B}\n\nA is wrong."),
     ("B", "Therefore, the correct option is B.\nOption C would be wrong."),

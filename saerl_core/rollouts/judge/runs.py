@@ -25,6 +25,7 @@ _SAYING = words(
     r"\approx \simeq \cong \doteq \Rightarrow \implies \Longrightarrow \rightarrow \to \longrightarrow \iff \equiv "
     r"\Leftrightarrow \therefore \because \in \Longleftrightarrow \coloneqq \leadsto \rightsquigarrow"
 )
+_BOUND = re.compile(r"(?:[<>\u2260\u2264\u2265]|\\(?:geq?|leq?|neq?|gt|lt|geqslant|leqslant))\s*[-\d./]+\Z")
 _ENDS = re.compile(r"[.,;:?\u3002\uff0c\uff1b]+(?=[\s\"'*)\u201d]|\Z)|\uff0c|\u3002|\uff1b")
 _PAIRS = {
     "(": ")",
@@ -100,6 +101,8 @@ def _says_nothing(left: str, sign: str, at: int, end: int, inside: bool) -> bool
     if sign in ".?!;" and (left[end : end + 1].isspace() or (not left[end:] and not left[at - 1 : at].isdigit())):
         return True
     if sign == "," and left[end : end + 1].isspace():
+        if _BOUND.search(left[:at]):  # "since x > 0, "
+            return True
         return re.search(r"(?:^|[\s,(=])[-\d./]+\Z", left[:at]) is None
     if sign == "|" and left[end : end + 1].isspace():
         return True
