@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from saerl_core.rollouts.judge.units import is_unit_word
 
+_FOLLOWING_CHARS = 2000  # behind an answer, in which it may be taken back
 VALUE = r"(?:\$|\\\(|\\text\s*\{\s*)*\s*[-\u2212(]?(?:\\?\$)?(?:\d|\\(?:frac|dfrac|sqrt|boxed|pi)\b|[a-zA-Z]\s*=)"
 _RETRACTED = re.compile(
     r"\bWait\b|\bwait\b\s*[,.!\u2026\u2013\u2014-]+\s*\w|(?<![A-J][.:)]\s)\bno,|\bnope\b"
@@ -146,7 +147,7 @@ def before(text: str) -> str:
 
 def retracted(rest: str, said: str) -> bool:
     """Tell whether what follows an answer takes it back; "A is wrong" behind the answer B takes nothing back."""
-    flat = _UNWRAP.sub(r" \1 ", rest)
+    flat = _UNWRAP.sub(r" \1 ", rest[:_FOLLOWING_CHARS])
     if _RETRACTED.search(flat) is not None:
         return True
     return any(not _is_of_another(flat[: found.start()], said) for found in _CALLED_WRONG.finditer(flat))

@@ -5,6 +5,7 @@ import re
 
 from saerl_core.rollouts.judge.values import Choice
 
+_MAX_CHARS = 1000  # of an option with what is said of others
 _WRAPPER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|boldsymbol|bf|rm)\s*\{([^{}]*)\}")
 _BLANK = re.compile(r"\\[ ,;:!]|\\q?quad\b|~|\s+")
 _SIZES = re.compile(r"\\(?:left|right)(?![A-Za-z])")
@@ -68,7 +69,7 @@ def is_doubtful(text: str) -> bool:
     "A, C" and "A and C" name several options; "B, not C" and "B. A is wrong" name one; the text of an option may hold
     "x < 1 or x > 3" and "not".
     """
-    plain = _plain(text)
+    plain = _plain(text[:_MAX_CHARS])
     plain = _LEAD.sub("", plain, count=1) if _LEAD.match(plain) else plain
     first = _LETTER.match(plain)
     if first is None or _SEVERAL.fullmatch(plain):
