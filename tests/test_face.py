@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,10 +13,9 @@ import pandas as pd
 import pytest
 
 import saerl_core
-from saerl_core import BatchOutcome, face_signals, grade, load_plan, load_prompts, make_curriculum, make_plan, save_plan
+from saerl_core import BatchOutcome, face_signals, load_plan, load_prompts, make_curriculum, make_plan, save_plan
 from saerl_core.config.run import PromptsConfig
 from saerl_core.errors import ConfigError, DataError
-from saerl_core.face_grading import texts_of
 from saerl_core.plan.strategies import STRATEGIES, difficulty, lookup
 from saerl_core.records import PromptVectors
 from tests.plan.pools import Row, make_inputs, steps_of
@@ -99,33 +97,6 @@ def test_using_it_loads_none_of_the_heavy_libraries():
         [sys.executable, "-c", code, json.dumps(ROWS)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
-
-
-def test_the_commands_of_an_installation_without_extras(tmp_path):
-    """Those that need none work, the others name what is missing."""
-    (tmp_path / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    program = (
-        "import sys\n"
-        "for name in ('zenml', 'mlflow', 'torch', 'transformers', 'datasets', 'trl'):\n"
-        "    sys.modules[name] = None\n"
-        "from click.testing import CliRunner\n"
-        "from pipelines.__main__ import main\n"
-        "for words in ('--help', 'inspect pool.jsonl', 'run'):\n"
-        "    done = CliRunner().invoke(main, words.split())\n"
-        "    print(done.exit_code, done.output.splitlines()[-1])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, env=plain(tmp_path)
-    )
-    help_, inspect_, run_ = done.stdout.splitlines()
-    assert help_.startswith("0 ")
-    assert inspect_.startswith("0 ")
-    assert run_.startswith("1 Error: `saerl run` needs zenml, which is not installed in ")
-    assert run_.endswith("run `make install`, or `pip install '.[models,pipeline]'` in the folder of saerl")
-
-
-def plain(home):
-    return {**os.environ, "PYTHONPATH": str(ROOT), "SAERL_HOME": str(home)}
 
 
 # --- prompts
@@ -373,41 +344,6 @@ def test_a_strategy_is_registered_in_this_process(pool, monkeypatch):
         make_plan(pool, "hardst")
     with pytest.raises(ConfigError, match="'difficulty' is one of saerl's own"):
         saerl_core.register_strategy(difficulty.STRATEGY)
-
-
-# --- grading
-
-
-def test_grade_takes_one_or_many():
-    assert grade("It is \\boxed{\\frac{1}{2}}.", "0.5").correct is True
-    assert [v.correct for v in grade(["\\boxed{4}", "\\boxed{5}", ""], "4")] == [True, False, False]
-    assert [v.correct for v in grade(("3#4", "3#5"), ["4", "4"], kind="task_world")] == [True, False]
-    with pytest.raises(DataError, match="2 completions for 1 gold answers"):
-        grade(["1", "2"], ["1"])
-
-
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [
-        (1, "the gold answer is 1 (int); gold answers are texts: give str(...) of it, or a list of texts"),
-        (None, "the gold answer is None (NoneType); gold answers are texts: leave out what has none, or give ''"),
-        ([float("nan")], "gold answer 1 of 1 is nan (float); gold answers are texts: leave out what has none, or"),
-        (["1", pd.NA], "gold answer 2 of 2 is <NA> (NAType); gold answers are texts: leave out what has none"),
-        (b"1", "the gold answer is b'1' (bytes); gold answers are texts: decode it, .decode('utf-8')"),
-        ([b"1"], "gold answer 1 of 1 is b'1' (bytes); gold answers are texts: decode it, .decode('utf-8')"),
-        ({"a": 1}, "the gold answers are {'a': 1} (dict); give a text or a list of texts, such as list(it.values())"),
-        ({"1"}, "the gold answers are {'1'} (set), which has no order; give a text or a list of texts, such as sorted"),
-        ([["1"]], "gold answer 1 of 1 is ['1'] (list); gold answers are texts: give str(...) of it, or a list"),
-    ],
-)
-def test_what_is_no_text_is_told_by_its_value(given, told):
-    with pytest.raises(DataError, match=re.escape(told)):
-        texts_of(given, "gold answer")
-
-
-def test_texts_come_in_any_order_that_has_one():
-    for given in (["1", "2"], ("1", "2"), pd.Series(["1", "2"]), np.array(["1", "2"]), iter("12")):
-        assert texts_of(given, "completion") == ["1", "2"]
 
 
 @pytest.mark.parametrize(

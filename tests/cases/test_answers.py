@@ -3,11 +3,8 @@ r"""What people's models write and people's files hold, a table a kind of failur
 A wrong answer may also be "cannot tell" (None), which earns no reward; a right one may not.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
-from saerl_core.config.grading import GradingConfig
 from saerl_core.rollouts.grading import Grader
 
 Case = tuple[str, str, bool]
@@ -315,12 +312,6 @@ CASES: dict[str, list[Case]] = {
         (r"\sum_{k=1}^{n} k^2", r"\boxed{\sum_{k=1}^n k^2}", True),
     ],
 }
-
-
-@pytest.fixture(scope="module")
-def grader() -> Iterator[Grader]:
-    with Grader(GradingConfig(kind="math")) as grader:
-        yield grader
 
 
 @pytest.mark.parametrize(("kind", "case"), [(kind, case) for kind, cases in CASES.items() for case in cases])
