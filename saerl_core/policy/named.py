@@ -57,15 +57,13 @@ def check_folders(config: RunConfig) -> None:
 
 def _check_cache(setting: str, model: str) -> None:
     """Refuse a name on the Hub that was not fetched before, where a person has forbidden to fetch anything."""
-    if OFFLINE_BY_DEFAULT in os.environ or os.environ.get("HF_HUB_OFFLINE", "").upper() not in (
-        "1",
-        "ON",
-        "YES",
-        "TRUE",
-    ):
+    if OFFLINE_BY_DEFAULT in os.environ:  # lifted for a name on the Hub
         return
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.constants import ENV_VARS_TRUE_VALUES
 
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() not in ENV_VARS_TRUE_VALUES:
+        return
     if not isinstance(try_to_load_from_cache(model, "config.json"), str):
         raise ConfigError(
             f"{setting} is '{model}', which is no folder here and not in the cache of Hugging Face, and HF_HUB_OFFLINE "

@@ -125,7 +125,7 @@ RIGHT_LINES = [
     ("8", r"x = 8 or x = -3. Since x > 0, \boxed{8}."),
     ("1/2", r"\boxed{\frac{1}{2}}, or 50%."),
     ("1/2", r"$P = \boxed{\dfrac12}$ or $0.5$."),
-    ("1/3", r"\boxed{1/3} or 0.333."),
+    ("1/2", r"$\boxed{\frac{1}{2}}$ or $\frac{2}{4}$."),
     ("8", "\\boxed{8}\n\nNote that 9 is wrong because it counts zero."),
     ("8", "The answer is \\boxed{8}. A common mistake is to answer 9."),
     ("B", "Answer: B\n\nExplanation: Option A is incorrect since it is too small, and C is not possible."),

@@ -6,6 +6,7 @@ from saerl_core.rollouts.judge.units import SCALES, is_unit_word
 
 _WORD = re.compile(r"\s*([A-Za-z]+\.?(?:[A-Za-z]\.)?)(?![-\w]|'[a-z])")
 _POWER = re.compile(r"\^\s*\{?-?[1-9]\}?|[\u00b2\u00b3]")
+_RAISED = re.compile(r"\s+(squared|cubed)\b")
 _JOINT = re.compile(r"\s*/\s*|\s+per\s+")
 _INCH = re.compile(r"\s*in\b(?=\s*(?:[.,;]?\s*\Z|[.;)$]|\^|\u00b2|\u00b3))")
 _LETTER = re.compile(r"(\s+)([mgshlLNJWVK])(?=\s*(?:[.,;:)$]|\Z|/\s*[a-z]|\^|\u00b2|\u00b3)|\s+[a-z]{2})")
@@ -50,11 +51,11 @@ def _words(text: str) -> tuple[str, int]:
     while (one := _one(text, at)) is not None:
         found.append(one[0])
         at = one[1]
-        if one[0].lower() not in (*SCALES, "square", "cubic", "sq", "cu") and found:
+        if one[0].lower() not in (*SCALES, "square", "cubic", "sq", "cu"):
             break
     if found and found[-1].lower() in ("square", "cubic", "sq", "cu", *_UNSAID):
         return "", 0
-    if (raising := re.compile(r"\s+(squared|cubed)\b").match(text, at)) is not None and found:
+    if found and (raising := _RAISED.match(text, at)) is not None:
         return f"{' '.join(found)} {raising[1]}", raising.end()
     return " ".join(found), at
 
@@ -63,7 +64,7 @@ def _one(text: str, at: int) -> tuple[str, int] | None:
     word = _WORD.match(text, at)
     if word is None or (len(word[1].rstrip(".")) == 1 and at == 0):
         return None
-    name = word[1] if word[1].endswith((".m.",)) else word[1].rstrip(".")
+    name = word[1] if word[1].endswith(".m.") else word[1].rstrip(".")
     known = is_unit_word(name) or name.lower() in SCALES or name.lower() == "percent"
     return (name, word.start(1) + len(name)) if known and name.lower() not in _UNSAID - {"sq"} else None
 

@@ -1,8 +1,8 @@
 """Words around an answer that change it or take it back: negations, bounds, other candidates, second thoughts."""
 
 import re
-from fractions import Fraction
 
+from saerl_core.rollouts.judge.agreement import agree
 from saerl_core.rollouts.judge.units import is_unit_word
 
 _FOLLOWING_CHARS = 2000  # behind an answer, in which it may be taken back
@@ -47,11 +47,10 @@ _OTHER = re.compile(  # another candidate, or a bound
     rf"|[,;/]\s*(?:\$|\\\()?\s*-?\d+(?:[./]\d+)?(?:\$|\\\))?\s*(?:[.,;]?\s*\Z|[.,;]\s|(?:or|and)\b))",
     re.IGNORECASE,
 )
-_SIMPLE = r"\\[dt]?frac\s*(?:\{\d+\}\s*\{\d+\}|\d\s*\d)|-?\d+(?:\.\d+)?(?:/\d+)?"
 _ALSO = re.compile(
-    rf"[\s$*)\\\]}},]*or\s+(?:\$|\\\()?\s*({_SIMPLE})\s*(\\?%)?\s*(?:\$|\\\))?(?=\s*(?:[.,;)]|\Z|\n))", re.IGNORECASE
+    r"[\s$*)\\\]},]*or\s+(\$[^$]{1,40}\$|\\\([^()]{1,40}\\\)|-?\d+(?:\.\d+)?(?:/\d+)?\s*(?:\\?%)?)(?=\s*(?:[.,;)]|\Z|\n))",
+    re.IGNORECASE,
 )
-_FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{(\d+)\}\s*\{(\d+)\}|(\d)\s*(\d))|(-?\d+(?:\.\d+)?)(?:/(\d+))?")
 _CONDITION = re.compile(
     r"[\s$*)\\\]},]*(?:if|unless|except|provided|assuming)\b|[^.\n]{0,80}(?:\b(?:otherwise|unless)\b|,\s*else\b"
     r"|\bI also get\b)",
@@ -183,24 +182,9 @@ def around_box(text: str, start: int, end: int, content: str) -> bool:
 
 
 def _says_it_again(content: str, rest: str) -> bool:
-    """Tell whether what follows "or" is the same number in another spelling: 1/2, or 50%."""
+    """Tell whether what follows "or" is the same value in another spelling: 1/2, or 50%."""
     also = _ALSO.match(rest)
-    number = _plain_number(content, "") if also is not None else None
-    other = _plain_number(also[1], also[2]) if also is not None else None
-    if number is None or other is None or also is None:
-        return False
-    n_digits = len(also[1].partition(".")[2]) + (2 if also[2] else 0)
-    return number == other or (n_digits >= 2 and round(number, n_digits) == other)
-
-
-def _plain_number(text: str, percent: str | None) -> Fraction | None:
-    found = _FRACTION.fullmatch(text.strip("$ "))
-    if found is None:
-        return None
-    top, bottom = (found[1] or found[3] or found[5], found[2] or found[4] or found[6] or "1")
-    if int(bottom) == 0:
-        return None
-    return Fraction(top) / int(bottom) / (100 if percent else 1)
+    return also is not None and agree(content, also[1])
 
 
 def changed_behind(rest: str) -> bool:

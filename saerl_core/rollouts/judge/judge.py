@@ -2,20 +2,15 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
-from saerl_core.rollouts.judge.comparing import same
+from saerl_core.rollouts.judge.agreement import compare, read
 from saerl_core.rollouts.judge.errors import NotReadableError, TooLargeError
 from saerl_core.rollouts.judge.extraction import Extracted
 from saerl_core.rollouts.judge.folding import fold
 from saerl_core.rollouts.judge.labels import is_doubtful
 from saerl_core.rollouts.judge.lexing import Token, lex
-from saerl_core.rollouts.judge.numbers import UndefinedError
-from saerl_core.rollouts.judge.structures import readings
 from saerl_core.rollouts.judge.tokens import trim
-from saerl_core.rollouts.judge.values import Choice, Items, Value
 
-_MAX_CHARS = 2000
 _LARGE = re.compile(r"\\(?:sum|prod|int|oint|lim)(?![A-Za-z])")
 
 
@@ -49,7 +44,7 @@ def _judged(gold: Extracted, answer: Extracted) -> Judgement:
     if _spelling(gold.texts) == _spelling(answer.texts if answer.several else answer.texts[:1]):
         return Judgement(True, "equal", text, spelled)
     try:
-        golds = _read(gold.texts)
+        golds = read(gold.texts)
     except TooLargeError:
         return Judgement(None, "gold not readable", text, spelled)
     except NotReadableError:
@@ -60,26 +55,14 @@ def _judged(gold: Extracted, answer: Extracted) -> Judgement:
         if len(attempt) == 1 and is_doubtful(attempt[0]):
             return Judgement(None, "not decided", attempt[0], spelled)
         try:
-            answers = _read(attempt)
+            answers = read(attempt)
         except TooLargeError:
             return Judgement(None, "answer too large", attempt[0], spelled)
         except NotReadableError:
             continue
-        correct, reason = _compare(golds, answers)
+        correct, reason = compare(golds, answers)
         return Judgement(correct, reason, " and ".join(attempt), spelled)
     return Judgement(None, reason, text, spelled)
-
-
-@lru_cache(maxsize=20_000)
-def _read(texts: tuple[str, ...]) -> tuple[Value, ...]:
-    if any(len(text) > _MAX_CHARS for text in texts):
-        raise NotReadableError("too long")
-    try:
-        if len(texts) == 1:
-            return readings(texts[0])
-        return (Items(tuple(readings(text)[-1] for text in texts), "boxes"),)
-    except (UndefinedError, RecursionError, OverflowError, ValueError, ZeroDivisionError) as error:
-        raise NotReadableError(str(error)) from error
 
 
 def same_symbols(one: str, other: str) -> bool:
@@ -98,28 +81,6 @@ def same_symbols(one: str, other: str) -> bool:
 def as_formula(answer: str) -> str:
     """Return the answer as one inline formula, the only form that math-verify parses reliably."""
     return f"${fold(answer).replace('$', '')}$"
-
-
-def _compare(golds: tuple[Value, ...], answers: tuple[Value, ...]) -> tuple[bool | None, str]:
-    """Return True where any pair of readings agrees, else None where one pair is in doubt, else False."""
-    if any(isinstance(v, Choice) for v in golds) and any(isinstance(v, Choice) for v in answers):
-        golds, answers = (tuple(v for v in side if isinstance(v, Choice)) for side in (golds, answers))
-    reasons: set[str] = set()
-    for gold in golds:
-        for answer in answers:
-            try:
-                agree = same(gold, answer)
-            except TooLargeError:
-                agree, reason = None, "answer too large"
-            except (NotReadableError, UndefinedError, RecursionError, OverflowError, ValueError, ZeroDivisionError):
-                agree, reason = None, "comparison failed"
-            else:
-                reason = "not decided"
-            if agree:
-                return True, "equal"
-            if agree is None:
-                reasons.add(reason)
-    return (None, sorted(reasons)[0]) if reasons else (False, "different")
 
 
 def _spelling(texts: tuple[str, ...]) -> tuple[object, ...]:
